@@ -1,0 +1,1 @@
+"""Items, clicks and labels: the catalogue, its features, the splits and the readers."""

@@ -1,0 +1,90 @@
+"""A dataset: the catalogue of items, what users clicked or which class an item has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from fusionlab.data.features import ItemFeatures
+from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.errors import FusionlabError, one_of
+from fusionlab.registry import Registry
+
+if TYPE_CHECKING:
+    from fusionlab.data.synthetic import Truth
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Items of one split, ``items`` (n,) rows of the catalogue, and their ``classes`` (n,)."""
+
+    items: Tensor
+    classes: Tensor
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes of items in three splits; the test split is sealed."""
+
+    names: Sequence[str]
+    train: Labelled
+    valid: Labelled
+    test: Sealed[Labelled]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything an experiment reads.
+
+    ``features`` holds all N items of the catalogue (None where a dataset brings no features);
+    ``fingerprint`` is a hash of the content: features, masks, clicks, labels and splits.
+    """
+
+    name: str
+    item_ids: pl.Series
+    features: ItemFeatures | None
+    interactions: Interactions | None
+    labels: Labels | None
+    fingerprint: str
+    truth: Truth | None = None
+
+    def with_modalities(self, modalities: Sequence[str]) -> Dataset:
+        """The same dataset in a world that has only ``modalities``."""
+        features = self.require_features("modalities")
+        for name in modalities:
+            if name not in features.values:
+                raise FusionlabError(f"modalities: {one_of(name, features.values)}")
+        dropped = [name for name in features.values if name not in modalities]
+        return replace(self, features=features.without_columns(dropped))
+
+    def with_shuffled_features(self, seed: int) -> Dataset:
+        """The same dataset with whole feature rows dealt to other items: a control."""
+        features = self.require_features("shuffled features")
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+        return replace(self, features=features.take(order))
+
+    def require_features(self, what: str) -> ItemFeatures:
+        """The features, or an error that says what needs them."""
+        if self.features is None:
+            raise FusionlabError(
+                f"dataset {self.name!r} has no features, but {what} needs them: add a feature file "
+                "(see docs/your-data.md), or choose a recommender that reads only clicks"
+            )
+        return self.features
+
+
+class DatasetFormat(ABC):
+    """A published format or generator. Keyword-only arguments of ``__init__`` are its options."""
+
+    @abstractmethod
+    def load(self) -> Dataset:
+        """Read, check and split; raise `FusionlabError` naming file, row, found and expected."""
+
+
+DATASETS: Registry[DatasetFormat] = Registry("dataset", DatasetFormat, "fusionlab.data.formats")

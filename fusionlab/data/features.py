@@ -1,0 +1,87 @@
+"""Item features with presence masks: the one object that every fusion receives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """The shape of one modality's features: ``tokens`` (T) vectors of width ``dim`` (d) an item."""
+
+    dim: int
+    tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFeatures:
+    """Features of B items, a modality at a time.
+
+    ``values[m]`` is (B, T, d) float, pooled features have T = 1; ``mask[m]`` is (B, T) bool. An
+    item has the modality if any of its tokens is on. What stands behind a false mask is undefined
+    (it may be NaN) and no fusion may read it.
+    """
+
+    values: dict[str, Tensor]
+    mask: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return next(iter(self.mask.values())).shape[0]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The names of the modalities, in their fixed order."""
+        return tuple(self.values)
+
+    @property
+    def specs(self) -> dict[str, FeatureSpec]:
+        """The shape of each modality."""
+        return {name: FeatureSpec(x.shape[2], x.shape[1]) for name, x in self.values.items()}
+
+    def present(self, modality: str) -> Tensor:
+        """(B,) bool: which items have the modality."""
+        return self.mask[modality].any(dim=1)
+
+    def take(self, items: Tensor) -> ItemFeatures:
+        """The features of the rows ``items`` (B',)."""
+        return ItemFeatures(
+            {name: x.index_select(0, items) for name, x in self.values.items()},
+            {name: mask.index_select(0, items) for name, mask in self.mask.items()},
+        )
+
+    def only(self, modalities: Iterable[str]) -> ItemFeatures:
+        """A coalition: the same items with every other modality masked."""
+        kept = set(modalities)
+        return ItemFeatures(
+            self.values,
+            {
+                name: mask if name in kept else torch.zeros_like(mask)
+                for name, mask in self.mask.items()
+            },
+        )
+
+    def without_columns(self, modalities: Iterable[str]) -> ItemFeatures:
+        """The same items in a catalogue that never had ``modalities`` at all."""
+        dropped = set(modalities)
+        kept = [name for name in self.values if name not in dropped]
+        return ItemFeatures({n: self.values[n] for n in kept}, {n: self.mask[n] for n in kept})
+
+    def masked(self, off: Mapping[str, Tensor]) -> ItemFeatures:
+        """The same items with modality m turned off where ``off[m]`` (B,) is true."""
+        return ItemFeatures(
+            self.values,
+            {n: mask & ~off[n][:, None] if n in off else mask for n, mask in self.mask.items()},
+        )
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> ItemFeatures:
+        """Move to a device and (values only) to a floating-point type."""
+        return ItemFeatures(
+            {name: x.to(device=device, dtype=dtype) for name, x in self.values.items()},
+            {name: mask.to(device=device) for name, mask in self.mask.items()},
+        )

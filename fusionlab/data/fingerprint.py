@@ -1,0 +1,52 @@
+"""Hashes of content: the key of every cache and the identity of every dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusionlab.data.features import ItemFeatures
+
+CHUNK_ROWS = 65_536
+
+
+def fingerprint(parts: Iterable[str | Tensor | ItemFeatures | None]) -> str:
+    """SHA-256 (hex) of strings, tensors (type, shape and bytes) and item features, in order.
+
+    Values behind a false mask are undefined and do not count.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            _add_tensor(digest, part)
+        elif isinstance(part, ItemFeatures):
+            _add_features(digest, part)
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+def file_fingerprint(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _add_features(digest: Any, features: ItemFeatures) -> None:
+    for name, values in features.values.items():
+        mask = features.mask[name]
+        digest.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
+        _add_tensor(digest, mask)
+        for start in range(0, len(values), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            _add_tensor(digest, values[rows].masked_fill(~mask[rows, :, None], 0))
+
+
+def _add_tensor(digest: Any, tensor: Tensor) -> None:
+    digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

@@ -1,0 +1,1 @@
+"""Readers, one file a published format; each registers itself in `DATASETS`."""

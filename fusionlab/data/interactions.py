@@ -1,0 +1,127 @@
+"""Clicks by user in compressed rows, and the seal on the test split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from torch import Tensor
+
+from fusionlab.errors import FusionlabError
+
+T = TypeVar("T")
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """The items each user clicked, as compressed sparse rows (CSR).
+
+    ``items[indptr[u]:indptr[u + 1]]`` are user u's items, oldest first where times are known.
+    A pair (user, item) stands once. ``indptr`` is (U + 1,) and ``items`` is (E,), both int64.
+    """
+
+    indptr: Tensor
+    items: Tensor
+    n_items: int
+
+    @classmethod
+    def from_pairs(cls, users: Ints, items: Ints, n_users: int, n_items: int) -> Clicks:
+        """Build from E (user, item) pairs; the order within a user is kept."""
+        order = np.argsort(users, kind="stable")
+        counts = np.bincount(users, minlength=n_users)
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return cls(
+            torch.from_numpy(indptr.astype(np.int64)),
+            torch.from_numpy(items[order].astype(np.int64)),
+            n_items,
+        )
+
+    def __len__(self) -> int:
+        return self.items.numel()
+
+    @property
+    def n_users(self) -> int:
+        """U, the number of rows."""
+        return self.indptr.numel() - 1
+
+    @property
+    def counts(self) -> Tensor:
+        """(U,) clicks of each user."""
+        return self.indptr.diff()
+
+    @cached_property
+    def users(self) -> Tensor:
+        """(E,) the user of each click."""
+        return torch.repeat_interleave(torch.arange(self.n_users), self.counts)
+
+    @cached_property
+    def popularity(self) -> Tensor:
+        """(N,) clicks of each item."""
+        return torch.bincount(self.items, minlength=self.n_items)
+
+    @cached_property
+    def by_item(self) -> Tensor:
+        """(E,) the items sorted within each user's row: what membership tests search."""
+        keys = self.users * self.n_items + self.items
+        return keys.sort().values - self.users * self.n_items
+
+
+@dataclass
+class Openings:
+    """The ledger of every time test labels were opened; it becomes part of the run record."""
+
+    entries: list[dict[str, str]] = field(default_factory=list)
+
+    def note(self, what: str, why: str) -> None:
+        """Write one line: what was opened, why, and when (UTC)."""
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        self.entries.append({"what": what, "why": why, "when": when})
+
+
+class Sealed(Generic[T]):
+    """Test labels. `open` is the one way in, and it writes into the run record that it was used."""
+
+    def __init__(self, what: str, content: T) -> None:
+        self._what = what
+        self._content = content
+
+    def open(self, ledger: Openings, why: str) -> T:
+        """Return the test labels and note in ``ledger`` that they were opened, and why."""
+        ledger.note(self._what, why)
+        return self._content
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise FusionlabError(
+            f"{self._what} are sealed: only the final evaluation opens them, with "
+            f"open(ledger, why); training and tuning see train and validation alone "
+            f"(asked for: {name})"
+        )
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Clicks in three splits over the same users and items; the test split is sealed."""
+
+    user_ids: pl.Series
+    train: Clicks
+    valid: Clicks
+    test: Sealed[Clicks]
+
+    @property
+    def n_users(self) -> int:
+        """U, the number of users, those seen only outside train included."""
+        return self.train.n_users
+
+    @property
+    def n_items(self) -> int:
+        """N, the number of items of the catalogue."""
+        return self.train.n_items

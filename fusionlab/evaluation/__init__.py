@@ -1,0 +1,1 @@
+"""Judging scores: ranking metrics, classification metrics, significance."""

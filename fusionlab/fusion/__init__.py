@@ -1,0 +1,1 @@
+"""Fusion strategies: one file a strategy, in the folder of its level."""

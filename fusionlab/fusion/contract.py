@@ -1,0 +1,128 @@
+"""What a fusion strategy is: item features in, item views out.
+
+Shapes: B items, M modalities, T tokens, d input width, D fused width, K views, N candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.registry import Registry
+
+
+class Level(StrEnum):
+    """Where modalities meet."""
+
+    FEATURE = "feature"
+    DECISION = "decision"
+    MODEL = "model"
+
+
+class Objective(StrEnum):
+    """What the loss sees: the combined score, or each view's score on its own (ensembles)."""
+
+    FUSED = "fused"
+    VIEWS = "views"
+
+
+@dataclass(frozen=True, slots=True)
+class FusedItems:
+    """What every fusion returns.
+
+    ``views`` (B, K, D): K = 1, or one view a modality at decision level. ``present`` (B, K) bool: a
+    view that no modality of the item feeds is absent (and its vector is zero). ``penalty`` (B,): a
+    strategy's own loss term, such as a KL divergence, added to the loss as a mean over items.
+    """
+
+    views: Tensor
+    present: Tensor
+    penalty: Tensor | None = None
+
+
+class Fusion(nn.Module):
+    """A fusion strategy.
+
+    Args:
+        specs: the shape of each modality, by name; their order is the order of the modalities.
+        dim: D, the width of a view.
+
+    Keyword-only arguments of a subclass are its configuration. The strategy must honour the mask
+    **bitwise**: what stands behind a false mask changes neither output nor gradient, so masked
+    values are replaced before the first projection (`Projections` does it), each modality owns its
+    projection, there is no BatchNorm, and attention never sees a row with every key masked.
+    """
+
+    name: ClassVar[str]
+    level: ClassVar[Level]
+    objective: ClassVar[Objective] = Objective.FUSED
+    additive: ClassVar[bool]
+    """Can it express only sums of functions of single modalities?"""
+    trainable: ClassVar[bool] = True
+    """Has it parameters that a gradient moves?"""
+    symmetric: ClassVar[bool] = False
+    """Does the order of the modalities leave the result unchanged (up to the parameters' order)?"""
+
+    def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
+        super().__init__()
+        self.specs = dict(specs)
+        self.dim = dim
+
+    @property
+    def n_views(self) -> int:
+        """K: one view a modality at decision level, else one."""
+        return len(self.specs) if self.level is Level.DECISION else 1
+
+    def fit(self, items: ItemFeatures) -> None:
+        """Fit closed-form parts (PCA, CCA) on train items only; most strategies have none."""
+
+    def forward(self, items: ItemFeatures) -> FusedItems:
+        """Fuse B items."""
+        raise NotImplementedError
+
+    def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
+        """How much each view counts, for the combination and for explanations.
+
+        ``scores`` (..., N, K) of N candidates by view, ``query`` (..., K, D) the user's views,
+        ``present`` (..., N, K) bool, the *candidate's* views. Returns (..., N, K), zero where
+        absent and summing to one over the present views. The default is the plain mean.
+        """
+        return normalised(torch.ones_like(scores), present)
+
+    def combine(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
+        """Scores of N candidates by view (..., N, K) to one score each (..., N)."""
+        if scores.shape[-1] == 1:
+            return scores[..., 0]
+        return (self.view_weights(scores, query, present) * scores).sum(-1)
+
+    def fold(self, present: Tensor) -> Tensor | None:
+        """Weights (N, K) that make `combine` a plain sum whatever the query; None where it is not.
+
+        A strategy whose weights depend neither on the query nor on the scores returns them here:
+        they are multiplied into the item views and full ranking becomes one matrix product.
+        """
+        if self.n_views > 1:
+            return None
+        return present.to(torch.get_default_dtype())
+
+    def modality_parameters(self, modality: str) -> Iterator[nn.Parameter]:
+        """The parameters that belong to one modality alone (a balancer may modulate them)."""
+        for module in self.modules():
+            if isinstance(module, nn.ModuleDict) and set(module) == set(self.specs):
+                yield from module[modality].parameters()
+
+
+def normalised(weights: Tensor, present: Tensor) -> Tensor:
+    """Zero the absent entries and divide by the sum over the last axis (0 where it is empty)."""
+    weights = torch.where(present, weights, torch.zeros_like(weights))
+    total = weights.sum(-1, keepdim=True)
+    return weights / torch.where(total == 0, torch.ones_like(total), total)
+
+
+FUSIONS: Registry[Fusion] = Registry("fusion", Fusion, "fusionlab.fusion")

@@ -1,0 +1,1 @@
+"""Decision level: one view a modality; scores are combined (K = M)."""

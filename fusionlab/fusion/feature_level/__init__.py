@@ -1,0 +1,1 @@
+"""Feature level: modalities become one vector before anything is scored (K = 1)."""

@@ -1,0 +1,1 @@
+"""Model level: modalities meet inside a network, token by token (K = 1)."""

@@ -1,0 +1,1 @@
+"""Recommenders: user views x item views -> scores, with any fusion."""

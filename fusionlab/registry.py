@@ -1,0 +1,318 @@
+"""One registry class for every family of swappable parts.
+
+A part is a class. Its positional ``__init__`` arguments belong to the runtime; its **keyword-only
+arguments are its configuration**. The registry turns them into a validated pydantic schema, so a
+part needs no configuration file, no factory and no list to be entered in:
+
+    @FUSIONS.register("gated")
+    class Gated(Fusion):
+        def __init__(self, specs, dim, *, gate: Literal["softmax", "sigmoid"] = "softmax"): ...
+
+A keyword-only argument whose type is the base class of another family takes a nested part.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticUndefined, core_schema
+
+from fusionlab.errors import ConfigError, FusionlabError, one_of
+
+T = TypeVar("T")
+PLUGIN_GROUP = "fusionlab.plugins"
+
+
+class Part(BaseModel):
+    """The validated configuration of one part: its ``name`` and its keyword-only arguments."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    registry: ClassVar[Registry[Any]]
+    name: str
+
+    def build(self, *runtime: Any) -> Any:
+        """Construct the part from the runtime's positional arguments and this configuration."""
+        options = {
+            key: _build_nested(getattr(self, key))
+            for key in type(self).model_fields
+            if key != "name"
+        }
+        return self.registry[self.name](*runtime, **options)
+
+
+def _build_nested(value: Any) -> Any:
+    if isinstance(value, Part):
+        return value.build()
+    if isinstance(value, list | tuple):
+        return type(value)(_build_nested(item) for item in value)
+    return value
+
+
+class Registry(Generic[T]):
+    """A family of parts: names, classes and the schema of each.
+
+    Args:
+        family: the word used on the command line, e.g. ``fusion``.
+        base: the contract; only its subclasses may be registered.
+        package: where the built-in parts live; imported when a name is first looked up.
+    """
+
+    families: ClassVar[dict[str, Registry[Any]]] = {}
+
+    def __init__(self, family: str, base: type[T], package: str) -> None:
+        self.family = family
+        self.base = base
+        self.package = package
+        self._parts: dict[str, type[T]] = {}
+        self._schemas: dict[str, type[Part]] = {}
+        self._loaded = False
+        Registry.families[family] = self
+
+    def register(self, name: str) -> Callable[[type], type]:
+        """Class decorator that enters a part under ``name``."""
+
+        def enter(cls: type) -> type:
+            if not issubclass(cls, self.base):
+                raise FusionlabError(
+                    f"{cls.__module__}.{cls.__qualname__}: a {self.family} must be a subclass of "
+                    f"{self.base.__module__}.{self.base.__qualname__}"
+                )
+            other = self._parts.get(name)
+            if other is not None and _source_file(other) != _source_file(cls):
+                raise FusionlabError(
+                    f"{self.family} {name!r} is registered twice: in {_source_file(other)} "
+                    f"and in {_source_file(cls)}"
+                )
+            self._parts[name] = cls
+            self._schemas.pop(name, None)
+            cls.name = name  # type: ignore[attr-defined]
+            return cls
+
+        return enter
+
+    def names(self) -> list[str]:
+        """Every registered name, sorted."""
+        self._load()
+        return sorted(self._parts)
+
+    def __getitem__(self, name: str) -> type[T]:
+        self._load()
+        if name not in self._parts:
+            raise ConfigError([((self.family,), one_of(name, self._parts))])
+        return self._parts[name]
+
+    def schema(self, name: str) -> type[Part]:
+        """The pydantic model of a part's keyword-only arguments."""
+        if name not in self._schemas:
+            self._schemas[name] = _schema_of(self, name, self[name])
+        return self._schemas[name]
+
+    def parse(self, value: Any) -> Part:
+        """Validate ``"name"`` or ``{name: ..., option: ...}``; raise `ConfigError` otherwise."""
+        if isinstance(value, Part):
+            return value
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            allowed = ", ".join(self.names())
+            raise ConfigError(
+                [((), f"found {value!r}, expected a {self.family} with a name: {allowed}")]
+            )
+        self._load()
+        if value["name"] not in self._parts:
+            raise ConfigError([(("name",), one_of(value["name"], self._parts))])
+        return validate(self.schema(value["name"]), value)
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        package = importlib.import_module(self.package)
+        for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{self.package}."):
+            importlib.import_module(module.name)
+        for entry in entry_points(group=PLUGIN_GROUP):
+            entry.load()
+
+
+@dataclass(frozen=True)
+class PartOf:
+    """Marks a pydantic field that holds a part: ``Annotated[Part, PartOf("fusion")]``."""
+
+    family: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda part: part.model_dump() if isinstance(part, Part) else part
+            ),
+        )
+
+    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Part:
+        try:
+            return Registry.families[self.family].parse(value)
+        except ConfigError as error:
+            raise error.under(*_field(info)) from None
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        registry = Registry.families[self.family]
+        parts = [registry.schema(name).model_json_schema() for name in registry.names()]
+        return {"anyOf": [{"enum": registry.names()}, *parts]}
+
+
+@dataclass(frozen=True)
+class Section:
+    """Marks a pydantic field that holds a nested model, so that errors carry the whole key path."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda section: section.model_dump()
+            ),
+        )
+
+    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> BaseModel:
+        try:
+            return validate(self.model, value)
+        except ConfigError as error:
+            raise error.under(*_field(info)) from None
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return self.model.model_json_schema()
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], value: Any) -> M:
+    """Validate ``value`` against ``model``; every mistake becomes a line of one `ConfigError`."""
+    if isinstance(value, model):
+        return value
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [_explain(model, problem) for problem in error.errors()]
+        raise ConfigError(problems) from None
+
+
+def _explain(model: type[BaseModel], problem: Any) -> tuple[tuple[str, ...], str]:
+    path = tuple(str(key) for key in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return path[:-1], "unknown key: " + one_of(path[-1], model.model_fields)
+    if problem["type"] == "literal_error":
+        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        return path, one_of(problem["input"], allowed)
+    if problem["type"] == "missing":
+        return path, "this key is required"
+    return path, f"found {problem['input']!r}: {problem['msg']}"
+
+
+def _field(info: core_schema.ValidationInfo) -> tuple[str, ...]:
+    return (info.field_name,) if info.field_name else ()
+
+
+def _schema_of(registry: Registry[Any], name: str, cls: type) -> type[Part]:
+    hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    notes = option_notes(cls)
+    fields: dict[str, Any] = {"name": (Literal[name], Field(name, description="the part"))}
+    for key, parameter in inspect.signature(cls).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        default = PydanticUndefined if parameter.default is parameter.empty else parameter.default
+        annotation = _nested_annotation(hints.get(key, Any))
+        fields[key] = (annotation, Field(default, description=notes.get(key)))
+    schema = create_model(f"{registry.family}:{name}", __base__=Part, **fields)
+    schema.registry = registry
+    schema.__doc__ = inspect.getdoc(cls)
+    return schema
+
+
+def _nested_annotation(annotation: Any) -> Any:
+    """Replace the base class of a family, wherever it stands in a type, by that family's parts."""
+    for registry in Registry.families.values():
+        if annotation is registry.base:
+            return Annotated[Any, PartOf(registry.family)]
+    arguments = typing.get_args(annotation)
+    if not arguments or typing.get_origin(annotation) in (Literal, Annotated):
+        return annotation
+    replaced = tuple(_nested_annotation(argument) for argument in arguments)
+    if replaced == arguments:
+        return annotation
+    if isinstance(annotation, types.UnionType):
+        return typing.Union[replaced]  # noqa: UP007 -- the members are known only at run time
+    return typing.get_origin(annotation)[replaced]
+
+
+def option_notes(cls: type) -> dict[str, str]:
+    """The one-line notes of the docstring's ``Options:`` block, by option."""
+    doc = inspect.getdoc(cls) or ""
+    _, _, block = doc.partition("Options:\n")
+    block = block.split("\n\n", 1)[0]
+    notes: dict[str, str] = {}
+    key = ""
+    for line in block.splitlines():
+        head = re.match(r"    (\w+): (.*)", line)
+        if head:
+            key = head[1]
+            notes[key] = head[2]
+        elif key:
+            notes[key] += " " + line.strip()
+    return notes
+
+
+def load_plugin(source: str) -> None:
+    """Import parts from outside the package: a Python file, or the name of an importable module."""
+    path = Path(source)
+    if path.suffix != ".py":
+        try:
+            importlib.import_module(source)
+        except ModuleNotFoundError as error:
+            if error.name != source.split(".")[0] and error.name != source:
+                raise
+            raise FusionlabError(
+                f"--plugin {source}: no file of this name that ends in .py, and no such module"
+            ) from None
+        return
+    if not path.is_file():
+        raise FusionlabError(f"--plugin {source}: no such file")
+    name = f"fusionlab_plugin_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def source_hash(cls: type) -> str | None:
+    """Hash of the file of a part from outside the package (None for a built-in part)."""
+    if cls.__module__.split(".")[0] == "fusionlab":
+        return None
+    return sha256(Path(_source_file(cls)).read_bytes()).hexdigest()
+
+
+def _source_file(cls: type) -> str:
+    return inspect.getsourcefile(cls) or cls.__module__

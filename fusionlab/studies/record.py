@@ -1,0 +1,71 @@
+"""What a finished run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+Kind = Literal["strategy", "control", "ceiling"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took: parameters, epochs, seconds, peak resident memory (MB = 10^6 bytes)."""
+
+    parameters: int
+    epochs: int
+    seconds: float
+    seconds_per_epoch: float
+    evaluation_seconds: float
+    peak_memory_mb: float
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: what was asked, on what data, where, what came out and at which cost.
+
+    ``metrics[split][metric]`` are means over users (or over items for classification) in full
+    precision, for the splits ``valid`` and ``test``. ``truth`` holds, on synthetic data, the
+    figures that only a known answer allows (oracle metrics, atom alignment).
+    """
+
+    id: str
+    config: dict[str, Any]
+    dataset: dict[str, Any]
+    environment: dict[str, str]
+    metrics: dict[str, dict[str, float]]
+    cost: Cost
+    history: list[dict[str, float]]
+    coalition_training: str
+    test_opened: list[dict[str, str]]
+    truth: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def per_user(self) -> pl.DataFrame:
+        """One row a user and split: ``user`` (original id), ``split``, and a column a metric."""
+        assert self.folder is not None, "a record that was not read from a store has no folder"
+        return pl.read_parquet(self.folder / "per_user.parquet")
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data (without its folder)."""
+        data = asdict(self)
+        data.pop("folder")
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], folder: Path) -> RunRecord:
+        """Read back what `to_json` wrote."""
+        return cls(**{**data, "cost": Cost(**data["cost"]), "folder": folder})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: one configuration over several seeds."""
+
+    label: str
+    kind: Kind
+    records: list[RunRecord]
+    level: str = ""

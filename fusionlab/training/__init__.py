@@ -1,0 +1,1 @@
+"""Loss functions, negative sampling and the training loop."""
