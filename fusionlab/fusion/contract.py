@@ -91,9 +91,12 @@ class Fusion(nn.Module):
 
         ``scores`` (..., N, K) of N candidates by view, ``query`` (..., K, D) the user's views,
         ``present`` (..., N, K) bool, the *candidate's* views. Returns (..., N, K), zero where
-        absent and summing to one over the present views. The default is the plain mean.
+        absent and summing to one over the present views. The default takes them from `fold`.
         """
-        return normalised(torch.ones_like(scores), present)
+        weights = self.fold(present)
+        if weights is None:
+            raise NotImplementedError(f"{type(self).__name__} has neither fold nor view_weights")
+        return weights
 
     def combine(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """Scores of N candidates by view (..., N, K) to one score each (..., N)."""
@@ -107,15 +110,24 @@ class Fusion(nn.Module):
         A strategy whose weights depend neither on the query nor on the scores returns them here:
         they are multiplied into the item views and full ranking becomes one matrix product.
         """
-        if self.n_views > 1:
-            return None
-        return present.to(torch.get_default_dtype())
+        return present.float() if self.n_views == 1 else None
 
     def modality_parameters(self, modality: str) -> Iterator[nn.Parameter]:
         """The parameters that belong to one modality alone (a balancer may modulate them)."""
         for module in self.modules():
             if isinstance(module, nn.ModuleDict) and set(module) == set(self.specs):
                 yield from module[modality].parameters()
+            elif isinstance(module, nn.ParameterDict) and set(module) == set(self.specs):
+                yield module[modality]
+
+
+def one_view(view: Tensor, present: Tensor) -> FusedItems:
+    """Wrap a single view (B, D) of items whose modalities are ``present`` (B, M).
+
+    An item without any modality gets a zero view that is marked absent.
+    """
+    on = present.any(1, keepdim=True)
+    return FusedItems(torch.where(on, view, 0)[:, None], on)
 
 
 def normalised(weights: Tensor, present: Tensor) -> Tensor:

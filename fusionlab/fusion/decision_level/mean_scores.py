@@ -1,0 +1,37 @@
+"""Mean of the modalities' scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, normalised
+from fusionlab.fusion.layers import Projections
+
+
+@FUSIONS.register("mean_scores")
+class MeanScores(Fusion):
+    """Score by each modality on its own and take the mean: s = mean over present m of s_m.
+
+    View m is W_m x_m + b_m. The mean is over the modalities that the *item* has.
+
+    Complexity: O(D sum_m d_m) an item, one matrix product over M D columns to rank.
+    """
+
+    level = Level.DECISION
+    additive = True
+    symmetric = True
+
+    def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
+        super().__init__(specs, dim)
+        self.project = Projections(specs, dim)
+
+    def forward(self, items: ItemFeatures) -> FusedItems:
+        """One view a modality."""
+        return FusedItems(*self.project.pooled(items))
+
+    def fold(self, present: Tensor) -> Tensor:
+        """Equal weights over the views of an item."""
+        return normalised(present.float(), present)

@@ -1,0 +1,39 @@
+"""Learned weights for the modalities' scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, normalised
+from fusionlab.fusion.layers import Projections
+
+
+@FUSIONS.register("weighted_scores")
+class WeightedScores(Fusion):
+    """Score by each modality on its own and add with learned weights, the same for all users.
+
+    s = sum_m a_m s_m,  a = softmax(alpha) over the modalities that the item has.
+
+    Complexity: O(D sum_m d_m) an item, one matrix product over M D columns to rank.
+    """
+
+    level = Level.DECISION
+    additive = True
+    symmetric = True
+
+    def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
+        super().__init__(specs, dim)
+        self.project = Projections(specs, dim)
+        self.alpha = nn.Parameter(torch.zeros(len(specs)))
+
+    def forward(self, items: ItemFeatures) -> FusedItems:
+        """One view a modality."""
+        return FusedItems(*self.project.pooled(items))
+
+    def fold(self, present: Tensor) -> Tensor:
+        """The learned weights, shared out over the views that an item has."""
+        return normalised(self.alpha.softmax(0).expand(present.shape), present)

@@ -1,0 +1,158 @@
+"""What strategies are built from: mask-proof projections, attention and transformer blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.errors import FusionlabError
+
+
+def clean(values: Tensor, mask: Tensor) -> Tensor:
+    """Zero what stands behind a false mask: (B, T, d) and (B, T) to (B, T, d).
+
+    Where nothing is masked the values are returned as they are, which is the same bits without a
+    copy.
+    """
+    if not torch.compiler.is_compiling() and mask.all():
+        return values
+    return torch.where(mask[..., None], values, 0)
+
+
+def pool_tokens(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the tokens that are on: (B, T, d) and (B, T) to (B, d); zero where none is."""
+    values = clean(values, mask)
+    if values.shape[1] == 1:
+        return values[:, 0]
+    count = mask.sum(1).clamp(min=1).to(values.dtype)
+    return values.sum(1) / count[:, None]
+
+
+class Projections(nn.ModuleDict):
+    """A linear map of its own for each modality, d_m to ``out``; it never reads behind a mask.
+
+    Features stored in a narrower type than the weights are multiplied in that type and the result
+    is widened again.
+    """
+
+    def __init__(self, specs: Mapping[str, FeatureSpec], out: int, *, bias: bool = True) -> None:
+        super().__init__({name: nn.Linear(spec.dim, out, bias) for name, spec in specs.items()})
+        self.specs = dict(specs)
+        self.out = out
+
+    def linear(self, name: str) -> nn.Linear:
+        """The map of one modality."""
+        return cast(nn.Linear, self[name])
+
+    def linears(self) -> Iterator[nn.Linear]:
+        """The maps, in the order of the modalities."""
+        return (self.linear(name) for name in self.specs)
+
+    def pooled(self, items: ItemFeatures) -> tuple[Tensor, Tensor]:
+        """Each modality's mean token, projected: (B, M, out), zero where absent; present (B, M)."""
+        projected, present = [], []
+        for name in self.specs:
+            on, x = self._one(items, name, pooled=True)
+            projected.append(x)
+            present.append(on)
+        return torch.stack(projected, 1), torch.stack(present, 1)
+
+    def tokens(self, items: ItemFeatures) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Project every token: (B, T, out) a modality, zero where masked, and the mask (B, T)."""
+        projected, masks = {}, {}
+        for name in self.specs:
+            masks[name], projected[name] = self._one(items, name, pooled=False)
+        return projected, masks
+
+    def _one(self, items: ItemFeatures, name: str, *, pooled: bool) -> tuple[Tensor, Tensor]:
+        linear = self.linear(name)
+        if name not in items.values:
+            # A modality the catalogue never had has the shape of one that is masked everywhere.
+            shape = (len(items),) if pooled else (len(items), self.specs[name].tokens)
+            mask = torch.zeros(shape, dtype=torch.bool, device=linear.weight.device)
+            return mask, linear.weight.new_zeros(*shape, self.out)
+        values, mask = items.values[name], items.mask[name]
+        if pooled:
+            values, mask = pool_tokens(values, mask), mask.any(1)
+        else:
+            values = clean(values, mask)
+        x = project(linear, values)
+        return mask, x if mask.all() else torch.where(mask[..., None], x, 0)
+
+
+def project(linear: nn.Linear, values: Tensor) -> Tensor:
+    """``linear(values)`` in the type of ``values``, returned in the type of the weights."""
+    if values.dtype == linear.weight.dtype or torch.is_autocast_enabled(values.device.type):
+        return linear(values)
+    out = F.linear(values, linear.weight.to(values.dtype)).to(linear.weight.dtype)
+    return out if linear.bias is None else out + linear.bias
+
+
+def check_heads(dim: int, heads: int) -> None:
+    """Refuse a number of heads that does not divide the width."""
+    if dim % heads:
+        raise FusionlabError(f"fusion.heads: found {heads}, expected a divisor of dim = {dim}")
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose keys may be masked, wholly even.
+
+    softmax(Q K^T / sqrt(d_h)) V a head (Vaswani et al. 2017). A query all of whose keys are masked
+    gets zeros: one key is let through so that the softmax is defined, and the result is replaced.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim, bias=False)  # a key bias cancels in the softmax
+        self.value = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Queries (B, Q, D), keys (B, T, D), mask (B, T) of the keys that are on: (B, Q, D)."""
+        q, k, v = (
+            rearrange(x, "b t (h d) -> b h t d", h=self.heads)
+            for x in (self.query(queries), self.key(keys), self.value(keys))
+        )
+        any_key = mask.any(1)
+        first = torch.arange(mask.shape[1], device=mask.device) == 0
+        open_keys = mask | (first & ~any_key[:, None])
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=open_keys[:, None, None, :])
+        out = self.out(rearrange(mixed, "b h t d -> b t (h d)"))
+        return torch.where(any_key[:, None, None], out, 0)
+
+
+class FeedForward(nn.Sequential):
+    """Two layers with a GELU between, D to ``expansion`` D to D."""
+
+    def __init__(self, dim: int, expansion: int = 2) -> None:
+        super().__init__(
+            nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim)
+        )
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block: x + Attention(norm x, norm keys), x + FeedForward(norm x).
+
+    For self-attention, give the sequence as its own keys.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm_queries = nn.LayerNorm(dim)
+        self.norm_keys = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads)
+        self.norm_out = nn.LayerNorm(dim)
+        self.feed_forward = FeedForward(dim)
+
+    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Queries (B, Q, D) read keys (B, T, D) that ``mask`` (B, T) lets through: (B, Q, D)."""
+        x = queries + self.attention(self.norm_queries(queries), self.norm_keys(keys), mask)
+        return x + self.feed_forward(self.norm_out(x))

@@ -1,0 +1,67 @@
+"""A transformer over the tokens of all modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from einops import repeat
+from pydantic import PositiveInt
+from torch import nn
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
+from fusionlab.fusion.layers import Block, Projections, check_heads
+
+
+@FUSIONS.register("transformer")
+class Transformer(Fusion):
+    """All tokens of all modalities in one sequence behind a class token that is read out.
+
+    Z_0 = [cls; {W_m x_mt + e_m}],  Z_l = Block(Z_{l-1}) (pre-norm),  v = W_o norm(Z_L[cls])
+
+    e_m is the modality's embedding. The class token is always there, so attention has a key even
+    for an item without any modality. The "late transformer" of the comparison literature.
+
+    Complexity: O(L (S^2 D + S D^2)) an item, S = 1 + sum_m T_m.
+
+    Options:
+        layers: L, the number of blocks
+        heads: attention heads; must divide the width
+
+    Source: Vaswani et al. 2017; compared at length in "Fusion or confusion?" (2025).
+    """
+
+    level = Level.MODEL
+    additive = False
+    symmetric = True
+
+    def __init__(
+        self,
+        specs: Mapping[str, FeatureSpec],
+        dim: int,
+        *,
+        layers: PositiveInt = 2,
+        heads: PositiveInt = 4,
+    ) -> None:
+        super().__init__(specs, dim)
+        check_heads(dim, heads)
+        self.project = Projections(specs, dim)
+        self.modality = nn.ParameterDict(
+            {name: nn.Parameter(torch.randn(dim) * 0.02) for name in specs}
+        )
+        self.cls = nn.Parameter(torch.randn(dim) * 0.02)
+        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, items: ItemFeatures) -> FusedItems:
+        """Run the sequence through the blocks and read the class token."""
+        tokens, masks = self.project.tokens(items)
+        cls = repeat(self.cls, "d -> b 1 d", b=len(items))
+        x = torch.cat([cls, *(tokens[name] + self.modality[name] for name in self.specs)], 1)
+        on = torch.cat([masks[name] for name in self.specs], 1)
+        mask = torch.cat([torch.ones_like(on[:, :1]), on], 1)
+        for block in self.blocks:
+            x = block(x, x, mask)
+        return one_view(self.out(self.norm(x[:, 0])), on)

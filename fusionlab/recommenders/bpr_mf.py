@@ -1,0 +1,39 @@
+"""Matrix factorisation on IDs alone."""
+
+from __future__ import annotations
+
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, Recommender
+from fusionlab.recommenders.factors import IdFactors
+
+
+@RECOMMENDERS.register("bpr_mf")
+class BprMf(Recommender):
+    """Users and items are vectors: s(u, i) = <p_u, q_i> + b_i. No content.
+
+    Options:
+        l2: weight of the squared factors that a step touches
+
+    Source: Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback.
+    """
+
+    def __init__(
+        self, context: Context, fusion: Fusion | None, *, l2: NonNegativeFloat = 1e-2
+    ) -> None:
+        super().__init__(context, None)
+        self.ids = IdFactors(context, l2)
+
+    def user_factors(self, users: Tensor) -> Tensor:
+        """[p_u, 1]."""
+        return self.ids.user(users)
+
+    def item_factors(self, items: Tensor) -> Tensor:
+        """[q_i, b_i]."""
+        return self.ids.item(items)
+
+    def penalty(self, batch: Batch) -> Tensor:
+        """The L2 penalty on the factors."""
+        return self.ids.penalty(batch)

@@ -1,0 +1,92 @@
+"""Content-based recommendation: a user is what they clicked."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.contract import (
+    RECOMMENDERS,
+    Batch,
+    Context,
+    ItemViews,
+    Recommender,
+)
+from fusionlab.recommenders.profiles import Mean, Profile
+
+
+@RECOMMENDERS.register("content")
+class Content(Recommender):
+    """Rank by the product of an item's views with the mean views of the user's history.
+
+    s(u, i) = combine_k <p_uk, v_ik>,  p_u = sum_j c_j w_j v_j / sum_j c_j w_j over the history of u
+
+    In training the clicked item itself is left out of the profile:
+    (sum - c_i w_i v_i) / (weights - c_i w_i); a profile that held it would rank it first for no
+    reason but that. Nothing belongs to a user but the history, so users never seen in training are
+    served the same way.
+
+    Options:
+        profile: how the history is weighted (default: every item the same)
+    """
+
+    uses_content = True
+
+    indptr: Tensor
+    history: Tensor
+    weights: Tensor
+
+    def __init__(
+        self, context: Context, fusion: Fusion | None, *, profile: Profile | None = None
+    ) -> None:
+        super().__init__(context, fusion)
+        self.profile = profile or Mean()
+        self.profile.prepare(context.dim)
+        clicks = context.clicks
+        self.register_buffer("indptr", clicks.indptr, persistent=False)
+        self.register_buffer("history", clicks.items, persistent=False)
+        self.register_buffer("weights", self.profile.click_weights(clicks), persistent=False)
+
+    def items_needed(self, batch: Batch) -> list[Tensor]:
+        """The candidates and the whole history of the batch's users."""
+        return [batch.candidates, self.history[self._clicks_of(batch.users.unique())[0]]]
+
+    def user_views(
+        self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None
+    ) -> Tensor:
+        """The weighted mean of the history's views, without the clicks ``leave_out``."""
+        views = items.views
+        item_weights = self.profile.item_weights(views) * items.present
+        weighted = torch.cat([views * item_weights[..., None], item_weights[..., None]], -1)
+        table = weighted.flatten(1)
+        distinct, inverse = users.unique(return_inverse=True)
+        clicks, offsets = self._clicks_of(distinct)
+        sums = F.embedding_bag(
+            items.rows(self.history[clicks]),
+            table,
+            offsets,
+            mode="sum",
+            per_sample_weights=self.weights[clicks].to(table.dtype),
+        )
+        sums = F.embedding(inverse, sums)
+        if leave_out is not None:
+            own = F.embedding(items.rows(self.history[leave_out]), table)
+            sums = sums - self.weights[leave_out, None].to(table.dtype) * own
+            only_one = (self.indptr[users + 1] - self.indptr[users]) == 1
+            sums = sums.masked_fill(only_one[:, None], 0)
+        sums = sums.unflatten(1, weighted.shape[1:])
+        total, weight = sums[..., :-1], sums[..., -1:]
+        # After a subtraction a weight may be a rounding error away from zero: then nothing is left.
+        empty = weight <= 1e-5
+        return torch.where(empty, 0, total / torch.where(empty, 1, weight))
+
+    def _clicks_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions of all clicks of ``users``, one user after the other, and where each begins."""
+        starts = self.indptr[users]
+        counts = self.indptr[users + 1] - starts
+        ends = counts.cumsum(0)
+        offsets = ends - counts
+        within = torch.arange(int(ends[-1]), device=users.device)
+        return within + torch.repeat_interleave(starts - offsets, counts), offsets

@@ -1,0 +1,209 @@
+"""What a recommender is: user views x item views -> scores, with any fusion in between.
+
+Shapes: B rows of a batch, C candidates a row, n distinct items, N items of the catalogue, K views,
+D width of a view, E width of the ID factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusionlab.data.features import ItemFeatures
+from fusionlab.data.interactions import Clicks
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.registry import Registry
+
+if TYPE_CHECKING:
+    from fusionlab.data.synthetic import Truth
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a recommender may know when it is built: train clicks, widths, seed, a known truth."""
+
+    clicks: Clicks
+    dim: int
+    seed: int = 0
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A training step: ``users`` (B,), ``candidates`` (B, C) with the clicked item first, and
+    ``clicks`` (B,), the positions of the clicked pairs in the train clicks."""
+
+    users: Tensor
+    candidates: Tensor
+    clicks: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ItemViews:
+    """Views of n distinct items: ``views`` (n, K, D), ``present`` (n, K), and where an item stands.
+
+    ``position`` (N,) maps an item of the catalogue to its row here; None when all N are here.
+    """
+
+    views: Tensor
+    present: Tensor
+    position: Tensor | None = None
+
+    def rows(self, items: Tensor) -> Tensor:
+        """The rows of ``items``, any shape."""
+        return items if self.position is None else self.position[items]
+
+    def take(self, items: Tensor) -> Tensor:
+        """Views of ``items`` (...,) as (..., K, D); the gradient adds up over repeated items."""
+        flat = F.embedding(self.rows(items), self.views.flatten(1))
+        return flat.unflatten(-1, self.views.shape[1:])
+
+
+class Recommender(nn.Module):
+    """Scores items for users.
+
+    Args:
+        context: the train clicks, the width D and the seed.
+        fusion: the strategy that makes item views; None if the recommender reads only clicks.
+
+    A score is ``fusion.combine`` of the products of user and item views, plus the product of the
+    ID factors where the recommender has them. Either may be absent.
+    """
+
+    name: ClassVar[str]
+    uses_content: ClassVar[bool] = False
+    """Does it read item features (through the fusion)?"""
+    trainable: ClassVar[bool] = True
+    """Has it parameters to train?"""
+
+    def __init__(self, context: Context, fusion: Fusion | None) -> None:
+        super().__init__()
+        self.context = context
+        self.n_users, self.n_items = context.clicks.n_users, context.clicks.n_items
+        self.fusion = fusion
+        if self.uses_content and fusion is None:
+            raise FusionlabError(
+                f"recommender {self.name!r} reads item features: it needs a fusion"
+            )
+
+    # Item side
+
+    def items_needed(self, batch: Batch) -> list[Tensor]:
+        """The items whose views this step reads (with repetitions, any shapes)."""
+        return [batch.candidates]
+
+    def fuse(self, items: ItemFeatures) -> FusedItems:
+        """Item views of a batch of features."""
+        assert self.fusion is not None
+        return self.fusion(items)
+
+    # User side
+
+    def user_views(
+        self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None
+    ) -> Tensor:
+        """Views of ``users`` (B,) as (B, K, D).
+
+        ``leave_out`` (B,) are positions of train clicks: row b's view must not know that click, or
+        training would be shown the answer.
+        """
+        raise NotImplementedError
+
+    # IDs
+
+    def user_factors(self, users: Tensor) -> Tensor | None:
+        """ID factors of ``users`` (B,) as (B, E), or None."""
+        return None
+
+    def item_factors(self, items: Tensor) -> Tensor | None:
+        """ID factors of ``items`` (...,) as (..., E), or None."""
+        return None
+
+    def penalty(self, batch: Batch) -> Tensor | None:
+        """The recommender's own loss term for a step, e.g. the size of its ID factors."""
+        return None
+
+    # Scores
+
+    def pair_scores(self, batch: Batch, items: ItemViews | None) -> Tensor:
+        """Scores of a step's candidates: (B, C), or (B, C, K) when the views train on their own."""
+        scores: Tensor | None = None
+        if self.uses_content:
+            assert items is not None
+            assert self.fusion is not None
+            query = self.user_views(batch.users, items, batch.clicks)
+            by_view = torch.einsum("bkd,bckd->bck", query, items.take(batch.candidates))
+            if self.fusion.objective is Objective.VIEWS:
+                return by_view
+            present = items.present[items.rows(batch.candidates)]
+            scores = self.fusion.combine(by_view, query, present)
+        user_factors = self.user_factors(batch.users)
+        if user_factors is None:
+            assert scores is not None
+            return scores
+        item_factors = self.item_factors(batch.candidates)
+        assert item_factors is not None
+        id_scores = torch.einsum("be,bce->bc", user_factors, item_factors)
+        return id_scores if scores is None else scores + id_scores
+
+    def ranker(self, items: ItemViews | None) -> Ranker:
+        """Everything needed to score all N items for any user, computed once."""
+        return Ranker(self, items)
+
+
+class Ranker:
+    """Scores the whole catalogue for a block of users.
+
+    Where the fusion's weights depend on nothing but the item, they are multiplied into the item
+    views, and views and ID factors together become one matrix product.
+    """
+
+    def __init__(self, recommender: Recommender, items: ItemViews | None) -> None:
+        self.recommender = recommender
+        self.items = items
+        self.folded: Tensor | None = None
+        columns = []
+        if items is not None:
+            assert recommender.fusion is not None
+            weights = recommender.fusion.fold(items.present)
+            if weights is not None:
+                self.folded = items.views * weights[..., None]
+                columns.append(self.folded.flatten(1))
+        device = next((p.device for p in recommender.parameters()), torch.device("cpu"))
+        everything = torch.arange(recommender.n_items, device=device)
+        self.item_factors = recommender.item_factors(everything)
+        if self.item_factors is not None:
+            columns.append(self.item_factors)
+        self.matrix = torch.cat(columns, 1).T.contiguous() if columns else None
+
+    def __call__(self, users: Tensor) -> Tensor:
+        """Scores of ``users`` (b,) for every item, (b, N)."""
+        rows, query = [], None
+        if self.items is not None:
+            query = self.recommender.user_views(users, self.items)
+            if self.folded is not None:
+                rows.append(query.flatten(1))
+        factors = self.recommender.user_factors(users)
+        if factors is not None:
+            rows.append(factors)
+        total = torch.cat(rows, 1) @ self.matrix if self.matrix is not None else None
+        if self.items is None or self.folded is not None:
+            assert total is not None
+            return total
+        assert query is not None
+        content = self._combine(query, self.items)
+        return content if total is None else content + total
+
+    def _combine(self, query: Tensor, items: ItemViews) -> Tensor:
+        assert self.recommender.fusion is not None
+        by_view = torch.einsum("bkd,nkd->bnk", query, items.views)
+        present = items.present.expand(len(query), -1, -1)
+        return self.recommender.fusion.combine(by_view, query, present)
+
+
+RECOMMENDERS: Registry[Recommender] = Registry("recommender", Recommender, "fusionlab.recommenders")

@@ -1,0 +1,41 @@
+"""ID factors of users and items, with an item bias and an L2 penalty on what a step touches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.recommenders.contract import Batch, Context
+
+
+class IdFactors(nn.Module):
+    """Tables p (U, dim) and q (N, dim) and a bias b (N,): the ID score is <p_u, q_i> + b_i.
+
+    The penalty of a step is l2 / (2 B) times the sum of the squared rows that it touches (Rendle et
+    al. 2009); it does not depend on how often a full pass meets a user.
+    """
+
+    def __init__(self, context: Context, l2: float) -> None:
+        super().__init__()
+        clicks = context.clicks
+        self.l2 = l2
+        self.users = nn.Embedding(clicks.n_users, context.dim)
+        self.items = nn.Embedding(clicks.n_items, context.dim)
+        self.bias = nn.Embedding(clicks.n_items, 1)
+        nn.init.normal_(self.users.weight, std=0.01)
+        nn.init.normal_(self.items.weight, std=0.01)
+        nn.init.zeros_(self.bias.weight)
+
+    def user(self, users: Tensor) -> Tensor:
+        """[p_u, 1] as (B, dim + 1)."""
+        p = self.users(users)
+        return torch.cat([p, p.new_ones(len(p), 1)], 1)
+
+    def item(self, items: Tensor) -> Tensor:
+        """[q_i, b_i] as (..., dim + 1)."""
+        return torch.cat([self.items(items), self.bias(items)], -1)
+
+    def penalty(self, batch: Batch) -> Tensor:
+        """The L2 penalty of a step."""
+        rows = self.users(batch.users).square().sum() + self.items(batch.candidates).square().sum()
+        return self.l2 / (2 * len(batch.users)) * rows

@@ -1,0 +1,69 @@
+"""Hybrid recommendation: user vectors meet item content, beside ID factors."""
+
+from __future__ import annotations
+
+from pydantic import NonNegativeFloat
+from torch import Tensor, nn
+
+from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.contract import (
+    RECOMMENDERS,
+    Batch,
+    Context,
+    ItemViews,
+    Recommender,
+)
+from fusionlab.recommenders.factors import IdFactors
+
+
+@RECOMMENDERS.register("hybrid")
+class Hybrid(Recommender):
+    """Content views against user vectors, plus an ID score.
+
+    s(u, i) = combine_k <t_uk, v_ik> + <p_u, q_i> + b_i
+
+    t_u (K, D) are the user's learned tastes, v_i the fused views of the item. Without ``item_ids``
+    the ID score is left out and an item is nothing but its content.
+
+    Options:
+        item_ids: add the ID score <p_u, q_i> + b_i
+        l2: weight of the squared user and ID vectors that a step touches
+
+    Source: He and McAuley 2016, VBPR: visual Bayesian personalized ranking from implicit feedback.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        context: Context,
+        fusion: Fusion | None,
+        *,
+        item_ids: bool = True,
+        l2: NonNegativeFloat = 1e-2,
+    ) -> None:
+        super().__init__(context, fusion)
+        assert fusion is not None
+        self.l2 = l2
+        self.tastes = nn.Embedding(self.n_users, fusion.n_views * context.dim)
+        nn.init.normal_(self.tastes.weight, std=0.01)
+        self.ids = IdFactors(context, l2) if item_ids else None
+
+    def user_views(
+        self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None
+    ) -> Tensor:
+        """The learned tastes; they hold no history, so there is nothing to leave out."""
+        return self.tastes(users).unflatten(1, items.views.shape[1:])
+
+    def user_factors(self, users: Tensor) -> Tensor | None:
+        """[p_u, 1]."""
+        return None if self.ids is None else self.ids.user(users)
+
+    def item_factors(self, items: Tensor) -> Tensor | None:
+        """[q_i, b_i]."""
+        return None if self.ids is None else self.ids.item(items)
+
+    def penalty(self, batch: Batch) -> Tensor:
+        """The L2 penalty on tastes and factors."""
+        tastes = self.l2 / (2 * len(batch.users)) * self.tastes(batch.users).square().sum()
+        return tastes if self.ids is None else tastes + self.ids.penalty(batch)

@@ -1,0 +1,60 @@
+"""The oracle of a synthetic catalogue: true tastes, true atoms."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.contract import (
+    RECOMMENDERS,
+    Context,
+    ItemViews,
+    Ranker,
+    Recommender,
+)
+
+
+@RECOMMENDERS.register("oracle")
+class Oracle(Recommender):
+    """Rank by the true utility, or by what a coalition of modalities lets one know of it.
+
+    s(u, i) = E[utility(u, i) | codes of the modalities in ``observes``]
+
+    Options:
+        observes: the modalities it may look at (default: the atoms themselves)
+        additive: use only what sums over single modalities can express (no synergy)
+    """
+
+    trainable = False
+
+    def __init__(
+        self,
+        context: Context,
+        fusion: Fusion | None,
+        *,
+        observes: tuple[str, ...] | None = None,
+        additive: bool = False,
+    ) -> None:
+        super().__init__(context, None)
+        if context.truth is None:
+            raise FusionlabError(
+                "recommender 'oracle' needs a dataset with a known truth: dataset.name=synthetic"
+            )
+        self.truth, self.observes, self.additive = context.truth, observes, additive
+
+    def ranker(self, items: ItemViews | None) -> Ranker:
+        """Scores from the truth."""
+        return _OracleRanker(self, items)
+
+
+class _OracleRanker(Ranker):
+    recommender: Oracle
+
+    def __call__(self, users: Tensor) -> Tensor:
+        truth = self.recommender.truth
+        if self.recommender.additive:
+            return truth.additive_utility(users)
+        if self.recommender.observes is not None:
+            return truth.coalition_utility(users, self.recommender.observes)
+        return truth.utility(users)
