@@ -37,6 +37,26 @@ T = TypeVar("T")
 PLUGIN_GROUP = "fusionlab.plugins"
 
 
+FAMILIES = {
+    "dataset": "fusionlab.data.dataset",
+    "split": "fusionlab.data.splits",
+    "fusion": "fusionlab.fusion.contract",
+    "profile": "fusionlab.recommenders.profiles",
+    "recommender": "fusionlab.recommenders.contract",
+    "loss": "fusionlab.training.losses",
+    "control": "fusionlab.studies.controls",
+}
+"""Where each family's contract lives; imported when the family is first asked for."""
+
+
+def family(name: str) -> Registry[Any]:
+    """The registry of a family, by the word used on the command line."""
+    if name not in FAMILIES:
+        raise ConfigError([(("family",), one_of(name, FAMILIES))])
+    importlib.import_module(FAMILIES[name])
+    return Registry.families[name]
+
+
 class Part(BaseModel):
     """The validated configuration of one part: its ``name`` and its keyword-only arguments."""
 
@@ -162,14 +182,18 @@ class PartOf:
             ),
         )
 
+    def parse(self, value: Any) -> Part:
+        """The validated part."""
+        return family(self.family).parse(value)
+
     def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Part:
         try:
-            return Registry.families[self.family].parse(value)
+            return self.parse(value)
         except ConfigError as error:
             raise error.under(*_field(info)) from None
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        registry = Registry.families[self.family]
+        registry = family(self.family)
         parts = [registry.schema(name).model_json_schema() for name in registry.names()]
         return {"anyOf": [{"enum": registry.names()}, *parts]}
 

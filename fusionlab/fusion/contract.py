@@ -67,7 +67,7 @@ class Fusion(nn.Module):
     trainable: ClassVar[bool] = True
     """Has it parameters that a gradient moves?"""
     symmetric: ClassVar[bool] = False
-    """Does the order of the modalities leave the result unchanged (up to the parameters' order)?"""
+    """Does the order of the modalities change nothing (parameters are kept by name)?"""
 
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__()

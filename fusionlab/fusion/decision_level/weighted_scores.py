@@ -28,7 +28,7 @@ class WeightedScores(Fusion):
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__(specs, dim)
         self.project = Projections(specs, dim)
-        self.alpha = nn.Parameter(torch.zeros(len(specs)))
+        self.alpha = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """One view a modality."""
@@ -36,4 +36,5 @@ class WeightedScores(Fusion):
 
     def fold(self, present: Tensor) -> Tensor:
         """The learned weights, shared out over the views that an item has."""
-        return normalised(self.alpha.softmax(0).expand(present.shape), present)
+        alpha = torch.stack([self.alpha[name] for name in self.specs])
+        return normalised(alpha.softmax(0).expand(present.shape), present)

@@ -33,7 +33,6 @@ class Gated(Fusion):
 
     level = Level.FEATURE
     additive = False
-    symmetric = True
 
     def __init__(
         self,

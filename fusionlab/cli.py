@@ -1,0 +1,177 @@
+"""The command line. Each command reads its arguments, calls the package and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fusionlab.errors import FusionlabError
+
+Command = Callable[..., Any]
+RUNS = Path("runs")
+
+plugin_option = click.option(
+    "--plugin", "plugins", multiple=True, help="A Python file or module that registers parts."
+)
+runs_option = click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUNS,
+    show_default=True,
+    envvar="FUSIONLAB_RUNS",
+    help="Where run records are kept.",
+)
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+
+
+class _Roof(click.Group):
+    """Turns the one user error into a message without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FusionlabError as error:
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            raise click.ClickException("interrupted; the same command goes on from here") from None
+
+
+@click.group(cls=_Roof, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fusionlab-recsys")
+def main() -> None:
+    """Multimodal recommendation in which the fusion strategy is the swappable part."""
+
+
+@main.command()
+@config_argument
+@overrides_argument
+@runs_option
+@plugin_option
+def run(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str, ...]) -> None:
+    """Run one experiment and print its metrics."""
+    from fusionlab import terminal
+    from fusionlab.config import load_experiment
+    from fusionlab.studies.run import run_experiment
+    from fusionlab.studies.store import RunStore
+
+    experiment = load_experiment(config, overrides, plugins)
+    with terminal.epochs(experiment.training.epochs) as on_epoch:
+        record = run_experiment(experiment, RunStore(runs), on_epoch=on_epoch)
+    assert record is not None
+    terminal.show(terminal.run_card(record))
+
+
+@main.command()
+@config_argument
+@overrides_argument
+@click.option("--workers", type=click.IntRange(1), default=1, help="Runs at once.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where the report goes (default: reports/NAME of the study's file).",
+)
+@runs_option
+@plugin_option
+def study(
+    config: Path,
+    overrides: tuple[str, ...],
+    workers: int,
+    out: Path | None,
+    runs: Path,
+    plugins: tuple[str, ...],
+) -> None:
+    """Run a study and write its tables and figures; what has run before is not run again."""
+    from fusionlab import terminal
+    from fusionlab.config import load_study
+    from fusionlab.reporting.report import write_study
+    from fusionlab.studies.executor import execute
+    from fusionlab.studies.store import RunStore
+    from fusionlab.studies.study import plan
+
+    store, asked = RunStore(runs), load_study(config, overrides, plugins)
+    planned = plan(asked)
+    with terminal.runs(asked.title, len(planned.runs)) as on_run:
+        execute(planned.runs, store, workers=workers, on_run=on_run)
+    report = write_study(asked, planned.collect(store), out or Path("reports") / config.stem)
+    terminal.show(*report.tables)
+    terminal.say(*(f"wrote {file}" for file in report.files))
+
+
+@main.command(name="list")
+@click.argument("family", required=False)
+@plugin_option
+def list_parts(family: str | None, plugins: tuple[str, ...]) -> None:
+    """List the families of parts, or the parts of one FAMILY."""
+    from fusionlab import describe, terminal
+
+    terminal.show(describe.parts(family, plugins))
+
+
+@main.command()
+@click.argument("family")
+@click.argument("name")
+@plugin_option
+def show(family: str, name: str, plugins: tuple[str, ...]) -> None:
+    """Show a part: what it does, its formula, its options and their defaults."""
+    from fusionlab import describe, terminal
+
+    terminal.show(*describe.part(family, name, plugins))
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["experiment", "study"]), default="experiment")
+@plugin_option
+def schema(kind: str, plugins: tuple[str, ...]) -> None:
+    """Print the JSON Schema of a configuration file, for editors."""
+    from fusionlab import describe
+
+    click.echo(describe.schema(kind, plugins))
+
+
+@main.command()
+@runs_option
+def doctor(runs: Path) -> None:
+    """Show versions, devices, optional extras and where things are kept."""
+    from fusionlab import describe, terminal
+
+    terminal.show(describe.machine(runs))
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@plugin_option
+def check(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
+    """Run the contract tests on fusion strategies: NAMES, or those of the plug-ins, or all."""
+    from fusionlab import describe, terminal
+    from fusionlab.fusion.checks import check_all
+
+    results = check_all(describe.names_to_check(names, plugins))
+    terminal.show(terminal.check_table(results))
+    if any(result.problem for result in results):
+        raise click.exceptions.Exit(1)
+
+
+@main.group()
+def data() -> None:
+    """Look at data."""
+
+
+@data.command()
+@config_argument
+@overrides_argument
+@plugin_option
+def inspect(config: Path, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
+    """Print counts, sparsity and coverage of an experiment's dataset; refuse what is broken."""
+    from fusionlab import terminal
+    from fusionlab.config import load_experiment
+    from fusionlab.data.inspect import inspect as look
+    from fusionlab.data.inspect import render
+    from fusionlab.studies.run import load_dataset
+
+    experiment = load_experiment(config, overrides, plugins)
+    terminal.show(render(look(load_dataset(experiment.dataset))))

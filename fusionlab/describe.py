@@ -1,0 +1,132 @@
+"""Descriptions for people and editors: families, parts, schemas, this machine."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from fusionlab.registry import FAMILIES, Part, family, load_plugin, source_hash
+
+EXTRAS = ("offline-models", "ray", "explorer", "dev")
+
+
+def parts(name: str | None, plugins: Sequence[str]) -> Table:
+    """The families with their parts, or one family's parts with their one-line summaries."""
+    _load(plugins)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    if name is None:
+        table.add_column("family")
+        table.add_column("parts")
+        for one in FAMILIES:
+            table.add_row(one, escape(", ".join(family(one).names())))
+        return table
+    registry = family(name)
+    table.add_column(name)
+    levels = [str(getattr(registry[one], "level", "")) for one in registry.names()]
+    if any(levels):
+        table.add_column("level")
+    table.add_column("what it does")
+    for one, level in zip(registry.names(), levels, strict=True):
+        table.add_row(*filter(None, (one, level)), escape(_summary(registry[one])))
+    return table
+
+
+def part(family_name: str, name: str, plugins: Sequence[str]) -> list[RenderableType]:
+    """A part's docstring, and its options with types and defaults."""
+    _load(plugins)
+    registry = family(family_name)
+    cls = registry[name]
+    doc = (inspect.getdoc(cls) or "").partition("\n\nOptions:")
+    source = doc[2].partition("\n\n")[2]
+    found: list[RenderableType] = [
+        Text(f"{family_name} {name}", style="bold"),
+        Text(doc[0] + (f"\n\n{source}" if source else "") + "\n"),
+    ]
+    options = _options(registry.schema(name))
+    if options.row_count:
+        found.append(options)
+    return found
+
+
+def schema(kind: str, plugins: Sequence[str]) -> str:
+    """JSON Schema of an experiment or a study, every registered part included."""
+    from fusionlab.config import Experiment, Study
+
+    _load(plugins)
+    model = {"experiment": Experiment, "study": Study}[kind]
+    return json.dumps(model.model_json_schema(), indent=2)
+
+
+def machine(runs: Path) -> Table:
+    """Versions, devices, extras and folders of this installation."""
+    import torch
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("python", platform.python_version())
+    for package in ("fusionlab-recsys", "torch", "torchvision", "torchaudio", "transformers"):
+        table.add_row(package, _version(package) or "not installed")
+    table.add_row("cores", str(len(os.sched_getaffinity(0))))
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    table.add_row("GPUs", ", ".join(gpus) or "none: runtime.device=cpu")
+    for extra in EXTRAS:
+        missing = [name for name in _packages(extra) if _version(name) is None]
+        state = "ready" if not missing else f"missing {', '.join(missing)}"
+        hint = f"  (pip install 'fusionlab-recsys[{extra}]')" if missing else ""
+        table.add_row(f"extra {extra}", escape(state + hint))
+    table.add_row("run records", str(runs.resolve()))
+    return table
+
+
+def names_to_check(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
+    """The strategies to check: those named, else those of the plug-ins, else all."""
+    _load(plugins)
+    registry = family("fusion")
+    if names:
+        return [name for name in names if registry[name]]
+    outside = [name for name in registry.names() if source_hash(registry[name])]
+    return outside if plugins else registry.names()
+
+
+def _load(plugins: Sequence[str]) -> None:
+    for plugin in plugins:
+        load_plugin(plugin)
+
+
+def _options(model: type[Part]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header in ("option", "type", "default", "meaning"):
+        table.add_column(header)
+    for key, field in model.model_fields.items():
+        if key == "name":
+            continue
+        default = "required" if field.is_required() else repr(field.default)
+        kind = inspect.formatannotation(field.annotation).replace("typing.", "")
+        table.add_row(key, escape(kind), escape(default), escape(field.description or ""))
+    return table
+
+
+def _summary(cls: type) -> str:
+    return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _packages(extra: str) -> list[str]:
+    lines = requires("fusionlab-recsys") or []
+    chosen = [line for line in lines if f"extra == '{extra}'" in line.replace('"', "'")]
+    return [line.split(";")[0].split(">")[0].split("=")[0].strip() for line in chosen]

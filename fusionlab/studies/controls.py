@@ -1,0 +1,132 @@
+"""Controls: the rows that every table carries, and the ceilings of a known answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from fusionlab.config import Experiment
+from fusionlab.data.dataset import Dataset
+from fusionlab.registry import Registry
+from fusionlab.studies.record import Kind
+
+
+class Control(ABC):
+    """A row beside the strategies: the base experiment with something taken away (or given).
+
+    ``variants`` are changes of the base experiment, by label. Where there are several, the row
+    shows the one that is best on *validation*.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    kind: ClassVar[Kind] = "control"
+
+    @abstractmethod
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """Dotted changes of ``base`` by label."""
+
+
+CONTROLS: Registry[Control] = Registry("control", Control, "fusionlab.studies.controls")
+
+
+@CONTROLS.register("popularity")
+class Popularity(Control):
+    """The most clicked items for everyone."""
+
+    label = "popularity"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """Another recommender."""
+        return {self.label: {"recommender": "popularity"}}
+
+
+@CONTROLS.register("random")
+class Random(Control):
+    """A random order for everyone."""
+
+    label = "random"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """Another recommender."""
+        return {self.label: {"recommender": "random"}}
+
+
+@CONTROLS.register("ids_only")
+class IdsOnly(Control):
+    """Matrix factorisation on IDs: the same training, width and clicks, no content.
+
+    Options:
+        l2: weight of the squared factors (default: that of the base recommender if it has one)
+    """
+
+    label = "IDs only"
+
+    def __init__(self, *, l2: float | None = None) -> None:
+        self.l2 = l2
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """Matrix factorisation."""
+        l2 = getattr(base.recommender, "l2", None) if self.l2 is None else self.l2
+        options = {} if l2 is None else {"l2": l2}
+        return {self.label: {"recommender": {"name": "bpr_mf", **options}}}
+
+
+@CONTROLS.register("best_single_modality")
+class BestSingleModality(Control):
+    """The base experiment in a world with one modality, for each of them."""
+
+    label = "best single modality"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """One variant a modality."""
+        names = dataset.require_features(self.label).modalities
+        return {f"{self.label} ({name})": {"inputs.modalities": [name]} for name in names}
+
+
+@CONTROLS.register("shuffled_features")
+class ShuffledFeatures(Control):
+    """The base experiment with whole feature rows dealt to other items."""
+
+    label = "shuffled features"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """The same items with others' features."""
+        return {self.label: {"inputs.shuffled": True}}
+
+
+@CONTROLS.register("oracle")
+class Oracle(Control):
+    """A ceiling of synthetic data: the true tastes and the true atoms."""
+
+    label = "oracle"
+    kind = "ceiling"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """The oracle as recommender."""
+        return {self.label: {"recommender": "oracle"}}
+
+
+@CONTROLS.register("achievable")
+class Achievable(Control):
+    """A ceiling of synthetic data: the base recommender fed the true atoms as features."""
+
+    label = "achievable (all atoms)"
+    kind = "ceiling"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """The same clicks, other features."""
+        return {self.label: {"dataset.features": "atoms", "fusion": "concat"}}
+
+
+@CONTROLS.register("achievable_additive")
+class AchievableAdditive(Control):
+    """A ceiling of synthetic data: only the atoms that single modalities tell of."""
+
+    label = "achievable (additive atoms)"
+    kind = "ceiling"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """The same clicks, other features."""
+        return {self.label: {"dataset.features": "additive_atoms", "fusion": "concat"}}

@@ -1,0 +1,253 @@
+"""Run one experiment: data, model, training, the final judgement, the record."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from filelock import Timeout
+
+import fusionlab
+from fusionlab.config import Experiment, Runtime
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.features import ItemFeatures
+from fusionlab.data.interactions import Openings
+from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.evaluation.ranking import Evaluation
+from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.contract import Context, Recommender
+from fusionlab.registry import Part, family
+from fusionlab.studies.identity import run_id
+from fusionlab.studies.memory import peak_mb, reset_peak
+from fusionlab.studies.record import Cost, RunRecord
+from fusionlab.studies.store import RunStore
+from fusionlab.training.classification import ClassificationTask, Classifier
+from fusionlab.training.loop import Loop, OnEpoch, Progress
+from fusionlab.training.ranking import RankingTask
+
+AnyTask = RankingTask | ClassificationTask
+
+_datasets: dict[str, Dataset] = {}
+
+
+def load_dataset(part: Part) -> Dataset:
+    """Read a dataset; the latest one stays in memory for the next run of this process."""
+    key = part.model_dump_json()
+    if key not in _datasets:
+        _datasets.clear()
+        _datasets[key] = part.build().load()
+    return _datasets[key]
+
+
+def run_experiment(
+    experiment: Experiment,
+    store: RunStore,
+    *,
+    patient: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> RunRecord | None:
+    """The record of an experiment: from the store if it ran before, else by running it.
+
+    While another process works on the same run, this one waits, or, if not ``patient``, returns
+    None. A run that was interrupted goes on from its checkpoint and ends with the same bits.
+    """
+    dataset = load_dataset(experiment.dataset)
+    run = run_id(experiment, dataset.fingerprint)
+    try:
+        with store.lock(run).acquire(timeout=-1 if patient else 0):
+            if run in store:
+                return store.load(run)
+            return _run(run, experiment, dataset, store, on_epoch)
+    except Timeout:
+        return None
+
+
+def _run(
+    run: str,
+    experiment: Experiment,
+    dataset: Dataset,
+    store: RunStore,
+    on_epoch: OnEpoch | None,
+) -> RunRecord:
+    started = time.perf_counter()
+    _configure(experiment.runtime, experiment.seed)
+    reset_peak(experiment.runtime.device)
+    task = build_task(experiment, dataset)
+    progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
+    ledger = Openings()
+    judged = time.perf_counter()
+    evaluations, truth = _judge(experiment, dataset, task, ledger)
+    finished = time.perf_counter()
+    record = RunRecord(
+        id=run,
+        config=experiment.model_dump(mode="json"),
+        dataset=_describe(dataset),
+        environment=_environment(),
+        metrics={split: result.means() for split, result in evaluations.items()},
+        cost=Cost(
+            parameters=sum(p.numel() for p in task.model.parameters() if p.requires_grad),
+            epochs=progress.epochs,
+            seconds=finished - started,
+            seconds_per_epoch=progress.seconds_per_epoch,
+            evaluation_seconds=finished - judged,
+            peak_memory_mb=peak_mb(experiment.runtime.device),
+        ),
+        history=progress.history,
+        coalition_training="dropout" if experiment.training.modality_dropout else "none",
+        test_opened=ledger.entries,
+        truth=truth,
+    )
+    return store.save(record, _per_user(dataset, evaluations))
+
+
+def build_task(experiment: Experiment, dataset: Dataset) -> AnyTask:
+    """The model of an experiment, ready to train, with everything but the test labels."""
+    if experiment.inputs.modalities is not None:
+        dataset = dataset.with_modalities(experiment.inputs.modalities)
+    if experiment.inputs.shuffled:
+        dataset = dataset.with_shuffled_features(experiment.seed)
+    if experiment.task == "classification":
+        return _classification(experiment, dataset)
+    return _ranking(experiment, dataset)
+
+
+def _ranking(experiment: Experiment, dataset: Dataset) -> RankingTask:
+    if dataset.interactions is None:
+        raise ConfigError(
+            [(("task",), f"found 'recommendation', but dataset {dataset.name!r} has no clicks")]
+        )
+    runtime, clicks = experiment.runtime, dataset.interactions.train
+    cls: type[Recommender] = family("recommender")[experiment.recommender.name]
+    features, fusion = None, None
+    if cls.uses_content:
+        features = _resident(dataset.require_features(f"recommender {cls.name!r}"), runtime)
+        fusion = _fusion(experiment, features, clicks.popularity.nonzero().flatten())
+    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
+    model = experiment.recommender.build(context, fusion).to(runtime.device)
+    return RankingTask(
+        model,
+        dataset.interactions,
+        features,
+        experiment.training,
+        experiment.evaluation,
+        runtime.device,
+    )
+
+
+def _classification(experiment: Experiment, dataset: Dataset) -> ClassificationTask:
+    if dataset.labels is None:
+        raise ConfigError(
+            [(("task",), f"found 'classification', but dataset {dataset.name!r} has no labels")]
+        )
+    runtime, labels = experiment.runtime, dataset.labels
+    features = _resident(dataset.require_features("classification"), runtime)
+    fusion = _fusion(experiment, features, labels.train.items)
+    model = Classifier(fusion, len(labels.names)).to(runtime.device)
+    return ClassificationTask(model, labels, features, experiment.training, experiment.evaluation)
+
+
+def _resident(features: ItemFeatures, runtime: Runtime) -> ItemFeatures:
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[runtime.features]
+    return features.to(runtime.device, dtype)
+
+
+def _fusion(experiment: Experiment, features: ItemFeatures, train_items: torch.Tensor) -> Fusion:
+    fusion: Fusion = experiment.fusion.build(features.specs, experiment.dim)
+    fusion.fit(features.take(train_items.to(experiment.runtime.device)))
+    if experiment.runtime.compile:
+        fusion.compile()
+    return fusion
+
+
+def _train(
+    experiment: Experiment, task: AnyTask, checkpoint: Any, on_epoch: OnEpoch | None
+) -> Progress:
+    if isinstance(task, RankingTask):
+        if not task.model.trainable:
+            return Progress()
+        task.prepare()
+    loop = Loop(
+        task,
+        experiment.training,
+        experiment.runtime,
+        seed=experiment.seed,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+    return loop.run()
+
+
+@torch.no_grad()
+def _judge(
+    experiment: Experiment, dataset: Dataset, task: AnyTask, ledger: Openings
+) -> tuple[dict[str, Evaluation], dict[str, Any]]:
+    """Metrics on validation and test; the one place where a run opens test labels."""
+    task.model.eval()
+    why = "final evaluation"
+    truth = dataset.truth
+    if isinstance(task, ClassificationTask):
+        assert dataset.labels is not None
+        test = dataset.labels.test.open(ledger, why)
+        return task.judge({"valid": dataset.labels.valid, "test": test}), {}
+    assert dataset.interactions is not None
+    clicks = dataset.interactions
+    ranker = task.ranker()
+    relevant = {"valid": clicks.valid, "test": clicks.test.open(ledger, why)}
+    known = {} if truth is None else {"alignment": truth.atom_alignment(ranker)}
+    return task.judge(relevant, ranker), known
+
+
+def _configure(runtime: Runtime, seed: int) -> None:
+    if runtime.device != "cpu" and not torch.cuda.is_available():
+        raise FusionlabError(
+            f"runtime.device: found {runtime.device!r}, but torch sees no GPU here; expected 'cpu'"
+        )
+    torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(True, warn_only=runtime.device != "cpu")
+    torch.manual_seed(seed)
+
+
+def _describe(dataset: Dataset) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "items": len(dataset.item_ids),
+    }
+    if dataset.interactions is not None:
+        clicks = dataset.interactions
+        described |= {
+            "users": clicks.n_users,
+            "clicks": {"train": len(clicks.train), "valid": len(clicks.valid)},
+        }
+    if dataset.features is not None:
+        described["features"] = {
+            name: asdict(spec) for name, spec in dataset.features.specs.items()
+        }
+    return described
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "fusionlab": fusionlab.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+    }
+
+
+def _per_user(dataset: Dataset, evaluations: Mapping[str, Evaluation]) -> pl.DataFrame:
+    ids = dataset.interactions.user_ids if dataset.interactions is not None else dataset.item_ids
+    frames = []
+    for split, result in evaluations.items():
+        rows = result.users.numpy()
+        columns = {name: values.numpy() for name, values in result.per_user.items()}
+        frames.append(pl.DataFrame({"user": ids[rows], "split": [split] * len(rows), **columns}))
+    return pl.concat(frames)

@@ -1,0 +1,100 @@
+"""The run store: one folder a run, named by its content, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import polars as pl
+import yaml
+from filelock import FileLock
+
+from fusionlab.errors import FusionlabError
+from fusionlab.studies.record import RunRecord
+
+
+class RunStore:
+    """Finished runs under ``root``: ``<id>/record.json``, ``config.yaml``, ``per_user.parquet``.
+
+    A run is written into ``.partial/<id>`` and appears in its place by one rename. Its lock is held
+    by the operating system for the process that works on it, so a killed process frees it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, run: str) -> Path:
+        """Where a finished run stands."""
+        return self.root / run
+
+    def partial(self, run: str) -> Path:
+        """Where an unfinished run keeps its checkpoint."""
+        folder = self.root / ".partial" / run
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def lock(self, run: str) -> FileLock:
+        """The lock of one run; hold it while you work on the run."""
+        folder = self.root / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{run}.lock")
+
+    def __contains__(self, run: str) -> bool:
+        return (self.folder(run) / "record.json").is_file()
+
+    def load(self, run: str) -> RunRecord:
+        """Read a finished run."""
+        file = self.folder(run) / "record.json"
+        try:
+            data = json.loads(file.read_text())
+            record = RunRecord.from_json(data, self.folder(run))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise FusionlabError(
+                f"{file}: not a run record ({error}); delete the folder and run again"
+            ) from None
+        if record.id != run:
+            raise FusionlabError(f"{file}: found the record of {record.id}, expected {run}")
+        return record
+
+    def find(self, prefix: str) -> RunRecord:
+        """The one finished run whose id begins with ``prefix``."""
+        matches = [run for run in self.runs() if run.startswith(prefix)]
+        if len(matches) != 1:
+            found = ", ".join(run[:12] for run in matches) or "none"
+            raise FusionlabError(
+                f"run {prefix!r}: found {found} under {self.root}, expected exactly one"
+            )
+        return self.load(matches[0])
+
+    def runs(self) -> list[str]:
+        """Ids of the finished runs."""
+        if not self.root.is_dir():
+            return []
+        return sorted(file.parent.name for file in self.root.glob("*/record.json"))
+
+    def save(self, record: RunRecord, per_user: pl.DataFrame) -> RunRecord:
+        """Write a finished run; afterwards it is there whole, its partial folder is gone."""
+        partial = self.partial(record.id)
+        per_user.write_parquet(partial / "per_user.parquet")
+        (partial / "config.yaml").write_text(yaml.safe_dump(record.config, sort_keys=False))
+        (partial / "record.json").write_text(json.dumps(record.to_json(), indent=1))
+        (partial / "checkpoint.pt").unlink(missing_ok=True)
+        for file in partial.iterdir():
+            _flush(file)
+        _flush(partial)
+        target = self.folder(record.id)
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(partial, target)
+        _flush(self.root)
+        return self.load(record.id)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

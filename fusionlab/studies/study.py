@@ -1,0 +1,127 @@
+"""A study: one base experiment varied along axes, over seeds, beside its controls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fusionlab.config import Experiment, Study
+from fusionlab.errors import ConfigError
+from fusionlab.registry import family
+from fusionlab.studies.controls import Control
+from fusionlab.studies.identity import run_id
+from fusionlab.studies.record import Kind, Row
+from fusionlab.studies.run import load_dataset
+from fusionlab.studies.store import RunStore
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One configuration and its runs, a seed each: (id, experiment)."""
+
+    label: str
+    runs: tuple[tuple[str, Experiment], ...]
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """A row before it has run. Of several variants the best on validation is shown."""
+
+    kind: Kind
+    level: str
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a study will run."""
+
+    rows: tuple[PlannedRow, ...]
+    main: str
+
+    @property
+    def runs(self) -> dict[str, Experiment]:
+        """All runs by id; a configuration that stands in two rows runs once."""
+        return {
+            run: experiment
+            for row in self.rows
+            for variant in row.variants
+            for run, experiment in variant.runs
+        }
+
+    def collect(self, store: RunStore) -> list[Row]:
+        """The finished rows; every run must be in the store."""
+        return [self._collect(row, store) for row in self.rows]
+
+    def _collect(self, row: PlannedRow, store: RunStore) -> Row:
+        finished = [
+            Row(variant.label, row.kind, [store.load(run) for run, _ in variant.runs], row.level)
+            for variant in row.variants
+        ]
+        return max(finished, key=self._on_validation)
+
+    def _on_validation(self, row: Row) -> float:
+        return sum(record.metrics["valid"][self.main] for record in row.records)
+
+
+def plan(study: Study) -> Plan:
+    """Resolve axes, controls and seeds into runs; all is validated before anything runs."""
+    base = study.experiment
+    rows = [_row(study, "strategy", _level(e), {label: e}) for label, e in _grid(study)]
+    for part in study.controls:
+        control: Control = part.build()
+        variants = control.variants(base, load_dataset(base.dataset))
+        if base.task == "classification" and any("recommender" in one for one in variants.values()):
+            raise ConfigError(
+                [(("controls",), f"found {part.name!r}, a recommender, in a classification study")]
+            )
+        experiments = {label: base.varied(changes) for label, changes in variants.items()}
+        rows.append(_row(study, control.kind, "", experiments))
+    return Plan(tuple(rows), study.report.main or _selecting(base))
+
+
+def _selecting(base: Experiment) -> str:
+    if base.evaluation.select:
+        return base.evaluation.select
+    return "accuracy" if base.task == "classification" else f"ndcg@{max(base.evaluation.cutoffs)}"
+
+
+def _row(study: Study, kind: Kind, level: str, variants: Mapping[str, Experiment]) -> PlannedRow:
+    return PlannedRow(kind, level, tuple(_over_seeds(study, *item) for item in variants.items()))
+
+
+def _over_seeds(study: Study, label: str, experiment: Experiment) -> Variant:
+    fingerprint = load_dataset(experiment.dataset).fingerprint
+    seeded = [experiment.varied({"seed": seed}) for seed in study.seeds]
+    return Variant(label, tuple((run_id(one, fingerprint), one) for one in seeded))
+
+
+def _level(experiment: Experiment) -> str:
+    return str(family("fusion")[experiment.fusion.name].level)
+
+
+def _grid(study: Study) -> Iterator[tuple[str, Experiment]]:
+    """Every combination of the axes' values, with its label."""
+    keys = list(study.axes)
+    for values in itertools.product(*(enumerate(study.axes[key]) for key in keys)):
+        changes = {key: value for key, (_, value) in zip(keys, values, strict=True)}
+        try:
+            experiment = study.experiment.varied(changes)
+        except ConfigError as error:
+            places = ", ".join(
+                f"axes.{key}[{index}]" for key, (index, _) in zip(keys, values, strict=True)
+            )
+            raise error.under(places) from None
+        label = ", ".join(_label(key, value) for key, value in changes.items())
+        yield label or experiment.fusion.name, experiment
+
+
+def _label(key: str, value: Any) -> str:
+    """``gated``, ``gated (gate=sigmoid)`` for a fusion; ``modality_dropout=0.3`` for a number."""
+    if isinstance(value, Mapping):
+        options = ", ".join(f"{k}={v}" for k, v in value.items() if k != "name")
+        value = f"{value['name']} ({options})" if options else value["name"]
+    short = key.rsplit(".", 1)[-1]
+    return str(value) if short == "fusion" else f"{short}={value}"

@@ -1,0 +1,96 @@
+"""What the terminal shows: progress bars and cards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from fusionlab.fusion.checks import CheckResult
+    from fusionlab.studies.record import RunRecord
+
+console = Console(width=None)
+
+
+def show(*things: RenderableType) -> None:
+    """Print things one after the other."""
+    for thing in things:
+        console.print(thing)
+
+
+def say(*lines: str) -> None:
+    """Print plain lines."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def epochs(total: int) -> Iterator[Callable[[dict[str, float]], None]]:
+    """A bar over the epochs of one run, with the loss and time left."""
+    with _bar(TextColumn("{task.fields[note]}")) as bar:
+        task = bar.add_task("training", total=total, note="")
+
+        def on_epoch(entry: dict[str, float]) -> None:
+            bar.update(task, completed=entry["epoch"], note=f"loss {entry['loss']:.4f}")
+
+        yield on_epoch
+
+
+@contextmanager
+def runs(title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar over the runs of a study, with time left."""
+    with _bar() as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda _run: bar.advance(task)
+
+
+def run_card(record: RunRecord) -> Table:
+    """The metrics of one run, a column a split."""
+    table = Table(title=f"run {record.id[:12]}", header_style="bold")
+    splits = list(record.metrics)
+    table.add_column("metric")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name in record.metrics[splits[0]]:
+        table.add_row(name, *(f"{record.metrics[split][name]:.4f}" for split in splits))
+    cost = record.cost
+    table.caption = (
+        f"{cost.epochs} epochs, {cost.seconds:.1f} s, {cost.parameters:,} parameters, "
+        f"peak {cost.peak_memory_mb:,.0f} MB"
+    )
+    return table
+
+
+def check_table(results: Sequence[CheckResult]) -> Table:
+    """The contract checks, a row a strategy and check."""
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for header in ("fusion", "check", "result"):
+        table.add_column(header)
+    for result in results:
+        verdict = f"[red]{result.problem}" if result.problem else "[green]holds"
+        table.add_row(result.fusion, result.check, verdict)
+    return table
+
+
+def _bar(*extra: TextColumn) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        *extra,
+        console=console,
+    )

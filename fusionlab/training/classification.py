@@ -1,0 +1,102 @@
+"""The classification task: the same fusions under a linear head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusionlab.config import Judging, Training
+from fusionlab.data.dataset import Labelled, Labels
+from fusionlab.data.features import ItemFeatures
+from fusionlab.evaluation.classification import classify
+from fusionlab.evaluation.ranking import Evaluation
+from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.training.items import drop_modalities, fuse_catalogue
+
+
+class Classifier(nn.Module):
+    """A linear head a view; the logits of the views are combined as scores are.
+
+    logits = combine_k (H_k v_k + c_k): the C classes are the candidates, the item is the query.
+    """
+
+    def __init__(self, fusion: Fusion, classes: int) -> None:
+        super().__init__()
+        self.fusion = fusion
+        bound = fusion.dim**-0.5
+        self.heads = nn.Parameter(
+            torch.empty(fusion.n_views, fusion.dim, classes).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(torch.zeros(fusion.n_views, classes))
+
+    def by_view(self, fused: FusedItems) -> Tensor:
+        """Logits (B, C, K)."""
+        return torch.einsum("bkd,kdc->bck", fused.views, self.heads) + self.bias.T
+
+    def combine(self, logits: Tensor, fused: FusedItems) -> Tensor:
+        """Logits by view (B, C, K) to logits (B, C)."""
+        present = fused.present[:, None].expand(logits.shape)
+        return self.fusion.combine(logits, fused.views, present)
+
+    def forward(self, items: ItemFeatures) -> Tensor:
+        """Logits (B, C)."""
+        fused = self.fusion(items)
+        return self.combine(self.by_view(fused), fused)
+
+
+class ClassificationTask:
+    """Trains a classifier with cross-entropy and measures it on validation."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        labels: Labels,
+        features: ItemFeatures,
+        training: Training,
+        judging: Judging,
+    ) -> None:
+        self.model, self.labels, self.features = model, labels, features
+        self.training = training
+        self.metrics = judging.metrics
+        self.select = judging.select or "accuracy"
+        device = next(iter(features.mask.values())).device
+        self.items = labels.train.items.to(device)
+        self.classes = labels.train.classes.to(device)
+
+    def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """The labelled items of train in random order, as rows of the labels."""
+        order = torch.randperm(len(self.items), generator=generator, device=self.items.device)
+        yield from order.split(self.training.batch_size)
+
+    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """Cross-entropy of the combined logits, or of each view's own."""
+        features, classes = self.features.take(self.items[batch]), self.classes[batch]
+        if self.training.modality_dropout:
+            features = drop_modalities(features, self.training.modality_dropout, generator)
+        fused = self.model.fusion(features)
+        logits = self.model.by_view(fused)
+        if self.model.fusion.objective is Objective.VIEWS:
+            targets = classes[:, None].expand(-1, logits.shape[-1])
+            losses = F.cross_entropy(logits, targets, reduction="none")
+            counted = fused.present.to(losses.dtype)
+            total = ((losses * counted).sum(0) / counted.sum(0).clamp(min=1)).sum()
+        else:
+            total = F.cross_entropy(self.model.combine(logits, fused), classes)
+        return total if fused.penalty is None else total + fused.penalty.mean()
+
+    def validate(self) -> dict[str, float]:
+        """Metrics on the validation items."""
+        return self.judge({"valid": self.labels.valid})["valid"].means()
+
+    @torch.no_grad()
+    def judge(self, splits: dict[str, Labelled]) -> dict[str, Evaluation]:
+        """Classify once and measure against each of the named splits."""
+        fused = fuse_catalogue(self.model.fusion, self.features, len(self.features))
+        logits = self.model.combine(self.model.by_view(fused), fused).cpu()
+        return {
+            name: classify(logits[part.items], part.classes, part.items, metrics=self.metrics)
+            for name, part in splits.items()
+        }

@@ -1,0 +1,67 @@
+"""Items of a step and of the whole catalogue: gathered by index, fused once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fusionlab.data.features import ItemFeatures
+from fusionlab.fusion.contract import FusedItems, Fusion
+from fusionlab.recommenders.contract import ItemViews
+
+BLOCK = 8192
+
+
+class DistinctItems:
+    """Finds the distinct items among the indices of a step, in buffers that are used again."""
+
+    def __init__(self, n_items: int, device: torch.device | str) -> None:
+        self.seen = torch.zeros(n_items, dtype=torch.bool, device=device)
+        self.position = torch.zeros(n_items, dtype=torch.long, device=device)
+
+    def __call__(self, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The distinct items (n,), ascending, and the map (N,) from an item to its place there.
+
+        The map is overwritten by the next call; places of items that are not there are undefined.
+        """
+        self.seen.zero_()
+        for part in parts:
+            self.seen[part.flatten()] = True
+        distinct = self.seen.nonzero().flatten()
+        self.position[distinct] = torch.arange(len(distinct), device=distinct.device)
+        return distinct, self.position
+
+
+def drop_modalities(items: ItemFeatures, rate: float, generator: torch.Generator) -> ItemFeatures:
+    """Mask each modality of each item with chance ``rate``, but never an item's last one.
+
+    This is what makes coalitions meaningful: the model has seen every subset of the modalities.
+    """
+    names = items.modalities
+    present = torch.stack([items.present(name) for name in names], 1)
+    draw = torch.rand(present.shape, generator=generator, device=present.device)
+    keep = draw.masked_fill(~present, -1).argmax(1, keepdim=True)
+    drop = (draw < rate).scatter(1, keep, False)
+    return items.masked({name: drop[:, index] for index, name in enumerate(names)})
+
+
+@torch.no_grad()
+def fuse_catalogue(fusion: Fusion, features: ItemFeatures, n_items: int) -> FusedItems:
+    """Fuse all N items, a block at a time."""
+    device = next(iter(features.mask.values())).device
+    blocks = [
+        fusion(features.take(torch.arange(start, min(start + BLOCK, n_items), device=device)))
+        for start in range(0, n_items, BLOCK)
+    ]
+    return FusedItems(
+        torch.cat([block.views for block in blocks]).float(),
+        torch.cat([block.present for block in blocks]),
+    )
+
+
+def catalogue_views(fusion: Fusion, features: ItemFeatures) -> ItemViews:
+    """Views of the whole catalogue, for ranking."""
+    fused = fuse_catalogue(fusion, features, len(features))
+    return ItemViews(fused.views, fused.present)

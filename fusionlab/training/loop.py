@@ -1,0 +1,177 @@
+"""The training loop: one for every task, with early stopping, checkpoints and exact resumption."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.config import Runtime, Training
+from fusionlab.errors import FusionlabError
+
+CHECKPOINT_SECONDS = 20.0
+OnEpoch = Callable[[dict[str, float]], None]
+
+
+class Task(Protocol):
+    """What the loop trains: a model, batches of an epoch, a loss, and its validation metrics."""
+
+    model: nn.Module
+    select: str
+
+    def batches(self, generator: torch.Generator) -> Iterator[Any]:
+        """The batches of one epoch."""
+
+    def loss(self, batch: Any, generator: torch.Generator) -> Tensor:
+        """The loss of one batch, a scalar."""
+
+    def validate(self) -> dict[str, float]:
+        """Metrics on validation."""
+
+
+@dataclass
+class Progress:
+    """How far training has come; everything in it survives an interruption."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float = float("-inf")
+    best_epoch: int = 0
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    finished: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Median seconds of training, validation not counted."""
+        return statistics.median([entry["seconds"] for entry in self.history] or [0.0])
+
+
+class Loop:
+    """Trains a task until its validation metric stops rising, and leaves the best model behind.
+
+    Args:
+        task: what to train.
+        training: epochs, optimiser, patience.
+        runtime: device and precision.
+        seed: of the order of batches, negatives and dropout.
+        checkpoint: a file to resume from and to save to every 20 seconds (None: do neither).
+            Resuming repeats the bits of an uninterrupted run.
+        on_epoch: called with the history entry of each epoch.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        training: Training,
+        runtime: Runtime,
+        *,
+        seed: int,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> None:
+        self.task, self.training, self.runtime = task, training, runtime
+        self.checkpoint, self.on_epoch = checkpoint, on_epoch
+        self.generator = torch.Generator(runtime.device).manual_seed(seed)
+        self.optimizer = torch.optim.AdamW(
+            [p for p in task.model.parameters() if p.requires_grad],
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+        self.progress = Progress()
+
+    def run(self) -> Progress:
+        """Train to the end and load the best state into the model."""
+        if self.checkpoint is not None and self.checkpoint.is_file():
+            self._resume(self.checkpoint)
+        saved = time.monotonic()
+        while not self.progress.finished:
+            self._epoch()
+            if self.checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self._save(self.checkpoint)
+                saved = time.monotonic()
+        self.task.model.load_state_dict(self.progress.best_state)
+        self.task.model.eval()
+        return self.progress
+
+    def _epoch(self) -> None:
+        started = time.perf_counter()
+        loss = self._train()
+        entry = {"epoch": self.progress.epochs + 1, "loss": loss}
+        entry["seconds"] = time.perf_counter() - started
+        last = entry["epoch"] >= self.training.epochs
+        if entry["epoch"] % self.training.validate_every == 0 or last:
+            self.task.model.eval()
+            with torch.no_grad():
+                entry |= self.task.validate()
+            self._judge(entry)
+        self.progress.finished |= last
+        self.progress.history.append(entry)
+        if self.on_epoch is not None:
+            self.on_epoch(entry)
+
+    def _train(self) -> float:
+        self.task.model.train()
+        device = torch.device(self.runtime.device)
+        autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=self.runtime.precision == "bf16"
+        )
+        total, steps = torch.zeros((), device=device), 0
+        for batch in self.task.batches(self.generator):
+            with autocast:
+                loss = self.task.loss(batch, self.generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            total += loss.detach()
+            steps += 1
+        mean = float(total) / max(steps, 1)
+        if mean != mean or mean in (float("inf"), float("-inf")):
+            raise FusionlabError(
+                f"training.learning_rate: the loss became {mean} in epoch "
+                f"{self.progress.epochs + 1}, expected a finite number; lower it (now "
+                f"{self.training.learning_rate}) or look for extreme feature values"
+            )
+        return mean
+
+    def _judge(self, entry: dict[str, float]) -> None:
+        value = entry[self.task.select]
+        if value > self.progress.best:
+            self.progress.best, self.progress.best_epoch = value, int(entry["epoch"])
+            self.progress.best_state = {
+                name: tensor.detach().clone()
+                for name, tensor in self.task.model.state_dict().items()
+            }
+        waited = (entry["epoch"] - self.progress.best_epoch) / self.training.validate_every
+        self.progress.finished = waited >= self.training.patience
+
+    def _save(self, file: Path) -> None:
+        state = {
+            "model": self.task.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "progress": vars(self.progress),
+        }
+        partial = file.with_suffix(".part")
+        torch.save(state, partial)
+        os.replace(partial, file)
+
+    def _resume(self, file: Path) -> None:
+        state = torch.load(file, map_location=self.runtime.device, weights_only=True)
+        self.task.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        torch.set_rng_state(state["torch"].cpu())
+        self.progress = Progress(**state["progress"])

@@ -1,0 +1,122 @@
+"""The recommendation task: clicks against drawn items in training, the whole catalogue after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from fusionlab.config import Judging, Training
+from fusionlab.data.features import ItemFeatures
+from fusionlab.data.interactions import Clicks, Interactions
+from fusionlab.evaluation.ranking import Evaluation, evaluate
+from fusionlab.fusion.contract import Objective
+from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender
+from fusionlab.training.items import DistinctItems, catalogue_views, drop_modalities
+from fusionlab.training.losses import Loss
+from fusionlab.training.sampling import NegativeSampler
+
+DEFAULT_METRICS = ("recall", "precision", "f1", "ndcg", "mrr", "map", "hit_rate")
+
+
+class RankingTask:
+    """Trains a recommender on clicks and ranks the catalogue for validation.
+
+    Args:
+        recommender: the model, with its fusion inside, on the device.
+        interactions: clicks; only train and validation are read here.
+        features: features of all N items on the device, or None for ID-only recommenders.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        interactions: Interactions,
+        features: ItemFeatures | None,
+        training: Training,
+        judging: Judging,
+        device: torch.device | str,
+    ) -> None:
+        self.model, self.features = recommender, features
+        self.interactions = interactions
+        self.training, self.device = training, device
+        self.train = interactions.train
+        self.ranking_loss: Loss = training.loss.build()
+        self.metrics = judging.metrics or DEFAULT_METRICS
+        self.cutoffs = judging.cutoffs
+        self.select = judging.select or f"ndcg@{max(judging.cutoffs)}"
+
+    def prepare(self) -> None:
+        """Set up what only training needs: the sampler and the buffers of a step."""
+        self.sampler = NegativeSampler(self.train, self.device)
+        self.users = self.train.users.to(self.device)
+        self.items = self.train.items.to(self.device)
+        self.distinct = DistinctItems(self.train.n_items, self.device)
+
+    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        """An epoch: negatives drawn for all clicks at once, then the clicks in random order."""
+        count = self.training.negatives
+        negatives = self.sampler.draw(self.users, count, generator)
+        candidates = torch.cat([self.items[:, None], negatives], 1)
+        order = torch.randperm(len(self.items), generator=generator, device=self.device)
+        for rows in order.split(self.training.batch_size):
+            yield Batch(self.users[rows], candidates[rows], rows)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Ranking loss, plus the penalties of the strategy and of the recommender."""
+        items, extra = self._item_views(batch, generator)
+        scores = self.model.pair_scores(batch, items)
+        fusion = self.model.fusion
+        if items is not None and fusion is not None and fusion.objective is Objective.VIEWS:
+            total = self._loss_by_view(scores, items.present[items.rows(batch.candidates)])
+        else:
+            total = self.ranking_loss(scores).mean()
+        for term in (extra, self.model.penalty(batch)):
+            total = total if term is None else total + term
+        return total
+
+    def _loss_by_view(self, scores: Tensor, present: Tensor) -> Tensor:
+        """Each view's own loss, over the rows in which the clicked item has the view."""
+        losses = self.ranking_loss(scores.transpose(-1, -2))
+        counted = present[:, 0].to(losses.dtype)
+        return ((losses * counted).sum(0) / counted.sum(0).clamp(min=1)).sum()
+
+    def _item_views(
+        self, batch: Batch, generator: torch.Generator
+    ) -> tuple[ItemViews | None, Tensor | None]:
+        if not self.model.uses_content:
+            return None, None
+        assert self.features is not None
+        items, position = self.distinct(self.model.items_needed(batch))
+        features = self.features.take(items)
+        if self.training.modality_dropout:
+            features = drop_modalities(features, self.training.modality_dropout, generator)
+        fused = self.model.fuse(features)
+        penalty = None if fused.penalty is None else fused.penalty.mean()
+        return ItemViews(fused.views, fused.present, position), penalty
+
+    def ranker(self) -> Ranker:
+        """The trained recommender over the whole catalogue."""
+        items = None
+        if self.model.uses_content:
+            assert self.features is not None
+            assert self.model.fusion is not None
+            items = catalogue_views(self.model.fusion, self.features)
+        return self.model.ranker(items)
+
+    def validate(self) -> dict[str, float]:
+        """Metrics on the validation clicks."""
+        return self.judge({"valid": self.interactions.valid})["valid"].means()
+
+    def judge(
+        self, relevant: dict[str, Clicks], ranker: Callable[[Tensor], Tensor] | None = None
+    ) -> dict[str, Evaluation]:
+        """Rank once and measure against each of the named splits."""
+        return evaluate(
+            ranker or self.ranker(),
+            self.train,
+            relevant,
+            metrics=self.metrics,
+            cutoffs=self.cutoffs,
+        )
