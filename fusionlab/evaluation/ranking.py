@@ -1,0 +1,164 @@
+"""The best k items of each user, exactly: masked, and with ties always broken the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fusionlab.data.interactions import Clicks
+from fusionlab.errors import FusionlabError
+
+Scores = Callable[[Tensor], Tensor]
+"""Users (b,) int64 to floating scores (b, N), a buffer that its receiver may overwrite."""
+
+NOTHING = -1
+"""Stands in a list in place of an item when a user has fewer than k candidates."""
+
+CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Block:
+    """Scores (b, N) of the users that stand at ``rows`` of those asked for; -inf: no candidate."""
+
+    rows: slice
+    users: Tensor
+    scores: Tensor
+
+
+def top_k(
+    scores: Scores,
+    exclude: Clicks,
+    users: Tensor,
+    k: int,
+    *,
+    block: int = 256,
+    device: torch.device | str = "cpu",
+) -> tuple[Tensor, Tensor]:
+    """The k best items of each user, best first, over the whole catalogue.
+
+    Items in ``exclude`` and items whose score is -inf are never candidates. Of equal scores the
+    lower item row comes first, whatever the block size, the number of threads or the device.
+
+    Args:
+        scores: users (b,) on ``device`` to scores (b, N); what it returns may be overwritten.
+        exclude: items that are not recommended, as a rule the train clicks.
+        users: (U,) rows of ``exclude``, in any order.
+        k: the length of the lists.
+        block: b, users scored at a time.
+        device: where scores are computed and ranked.
+
+    Returns:
+        items (U, k) int64 and their scores (U, k), both on the CPU; a list shorter than k ends in
+        `NOTHING` (-1) with score -inf.
+
+    Raises:
+        FusionlabError: scores of a wrong shape or type, or NaN (names the user's row).
+    """
+    items = torch.full((len(users), k), NOTHING)
+    values: Tensor | None = None
+    for part in score_blocks(scores, exclude, users, block=block, device=device):
+        best, best_scores = first_k(part, k)
+        if values is None:
+            values = torch.empty(items.shape, dtype=best_scores.dtype)
+        items[part.rows] = best.cpu()
+        values[part.rows] = best_scores.cpu()
+    return items, torch.empty(items.shape) if values is None else values
+
+
+@torch.no_grad()
+def score_blocks(
+    scores: Scores, exclude: Clicks, users: Tensor, *, block: int, device: torch.device | str
+) -> Iterator[Block]:
+    """Score ``users`` (U,) block by block, with -inf in place of the items in ``exclude``."""
+    masked_rows, masked_items = clicks_of(exclude, users)
+    positions = (masked_rows * exclude.n_items + masked_items).to(device)
+    ends = [0, *exclude.counts[users].cumsum(0).tolist()]
+    for start in range(0, len(users), block):
+        rows = slice(start, min(start + block, len(users)))
+        chosen = users[rows].to(device)
+        values = _checked(scores(chosen).detach(), chosen, exclude.n_items)
+        masked = positions[ends[rows.start] : ends[rows.stop]] - rows.start * exclude.n_items
+        values.view(-1)[masked] = -torch.inf
+        yield Block(rows, chosen, values)
+
+
+def first_k(block: Block, k: int) -> tuple[Tensor, Tensor]:
+    """Items (b, k) and scores (b, k) of a block's k best candidates, padded as in `top_k`.
+
+    Two passes. The first takes the maximum of each run of `CHUNK` neighbouring items and keeps the
+    k best runs; the second ranks the items of those runs alone. This is exact: for an item whose
+    run was left out there are k runs with a higher maximum, or with an equal one at lower rows, so
+    k items stand before it. NaN survives a maximum, so the first pass finds it at no cost.
+    """
+    scores, n_items = block.scores, block.scores.shape[1]
+    n_runs = n_items // CHUNK
+    whole = n_runs * CHUNK
+    maxima = scores[:, :whole].unflatten(1, (n_runs, CHUNK)).amax(-1)
+    if whole < n_items:
+        maxima = torch.cat([maxima, scores[:, whole:].amax(-1, keepdim=True)], dim=1)
+    _reject_nan(maxima, block.users)
+    if k * CHUNK < n_items:
+        offsets = torch.arange(CHUNK, device=scores.device)
+        items = (_order(maxima, k).sort().values[..., None] * CHUNK + offsets).flatten(1)
+        values = scores.gather(1, items.clamp(max=n_items - 1))
+        values.masked_fill_(items >= n_items, -torch.inf)
+        best = _order(values, k)
+        items, values = items.gather(1, best), values.gather(1, best)
+    else:
+        items = _order(scores, min(k, n_items))
+        values = scores.gather(1, items)
+    items = items.masked_fill(values == -torch.inf, NOTHING)
+    missing = (0, k - items.shape[1])
+    return (
+        torch.nn.functional.pad(items, missing, value=NOTHING),
+        torch.nn.functional.pad(values, missing, value=-torch.inf),
+    )
+
+
+def _order(values: Tensor, k: int) -> Tensor:
+    """Columns (b, k) of each row's k largest values (b, n); of equal values the lower column.
+
+    `torch.topk` promises nothing about ties. One column more than k shows which rows have any,
+    at the boundary included, and only those are sorted (stably).
+    """
+    best = values.topk(min(k + 1, values.shape[1]), dim=1)
+    columns = best.indices[:, :k]
+    tied = (best.values[:, 1:] == best.values[:, :-1]).any(dim=1).nonzero()[:, 0]
+    if len(tied):
+        columns[tied] = values[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
+    return columns
+
+
+def clicks_of(clicks: Clicks, users: Tensor) -> tuple[Tensor, Tensor]:
+    """The clicks of ``users`` (U,), user after user: rows of ``users`` (P,) and items (P,)."""
+    counts = clicks.counts[users]
+    rows = torch.repeat_interleave(torch.arange(len(users)), counts)
+    skipped = clicks.indptr[users] - (counts.cumsum(0) - counts)
+    return rows, clicks.items[torch.arange(len(rows)) + skipped[rows]]
+
+
+def _checked(scores: Tensor, users: Tensor, n_items: int) -> Tensor:
+    expected = (len(users), n_items)
+    if tuple(scores.shape) != expected or not scores.is_floating_point():
+        raise FusionlabError(
+            f"scores: found {tuple(scores.shape)} of {scores.dtype}, expected floating-point "
+            f"{expected}: one row a user, one column an item"
+        )
+    if len(users) == 1 or not scores.is_contiguous():
+        # One row repeated for all users (popularity) is a view: masking must not write into it.
+        return scores.clone(memory_format=torch.contiguous_format)
+    return scores
+
+
+def _reject_nan(maxima: Tensor, users: Tensor) -> None:
+    rows = maxima.isnan().any(dim=1)
+    if rows.any():
+        bad = users[rows].tolist()
+        raise FusionlabError(
+            f"scores: found NaN in the scores of user row {bad[0]} "
+            f"(and of {len(bad) - 1} more in its block), expected numbers: has training diverged?"
+        )

@@ -1,0 +1,29 @@
+"""What an evaluation returns: a figure for every unit, and figures of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one split, kept for every unit: the user in ranking, the item in classification.
+
+    ``units`` (n,) int64 are the rows of the units that were judged. ``per_unit[metric]`` (n,)
+    float64, such as ``ndcg@20`` or ``accuracy``, is what a significance test compares.
+    ``overall`` holds figures that no single unit has, such as ``coverage@20`` or ``macro_f1``.
+    """
+
+    units: Tensor
+    per_unit: dict[str, Tensor]
+    overall: dict[str, float]
+
+    def means(self) -> dict[str, float]:
+        """The mean over units of each metric and the overall figures, in full precision.
+
+        NumPy sums on one thread in a fixed order, so the number of threads changes no bit.
+        """
+        means = {name: float(values.numpy().mean()) for name, values in self.per_unit.items()}
+        return means | self.overall

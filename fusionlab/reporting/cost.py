@@ -1,0 +1,97 @@
+"""The cost table: what a run took, medians over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fusionlab.errors import FusionlabError
+from fusionlab.reporting.table import Cell, Column, Group, Table, grouped
+from fusionlab.studies.record import Cost, Row
+
+Figure = tuple[str, Callable[[Cost], float], Callable[[float], str]]
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _seconds(value: float) -> str:
+    """Three significant digits: 0.0123, 1.23, 12.3, 1,234."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    digits = 2 if value == 0 else max(0, 2 - int(np.floor(np.log10(value))))
+    return f"{value:.{digits}f}"
+
+
+FIGURES: list[Figure] = [
+    ("parameters", lambda cost: cost.parameters, _count),
+    ("epochs", lambda cost: cost.epochs, _count),
+    ("seconds", lambda cost: cost.seconds, _seconds),
+    ("s/epoch", lambda cost: cost.seconds_per_epoch, _seconds),
+    ("evaluation s", lambda cost: cost.evaluation_seconds, _seconds),
+    ("peak MB", lambda cost: cost.peak_memory_mb, _count),
+]
+
+
+def cost_table(rows: Sequence[Row], *, title: str = "Cost") -> Table:
+    """Parameters, epochs, seconds, seconds an epoch, evaluation seconds and peak memory of a run.
+
+    Each figure is the median over a row's runs with their range (least to most) where they differ.
+    Ceilings are left out: nothing was trained. Times compare on one machine only; the notes say
+    where the runs were made and in what their environments differ.
+    """
+    rows = [row for row in rows if row.kind != "ceiling"]
+    if not rows:
+        raise FusionlabError("cost table: found no rows that were trained, expected at least one")
+    for row in rows:
+        if not row.records:
+            raise FusionlabError(f"row {row.label!r}: found no runs, expected one a seed")
+    columns = [Column("row", "text"), Column("runs counted", shown=False)]
+    for header, _, _ in FIGURES:
+        columns += [
+            Column(header),
+            Column(f"{header} min", shown=False),
+            Column(f"{header} max", shown=False),
+        ]
+    return Table(
+        title=title,
+        columns=columns,
+        groups=[
+            Group(name, [_cells(row) for row in members])
+            for name, members in grouped(rows).items()
+        ],
+        notes=[
+            "Medians over seeds (range over seeds); MB = 10^6 bytes of resident memory.",
+            *_environment(rows),
+        ],
+        sources={row.label: [record.id for record in row.records] for row in rows},
+    )
+
+
+def _cells(row: Row) -> list[Cell]:
+    runs = len(row.records)
+    cells = [Cell(row.label), Cell(str(runs), runs)]
+    for _, figure, text in FIGURES:
+        values = [figure(record.cost) for record in row.records]
+        median, low, high = float(np.median(values)), min(values), max(values)
+        shown = text(median)
+        if text(low) != text(high):
+            shown += f" ({text(low)}–{text(high)})"
+        cells += [Cell(shown, median), Cell(text(low), low), Cell(text(high), high)]
+    return cells
+
+
+def _environment(rows: Sequence[Row]) -> list[str]:
+    environments = [record.environment for row in rows for record in row.records]
+    found = {
+        key: sorted({environment.get(key, "unknown") for environment in environments})
+        for key in dict.fromkeys(key for environment in environments for key in environment)
+    }
+    common = [f"{key} {values[0]}" for key, values in found.items() if len(values) == 1]
+    notes = [f"Measured with: {', '.join(common)}."] if common else []
+    for key, values in found.items():
+        if len(values) > 1:
+            notes.append(f"Costs compare only in part: the runs differ in {key}: {values}.")
+    return notes

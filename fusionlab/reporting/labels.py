@@ -1,0 +1,159 @@
+"""Where to put labels so that they cover neither each other nor the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
+from scipy.optimize import isotonic_regression
+
+T = TypeVar("T")
+Floats = npt.NDArray[np.float64]
+
+GAPS = (4.0, 8.0, 14.0, 22.0, 32.0, 44.0)
+"""How far from its point a label may stand, in typographic points."""
+LEADER = 10.0
+"""From this distance on a line ties the label to its point."""
+DIRECTIONS = np.array(
+    [[x, y] for x in (1, 0, -1, 0.5, -0.5) for y in (0, 1, -1, 0.5, -0.5) if max(abs(x), abs(y)) == 1],
+    dtype=np.float64,
+)
+SWEEPS = 4
+STOPS = 12
+
+
+def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> Floats:
+    """Centres of n boxes that do not overlap, within [low, high] and as near as can be to ``wanted``.
+
+    With offsets c[i] = the heights below box i (in order), least squares under
+    q[i+1] - q[i] >= c[i+1] - c[i] is the isotonic regression of wanted - c. Where the room is too
+    small the boxes share it. The order of those wanted is kept.
+    """
+    values, sizes = np.asarray(wanted, dtype=np.float64), np.asarray(heights, dtype=np.float64)
+    if len(values) == 0:
+        return values
+    order = np.argsort(values, kind="stable")
+    sizes = sizes[order] * min(1.0, (high - low) / sizes.sum())
+    offsets = np.cumsum(sizes) - sizes / 2
+    fitted = isotonic_regression(values[order] - offsets).x
+    positions = np.empty(len(values))
+    positions[order] = np.clip(fitted, low, high - sizes.sum()) + offsets
+    return positions
+
+
+def place_labels(
+    axes: Axes,
+    points: Floats,
+    texts: Sequence[str],
+    colors: Sequence[str],
+    obstacles: Sequence[Sequence[Bbox]],
+    lines: Sequence[Bbox],
+    size: float,
+) -> None:
+    """Label points (n, 2) of data coordinates near where they stand.
+
+    Each label tries many directions at growing distance and takes the place that covers least:
+    labels and ``obstacles`` (the boxes of each point, in pixels) weigh more than ``lines``, which a
+    text may cross if it must; the tie between label and point should not cross another point. A few
+    sweeps let early labels make way for late ones. The layout of the figure must stand before
+    (sizes are in pixels).
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    to_pixels = figure.dpi / 72
+    pixels = axes.transData.transform(points)
+    labels = [
+        axes.annotate(
+            text,
+            point,
+            xytext=(0, 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=color,
+            parse_math=False,
+        )
+        for text, point, color in zip(texts, points, colors, strict=True)
+    ]
+    places, own_cost = [], []
+    for i, (label, pixel) in enumerate(zip(labels, pixels, strict=True)):
+        box = label.get_window_extent()
+        half = np.array([box.width, box.height]) / 2
+        shifts, gaps = _candidates(half, to_pixels)
+        boxes = np.concatenate([pixel + shifts - half, pixel + shifts + half], axis=1)
+        places.append((shifts, gaps, boxes))
+        own_cost.append(
+            gaps / 100
+            + 10 * _covered(boxes, _extents([box for of in obstacles for box in of]))
+            + 5 * _crossed(pixel, boxes, _extents([b for of in _but(obstacles, i) for b in of]))
+            + _covered(boxes, _extents(lines))
+            + 1000 * _outside(boxes, axes.get_window_extent())
+        )
+    chosen = [int(cost.argmin()) for cost in own_cost]
+    for _ in range(SWEEPS):
+        for i, (_, _, boxes) in enumerate(places):
+            others = np.array(_but([of[2][j] for of, j in zip(places, chosen, strict=True)], i))
+            cost = 10 * _covered(boxes, others) + 5 * _crossed(pixels[i], boxes, others)
+            chosen[i] = int((own_cost[i] + cost).argmin())
+    for i, (shifts, gaps, boxes) in enumerate(places):
+        labels[i].set_position(tuple(shifts[chosen[i]] / to_pixels))
+        if gaps[chosen[i]] >= LEADER:
+            _tie(axes, points[i], pixels[i], boxes[chosen[i]], colors[i])
+
+
+def _but(items: Sequence[T], index: int) -> list[T]:
+    return [*items[:index], *items[index + 1 :]]
+
+
+def _extents(boxes: Sequence[Bbox]) -> Floats:
+    return np.array([box.extents for box in boxes]).reshape(-1, 4)
+
+
+def _candidates(half: Floats, to_pixels: float) -> tuple[Floats, Floats]:
+    """Shifts (c, 2) of a label's centre in pixels, and the gap (c,) of each in points."""
+    gaps = np.repeat(GAPS, len(DIRECTIONS))
+    directions = np.tile(DIRECTIONS, (len(GAPS), 1))
+    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    return unit * gaps[:, None] * to_pixels + directions * half, gaps
+
+
+def _covered(boxes: Floats, others: Floats) -> Floats:
+    """The share of each box (c, 4) that others (o, 4) cover, and a half for each it touches."""
+    if len(others) == 0:
+        return np.zeros(len(boxes))
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    return (overlap / area[:, None]).sum(1) + 0.5 * (overlap > 0).sum(1)
+
+
+def _crossed(pixel: Floats, boxes: Floats, others: Floats) -> Floats:
+    """How many others (o, 4) lie on the way from a point to each box (c, 4)."""
+    if len(others) == 0:
+        return np.zeros(len(boxes))
+    nearest = np.clip(pixel, boxes[:, :2], boxes[:, 2:])
+    way = pixel + np.linspace(0, 1, STOPS)[:, None, None] * (nearest - pixel)
+    inside = (way[:, :, None] >= others[:, :2]) & (way[:, :, None] <= others[:, 2:])
+    return inside.all(-1).any(0).sum(1).astype(np.float64)
+
+
+def _outside(boxes: Floats, frame: Bbox) -> Floats:
+    left, bottom, right, top = frame.extents
+    return (
+        (boxes[:, 0] < left)
+        | (boxes[:, 1] < bottom)
+        | (boxes[:, 2] > right)
+        | (boxes[:, 3] > top)
+    ).astype(np.float64)
+
+
+def _tie(axes: Axes, point: Floats, pixel: Floats, box: Floats, color: str) -> None:
+    nearest = np.clip(pixel, box[:2], box[2:])
+    end = axes.transData.inverted().transform(nearest)
+    axes.plot(*np.stack([point, end]).T, color=color, linewidth=0.4, zorder=1)

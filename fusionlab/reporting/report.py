@@ -1,0 +1,69 @@
+"""A report in a folder: both tables in three formats, both figures in two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fusionlab.reporting.cost import cost_table
+from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
+from fusionlab.reporting.files import write_whole
+from fusionlab.reporting.quality import FLOOR, quality_table
+from fusionlab.reporting.render import to_csv, to_latex, to_markdown
+from fusionlab.reporting.style import save
+from fusionlab.reporting.table import Table
+from fusionlab.studies.record import Row
+
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "md": to_markdown,
+    "csv": to_csv,
+    "tex": to_latex,
+}
+
+
+def write_report(
+    rows: Sequence[Row],
+    folder: Path,
+    title: str,
+    *,
+    metrics: Sequence[str],
+    main: str,
+    split: str = "test",
+    reference: str | None = None,
+    floor: str = FLOOR,
+    ceiling: str | None = None,
+    cost: CostName = "seconds_per_epoch",
+) -> list[Path]:
+    """Write tables and figures about ``rows`` into ``folder`` and return the files' paths.
+
+    ``quality`` and ``cost`` (.md, .csv, .tex), ``seed_spread`` and, where strategies took time,
+    ``quality_against_cost`` (.pdf, .png). Everything is computed before anything is written, and
+    no file is ever half written. The arguments are those of `quality_table`; ``cost`` picks the
+    time of the figure.
+
+    Raises:
+        FusionlabError: see `quality_table`.
+    """
+    quality = quality_table(
+        rows,
+        metrics=metrics,
+        main=main,
+        split=split,
+        reference=reference,
+        floor=floor,
+        ceiling=ceiling,
+        title=f"{title}: quality",
+    )
+    tables = {"quality": quality, "cost": cost_table(rows, title=f"{title}: cost")}
+    texts = {
+        f"{name}.{suffix}": render(table)
+        for name, table in tables.items()
+        for suffix, render in FORMATS.items()
+    }
+    figures = {"seed_spread": seed_spread(rows, main, split=split)}
+    if timed(rows, cost):
+        figures["quality_against_cost"] = quality_against_cost(rows, main, cost=cost, split=split)
+    paths = [write_whole(folder / name, text.encode()) for name, text in texts.items()]
+    for name, figure in figures.items():
+        paths += save(figure, folder / name)
+    return paths
