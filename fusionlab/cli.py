@@ -88,7 +88,8 @@ def study(
     """Run a study and write its tables and figures; what has run before is not run again."""
     from fusionlab import terminal
     from fusionlab.config import load_study
-    from fusionlab.reporting.report import write_study
+    from fusionlab.reporting.render import to_terminal
+    from fusionlab.reporting.report import write_report
     from fusionlab.studies.executor import execute
     from fusionlab.studies.store import RunStore
     from fusionlab.studies.study import plan
@@ -97,8 +98,15 @@ def study(
     planned = plan(asked)
     with terminal.runs(asked.title, len(planned.runs)) as on_run:
         execute(planned.runs, store, workers=workers, on_run=on_run)
-    report = write_study(asked, planned.collect(store), out or Path("reports") / config.stem)
-    terminal.show(*report.tables)
+    report = write_report(
+        planned.collect(store),
+        out or Path("reports") / config.stem,
+        asked.title,
+        metrics=planned.metrics,
+        main=planned.main,
+        reference=asked.report.reference,
+    )
+    terminal.show(*(to_terminal(table) for table in report.tables.values()))
     terminal.say(*(f"wrote {file}" for file in report.files))
 
 

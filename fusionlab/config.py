@@ -75,7 +75,7 @@ class Judging(Options):
     """Which metrics are computed, and which of them selects the epoch on validation."""
 
     metrics: tuple[str, ...] | None = Field(
-        None, description="default: recall, ndcg, ... for ranking; accuracy, F1, ... for classes"
+        None, description="of ranking, default: all but AUC; classes always get accuracy, F1, ..."
     )
     cutoffs: tuple[PositiveInt, ...] = Field((10, 20), description="lengths of the lists")
     select: str | None = Field(None, description="default: ndcg at the last cutoff, or accuracy")
@@ -109,6 +109,14 @@ class Experiment(Options):
         0, ge=0, description="of initialisation and sampling; data seeds are separate"
     )
     plugins: tuple[str, ...] = Field((), description="files or modules that register parts")
+
+    @property
+    def selecting(self) -> str:
+        """The validation metric that selects the epoch (and, in a study, among variants)."""
+        if self.evaluation.select is not None:
+            return self.evaluation.select
+        classes = self.task == "classification"
+        return "accuracy" if classes else f"ndcg@{max(self.evaluation.cutoffs)}"
 
     def varied(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with dotted keys changed, e.g. ``{"fusion": "gated", "training.epochs": 5}``."""

@@ -51,9 +51,10 @@ FAMILIES = {
 
 def family(name: str) -> Registry[Any]:
     """The registry of a family, by the word used on the command line."""
-    if name not in FAMILIES:
+    if name in FAMILIES:
+        importlib.import_module(FAMILIES[name])
+    if name not in Registry.families:
         raise ConfigError([(("family",), one_of(name, FAMILIES))])
-    importlib.import_module(FAMILIES[name])
     return Registry.families[name]
 
 

@@ -14,10 +14,15 @@ from fusionlab.recommenders.contract import (
     Recommender,
 )
 
+# Constants of SplitMix64 (Steele, Lea and Flood 2014), as signed 64-bit integers.
+STEP, MIX_1, MIX_2 = (
+    word - 2**64 for word in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)
+
 
 @RECOMMENDERS.register("random")
 class Random(Recommender):
-    """Uniform scores, drawn anew for each user from the run's seed: the floor of every table."""
+    """Uniform scores, a hash of seed, user and item: the floor of every table."""
 
     trainable = False
 
@@ -25,16 +30,21 @@ class Random(Recommender):
         super().__init__(context, None)
 
     def ranker(self, items: ItemViews | None) -> Ranker:
-        """Scores by a generator that is seeded by the run and the user."""
+        """Scores that depend neither on the block nor on what was scored before."""
         return _RandomRanker(self, items)
 
 
 class _RandomRanker(Ranker):
     def __call__(self, users: Tensor) -> Tensor:
-        seed, n_items = self.recommender.context.seed, self.recommender.n_items
-        scores = torch.empty(len(users), n_items)
-        for row, user in zip(scores, users.tolist(), strict=True):
-            torch.rand(
-                n_items, out=row, generator=torch.Generator().manual_seed(seed * 2**32 + user)
-            )
-        return scores.to(users.device)
+        n_items = self.recommender.n_items
+        pair = users[:, None] * n_items + torch.arange(n_items, device=users.device)
+        seed = _mix(torch.tensor(self.recommender.context.seed, device=users.device))
+        return (_mix(pair + seed) & (2**24 - 1)).float()
+
+
+def _mix(x: Tensor) -> Tensor:
+    """SplitMix64 of int64: integers that are next to each other come out unrelated."""
+    x = x * STEP
+    x = (x ^ (x >> 30 & 2**34 - 1)) * MIX_1
+    x = (x ^ (x >> 27 & 2**37 - 1)) * MIX_2
+    return x ^ (x >> 31 & 2**33 - 1)

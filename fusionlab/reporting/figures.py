@@ -120,9 +120,7 @@ def _interval(score: Score) -> tuple[float, float]:
     return score.interval or (score.mean, score.mean)
 
 
-def _draw_point(
-    axes: Axes, point: Floats, interval: tuple[float, float], mark: Mark
-) -> None:
+def _draw_point(axes: Axes, point: Floats, interval: tuple[float, float], mark: Mark) -> None:
     axes.plot([point[0]] * 2, interval, color=mark.color, linewidth=0.9, zorder=2)
     axes.plot(*point, marker=mark.marker, color=mark.color, linestyle="none", zorder=3)
 

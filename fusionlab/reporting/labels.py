@@ -19,7 +19,12 @@ GAPS = (4.0, 8.0, 14.0, 22.0, 32.0, 44.0)
 LEADER = 10.0
 """From this distance on a line ties the label to its point."""
 DIRECTIONS = np.array(
-    [[x, y] for x in (1, 0, -1, 0.5, -0.5) for y in (0, 1, -1, 0.5, -0.5) if max(abs(x), abs(y)) == 1],
+    [
+        [x, y]
+        for x in (1, 0, -1, 0.5, -0.5)
+        for y in (0, 1, -1, 0.5, -0.5)
+        if max(abs(x), abs(y)) == 1
+    ],
     dtype=np.float64,
 )
 SWEEPS = 4
@@ -146,10 +151,7 @@ def _crossed(pixel: Floats, boxes: Floats, others: Floats) -> Floats:
 def _outside(boxes: Floats, frame: Bbox) -> Floats:
     left, bottom, right, top = frame.extents
     return (
-        (boxes[:, 0] < left)
-        | (boxes[:, 1] < bottom)
-        | (boxes[:, 2] > right)
-        | (boxes[:, 3] > top)
+        (boxes[:, 0] < left) | (boxes[:, 1] < bottom) | (boxes[:, 2] > right) | (boxes[:, 3] > top)
     ).astype(np.float64)
 
 

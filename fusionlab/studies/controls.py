@@ -112,7 +112,7 @@ class Oracle(Control):
 class Achievable(Control):
     """A ceiling of synthetic data: the base recommender fed the true atoms as features."""
 
-    label = "achievable (all atoms)"
+    label = "achievable, all atoms"
     kind = "ceiling"
 
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
@@ -124,7 +124,7 @@ class Achievable(Control):
 class AchievableAdditive(Control):
     """A ceiling of synthetic data: only the atoms that single modalities tell of."""
 
-    label = "achievable (additive atoms)"
+    label = "achievable, additive atoms"
     kind = "ceiling"
 
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
 from fusionlab.errors import ConfigError, FusionlabError
-from fusionlab.evaluation.ranking import Evaluation
+from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import Part, family
@@ -136,6 +136,7 @@ def _ranking(experiment: Experiment, dataset: Dataset) -> RankingTask:
         features,
         experiment.training,
         experiment.evaluation,
+        experiment.selecting,
         runtime.device,
     )
 
@@ -149,7 +150,7 @@ def _classification(experiment: Experiment, dataset: Dataset) -> ClassificationT
     features = _resident(dataset.require_features("classification"), runtime)
     fusion = _fusion(experiment, features, labels.train.items)
     model = Classifier(fusion, len(labels.names)).to(runtime.device)
-    return ClassificationTask(model, labels, features, experiment.training, experiment.evaluation)
+    return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)
 
 
 def _resident(features: ItemFeatures, runtime: Runtime) -> ItemFeatures:
@@ -247,7 +248,7 @@ def _per_user(dataset: Dataset, evaluations: Mapping[str, Evaluation]) -> pl.Dat
     ids = dataset.interactions.user_ids if dataset.interactions is not None else dataset.item_ids
     frames = []
     for split, result in evaluations.items():
-        rows = result.users.numpy()
-        columns = {name: values.numpy() for name, values in result.per_user.items()}
+        rows = result.units.numpy()
+        columns = {name: values.numpy() for name, values in result.per_unit.items()}
         frames.append(pl.DataFrame({"user": ids[rows], "split": [split] * len(rows), **columns}))
     return pl.concat(frames)

@@ -39,6 +39,7 @@ class Plan:
     """Everything a study will run."""
 
     rows: tuple[PlannedRow, ...]
+    metrics: tuple[str, ...]
     main: str
 
     @property
@@ -79,13 +80,14 @@ def plan(study: Study) -> Plan:
             )
         experiments = {label: base.varied(changes) for label, changes in variants.items()}
         rows.append(_row(study, control.kind, "", experiments))
-    return Plan(tuple(rows), study.report.main or _selecting(base))
+    main = study.report.main or base.selecting
+    return Plan(tuple(rows), study.report.metrics or _columns(base, main), main)
 
 
-def _selecting(base: Experiment) -> str:
-    if base.evaluation.select:
-        return base.evaluation.select
-    return "accuracy" if base.task == "classification" else f"ndcg@{max(base.evaluation.cutoffs)}"
+def _columns(base: Experiment, main: str) -> tuple[str, ...]:
+    if base.task == "classification":
+        return tuple(dict.fromkeys(("macro_f1", main)))
+    return tuple(dict.fromkeys((f"recall@{max(base.evaluation.cutoffs)}", main)))
 
 
 def _row(study: Study, kind: Kind, level: str, variants: Mapping[str, Experiment]) -> PlannedRow:

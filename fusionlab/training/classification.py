@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionlab.config import Judging, Training
+from fusionlab.config import Training
 from fusionlab.data.dataset import Labelled, Labels
 from fusionlab.data.features import ItemFeatures
 from fusionlab.evaluation.classification import classify
-from fusionlab.evaluation.ranking import Evaluation
+from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
 from fusionlab.training.items import drop_modalities, fuse_catalogue
 
@@ -56,12 +56,11 @@ class ClassificationTask:
         labels: Labels,
         features: ItemFeatures,
         training: Training,
-        judging: Judging,
+        select: str,
     ) -> None:
         self.model, self.labels, self.features = model, labels, features
         self.training = training
-        self.metrics = judging.metrics
-        self.select = judging.select or "accuracy"
+        self.select = select
         device = next(iter(features.mask.values())).device
         self.items = labels.train.items.to(device)
         self.classes = labels.train.classes.to(device)
@@ -97,6 +96,6 @@ class ClassificationTask:
         fused = fuse_catalogue(self.model.fusion, self.features, len(self.features))
         logits = self.model.combine(self.model.by_view(fused), fused).cpu()
         return {
-            name: classify(logits[part.items], part.classes, part.items, metrics=self.metrics)
+            name: classify(logits[part.items], part.classes, self.labels.names, items=part.items)
             for name, part in splits.items()
         }

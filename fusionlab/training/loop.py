@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.config import Runtime, Training
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import FusionlabError, one_of
 
 CHECKPOINT_SECONDS = 20.0
 OnEpoch = Callable[[dict[str, float]], None]
@@ -23,8 +23,13 @@ OnEpoch = Callable[[dict[str, float]], None]
 class Task(Protocol):
     """What the loop trains: a model, batches of an epoch, a loss, and its validation metrics."""
 
-    model: nn.Module
-    select: str
+    @property
+    def model(self) -> nn.Module:
+        """The model, on its device."""
+
+    @property
+    def select(self) -> str:
+        """The validation metric that early stopping follows."""
 
     def batches(self, generator: torch.Generator) -> Iterator[Any]:
         """The batches of one epoch."""
@@ -146,7 +151,11 @@ class Loop:
         return mean
 
     def _judge(self, entry: dict[str, float]) -> None:
-        value = entry[self.task.select]
+        select = self.task.select
+        if select not in entry:
+            measured = [name for name in entry if name not in ("epoch", "loss", "seconds")]
+            raise FusionlabError(f"evaluation.select: {one_of(select, measured)}")
+        value = entry[select]
         if value > self.progress.best:
             self.progress.best, self.progress.best_epoch = value, int(entry["epoch"])
             self.progress.best_state = {

@@ -10,14 +10,26 @@ from torch import Tensor
 from fusionlab.config import Judging, Training
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.evaluation.ranking import Evaluation, evaluate
+from fusionlab.evaluation.full_ranking import evaluate
+from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Objective
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender
 from fusionlab.training.items import DistinctItems, catalogue_views, drop_modalities
 from fusionlab.training.losses import Loss
 from fusionlab.training.sampling import NegativeSampler
 
-DEFAULT_METRICS = ("recall", "precision", "f1", "ndcg", "mrr", "map", "hit_rate")
+DEFAULT_METRICS = (
+    "recall",
+    "precision",
+    "f1",
+    "ndcg",
+    "mrr",
+    "map",
+    "hit_rate",
+    "coverage",
+    "gini",
+    "novelty",
+)
 
 
 class RankingTask:
@@ -27,6 +39,7 @@ class RankingTask:
         recommender: the model, with its fusion inside, on the device.
         interactions: clicks; only train and validation are read here.
         features: features of all N items on the device, or None for ID-only recommenders.
+        select: the validation metric that early stopping follows.
     """
 
     def __init__(
@@ -36,6 +49,7 @@ class RankingTask:
         features: ItemFeatures | None,
         training: Training,
         judging: Judging,
+        select: str,
         device: torch.device | str,
     ) -> None:
         self.model, self.features = recommender, features
@@ -45,7 +59,7 @@ class RankingTask:
         self.ranking_loss: Loss = training.loss.build()
         self.metrics = judging.metrics or DEFAULT_METRICS
         self.cutoffs = judging.cutoffs
-        self.select = judging.select or f"ndcg@{max(judging.cutoffs)}"
+        self.select = select
 
     def prepare(self) -> None:
         """Set up what only training needs: the sampler and the buffers of a step."""
@@ -119,4 +133,5 @@ class RankingTask:
             relevant,
             metrics=self.metrics,
             cutoffs=self.cutoffs,
+            device=self.device,
         )

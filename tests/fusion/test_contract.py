@@ -1,0 +1,102 @@
+"""Every registered strategy holds every check of the contract, with one to four modalities."""
+
+import pytest
+import torch
+
+from fusionlab.data.features import FeatureSpec
+from fusionlab.fusion import checks
+from fusionlab.fusion.checks import CHECKS, SPECS, Subject
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
+from fusionlab.fusion.layers import Projections
+
+PARTS = [FUSIONS.parse(name) for name in FUSIONS.names()] + [
+    FUSIONS.parse({"name": "gated", "gate": "sigmoid"})
+]
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize("modalities", range(1, len(SPECS) + 1))
+def test_contract(part, check, modalities):
+    check(Subject(part, modalities))
+
+
+class Broken(Fusion):
+    """A strategy with one fault at a time, to see the checks fail."""
+
+    level = Level.FEATURE
+    additive = True
+
+    def __init__(self, specs, dim):
+        super().__init__(specs, dim)
+        self.project = Projections(specs, dim)
+
+
+class ReadsBehindTheMask(Broken):
+    def forward(self, items):
+        x = sum(self.project[name](items.values[name].mean(1)) for name in items.values)
+        present = torch.stack([items.present(name) for name in items.values], 1)
+        return one_view(x, present)
+
+
+class NormalisesTheBatch(Broken):
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        x = parts.sum(1)
+        return one_view(x - x.mean(0), present)
+
+
+class KeepsParametersInAList(Broken):
+    def __init__(self, specs, dim):
+        super().__init__(specs, dim)
+        self.scales = [torch.nn.Parameter(torch.randn(dim)) for _ in specs]
+
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(
+            sum(p * s for p, s in zip(parts.unbind(1), self.scales, strict=True)), present
+        )
+
+
+class HasADeadParameter(Broken):
+    def __init__(self, specs, dim):
+        super().__init__(specs, dim)
+        self.unused = torch.nn.Parameter(torch.zeros(dim))
+
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(parts.sum(1), present)
+
+
+class KeepsTheBiasOfTheAbsent(Broken):
+    def forward(self, items):
+        parts, _ = self.project.pooled(items)
+        return FusedItems((parts.sum(1) + 1)[:, None], torch.ones(len(parts), 1, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    ("cls", "check"),
+    [
+        (ReadsBehindTheMask, "nothing_behind_the_mask"),
+        (NormalisesTheBatch, "rows_are_independent"),
+        (KeepsParametersInAList, "saves_and_loads"),
+        (HasADeadParameter, "parameters_learn"),
+        (KeepsTheBiasOfTheAbsent, "shapes"),
+    ],
+)
+def test_checks_catch_the_faults_of_others(cls, check):
+    class Part:
+        @staticmethod
+        def build(specs, dim):
+            return cls(specs, dim)
+
+    with pytest.raises(AssertionError):
+        checks.CHECKS[check](Subject(Part(), 3))
+
+
+def test_modality_parameters_belong_to_one_modality():
+    for part in PARTS:
+        fusion = part.build({"a": FeatureSpec(4), "b": FeatureSpec(5)}, 8)
+        a, b = ({id(p) for p in fusion.modality_parameters(name)} for name in ("a", "b"))
+        assert not a & b, part.name
+        assert bool(a) == fusion.trainable, part.name

@@ -1,0 +1,113 @@
+"""Configuration: YAML, base files, overrides, and errors that say where."""
+
+import pytest
+
+from fusionlab.config import load_experiment, load_study, merge, nest, read
+from fusionlab.errors import ConfigError, FusionlabError
+
+EXPERIMENT = """
+dataset: {name: synthetic, users: 20, items: 30, clicks: 10}
+fusion: {name: gated, gate: sigmoid}
+recommender: {name: hybrid, l2: 0.5}
+training: {epochs: 3}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "experiment.yaml"
+    file.write_text(EXPERIMENT)
+    return file
+
+
+def test_reads_parts_with_their_options(file):
+    experiment = load_experiment(file)
+    assert experiment.fusion.gate == "sigmoid"
+    assert experiment.training.loss.name == "bpr"
+    assert experiment.training.epochs == 3
+
+
+def test_overrides_win_and_a_new_name_drops_old_options(file):
+    experiment = load_experiment(
+        file, ["recommender.name=popularity", "fusion=lowrank_tensor", "fusion.rank=2"]
+    )
+    assert experiment.recommender.model_dump() == {"name": "popularity"}
+    assert experiment.fusion.rank == 2
+
+
+def test_base_files_are_extended(file):
+    child = file.parent / "child.yaml"
+    child.write_text("base: experiment.yaml\ntraining: {learning_rate: 0.5}\n")
+    experiment = load_experiment(child)
+    assert experiment.training.epochs == 3
+    assert experiment.training.learning_rate == 0.5
+
+
+def test_base_circle_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("base: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\n")
+    with pytest.raises(FusionlabError, match="circle"):
+        read(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("fusion=gatd", "command line: fusion.name: found 'gatd'"),
+        ("fusion.gate=softmx", "did you mean 'softmax'?"),
+        ("trainng.epochs=3", "unknown key: found 'trainng'"),
+        ("training.epochs=0", "command line: training.epochs: found 0"),
+        ("training.loss=bprr", "training.loss.name: found 'bprr'"),
+        ("training.epochs", "expected key.sub=value"),
+        ("runtime.precision=fp61", "runtime.precision: found 'fp61'"),
+    ],
+)
+def test_wrong_overrides_say_where(file, override, message):
+    with pytest.raises(ConfigError) as error:
+        load_experiment(file, [override])
+    assert message in str(error.value)
+
+
+def test_errors_of_a_file_name_it(file):
+    file.write_text(EXPERIMENT + "evaluation: {cutoffs: [0]}\n")
+    with pytest.raises(ConfigError, match=r"experiment\.yaml: evaluation\.cutoffs\.0: found 0"):
+        load_experiment(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "not valid YAML"), ("- 1", "expected a mapping"), ("a: ${b}", "not valid YAML")],
+)
+def test_broken_yaml_is_refused(tmp_path, text, message):
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    with pytest.raises(FusionlabError, match=message):
+        read(file)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FusionlabError, match="nowhere"):
+        read(tmp_path / "nowhere.yaml")
+
+
+def test_study_error_carries_the_whole_path(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text("title: t\nexperiment:\n  dataset: synthetic\n  training: {epochs: -1}\n")
+    with pytest.raises(ConfigError, match=r"study\.yaml: experiment\.training\.epochs: found -1"):
+        load_study(file)
+
+
+def test_merge_rules():
+    assert merge({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}}) == {"a": 1, "b": {"c": 2, "d": 3}}
+    assert merge({"name": "x", "o": 1}, "x") == {"name": "x", "o": 1}
+    assert merge({"name": "x", "o": 1}, "y") == {"name": "y"}
+    assert merge("x", {"o": 2}) == {"name": "x", "o": 2}
+    assert merge([1], [2, 3]) == [2, 3]
+    assert nest("a.b", 1) == {"a": {"b": 1}}
+
+
+def test_varied_validates(file):
+    experiment = load_experiment(file)
+    assert experiment.varied({"fusion": "sum", "training.epochs": 9}).training.epochs == 9
+    with pytest.raises(ConfigError, match="fusion"):
+        experiment.varied({"fusion": "summ"})
