@@ -59,8 +59,7 @@ def cost_table(rows: Sequence[Row], *, title: str = "Cost") -> Table:
         title=title,
         columns=columns,
         groups=[
-            Group(name, [_cells(row) for row in members])
-            for name, members in grouped(rows).items()
+            Group(name, [_cells(row) for row in members]) for name, members in grouped(rows).items()
         ],
         notes=[
             "Medians over seeds (range over seeds); MB = 10^6 bytes of resident memory.",

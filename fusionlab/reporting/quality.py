@@ -208,7 +208,11 @@ def _figures_note(scores: Scores, split: str) -> str:
     users = next(
         (len(s.users) for of in scores.values() for s in of.values() if s.users is not None), None
     )
-    over = "" if users is None else f"; ± half width of the {LEVEL:.0%} confidence interval over {users} users"
+    over = (
+        ""
+        if users is None
+        else f"; ± half width of the {LEVEL:.0%} confidence interval over {users} users"
+    )
     return (
         f"Means over seeds on {split}{over}; sd: standard deviation over seeds. "
         "Of the strategies the best is bold and the second best underlined."
