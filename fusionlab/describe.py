@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from pydantic import BaseModel
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -63,8 +64,8 @@ def schema(kind: str, plugins: Sequence[str]) -> str:
     from fusionlab.config import Experiment, Study
 
     _load(plugins)
-    model = {"experiment": Experiment, "study": Study}[kind]
-    return json.dumps(model.model_json_schema(), indent=2)
+    models: dict[str, type[BaseModel]] = {"experiment": Experiment, "study": Study}
+    return json.dumps(models[kind].model_json_schema(), indent=2)
 
 
 def machine(runs: Path) -> Table:

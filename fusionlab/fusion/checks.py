@@ -131,7 +131,7 @@ def nothing_behind_the_mask(subject: Subject) -> None:
     first, second = subject.build(), subject.build()
     _assert_same(first(items), second(poisoned), "output")
     for fusion, given in ((first, items), (second, poisoned)):
-        _loss(fusion(given)).backward()  # type: ignore[no-untyped-call]
+        _loss(fusion(given)).backward()
     pairs = zip(first.named_parameters(), second.named_parameters(), strict=True)
     for (name, p), (_, q) in pairs:
         assert _same(p.grad, q.grad), f"the gradient of {name} depends on masked values"
@@ -167,7 +167,7 @@ def parameters_learn(subject: Subject) -> None:
     assert parameters.keys() <= fusion.state_dict().keys()
     before = {name: p.detach().clone() for name, p in parameters.items()}
     optimizer = torch.optim.SGD(parameters.values(), lr=1.0)
-    _loss(fusion(subject.items(64)), fusion).backward()  # type: ignore[no-untyped-call]
+    _loss(fusion(subject.items(64)), fusion).backward()
     optimizer.step()
     for name, p in parameters.items():
         assert p.grad is not None, f"{name} receives no gradient"
@@ -254,7 +254,7 @@ def overfits(subject: Subject) -> None:
         combined = fusion.combine(logits, fused.views, present)
         loss = F.cross_entropy(combined, classes)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         if (combined.argmax(1) == classes).all() and loss < 0.1:
             return
