@@ -122,11 +122,17 @@ def declares_itself(subject: Subject) -> None:
 
 @_check
 def nothing_behind_the_mask(subject: Subject) -> None:
-    """NaN behind a false mask changes neither a bit of the output nor one of the gradients."""
-    items = subject.items()
-    poisoned = ItemFeatures(
-        {n: torch.where(items.mask[n][..., None], x, torch.nan) for n, x in items.values.items()},
-        items.mask,
+    """NaN behind a false mask changes neither a bit of the output nor one of the gradients, those
+    of the inputs included (an encoder may be trained through the strategy)."""
+    items = _with_gradients(subject.items())
+    poisoned = _with_gradients(
+        ItemFeatures(
+            {
+                n: torch.where(items.mask[n][..., None], x, torch.nan)
+                for n, x in items.values.items()
+            },
+            items.mask,
+        )
     )
     first, second = subject.build(), subject.build()
     _assert_same(first(items), second(poisoned), "output")
@@ -135,6 +141,9 @@ def nothing_behind_the_mask(subject: Subject) -> None:
     pairs = zip(first.named_parameters(), second.named_parameters(), strict=True)
     for (name, p), (_, q) in pairs:
         assert _same(p.grad, q.grad), f"the gradient of {name} depends on masked values"
+    for name, x in items.values.items():
+        grad = poisoned.values[name].grad
+        assert _same(x.grad, grad), f"the gradient of input {name} depends on masked values"
 
 
 @_check
@@ -270,6 +279,12 @@ def _scored(subject: Subject) -> tuple[Fusion, FusedItems, Tensor, Tensor, Tenso
     query = torch.randn(5, fusion.n_views, D, generator=draw)
     scores = torch.einsum("bkd,nkd->bnk", query, fused.views)
     return fusion, fused, query, scores, fused.present.expand(scores.shape)
+
+
+def _with_gradients(items: ItemFeatures) -> ItemFeatures:
+    """The same items, with values that collect gradients."""
+    values = {name: x.detach().clone().requires_grad_() for name, x in items.values.items()}
+    return ItemFeatures(values, items.mask)
 
 
 def _loss(fused: FusedItems, fusion: Fusion | None = None) -> Tensor:
