@@ -77,7 +77,9 @@ class ClosedForm(Fusion):
     def fit(self, items: ItemFeatures) -> None:
         """Solve from the items that have every modality, in float64; at least two are needed."""
         x = self._complete(items)
-        mean = sum(block.double().sum(0) for block in x.split(BLOCK)) / len(x)
+        mean = x.new_zeros(x.shape[1], dtype=torch.float64)
+        for block in x.split(BLOCK):
+            mean += block.double().sum(0) / len(x)
         covariance = x.new_zeros(x.shape[1], x.shape[1], dtype=torch.float64)
         for block in x.split(BLOCK):
             centred = block - mean
@@ -87,7 +89,7 @@ class ClosedForm(Fusion):
         components = _signed(components[:, :k])
         for name, at in self.columns():
             fixed = cast(FixedMap, self.maps[name])
-            fixed.mean.copy_(cast(Tensor, mean)[at])
+            fixed.mean.copy_(mean[at])
             fixed.weight.zero_()[:k].copy_(components[at].T)
         self.spectrum.zero_()[:k].copy_(spectrum[:k])
         self.fitted_on.fill_(len(x))

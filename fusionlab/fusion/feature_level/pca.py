@@ -21,9 +21,9 @@ class Pca(ClosedForm):
 
     V = [V_1; ...; V_M] are the leading eigenvectors of S^-1 C S^-1, C the covariance of
     [x_1; ...; x_M] over the train items that have every modality, S_m the scale of modality m. An
-    absent modality counts as its mean. Nothing is trained: <v_i, v_j> is the closest rank-D
-    approximation of the products of the scaled, centred features, so a profile of clicked items
-    ranks as it stands. ``spectrum`` holds the variances of the components.
+    absent modality counts as its mean. Nothing is trained: unless whitened, <v_i, v_j> is the
+    closest rank-D approximation of the products of the scaled, centred features, so a profile of
+    clicked items ranks as it stands. ``spectrum`` holds the variances of the components.
 
     Complexity: O(D sum_m d_m) an item; O(n P^2 + P^3) to fit n items, P = sum_m d_m.
 
