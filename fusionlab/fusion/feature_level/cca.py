@@ -20,9 +20,9 @@ class Cca(ClosedForm):
 
     v_k = rho_k^power * mean over present m of <a_mk, x_m - mu_m>
 
-    The a_k = (a_1k, ..., a_Mk) maximise rho_k = sum_{m != j} a_m^T C_mj a_j / (M - 1) subject to
-    sum_m a_m^T B_m a_m = M and to being orthogonal to those before under B, where C is the
-    covariance over the train items that have every modality and
+    The a_k = (a_1k, ..., a_Mk) maximise rho_k, the mean over pairs m != j of a_mk^T C_mj a_jk,
+    subject to sum_m a_mk^T B_m a_mk = M and to being orthogonal under B to those before. C is the
+    covariance over the train items that have every modality,
     B_m = C_mm + ridge (tr C_mm / d_m) I. That is the MAXVAR form of multiset CCA, solved as the
     eigenproblem of B^-1/2 (C - blockdiag C) B^-1/2. With M = 2 and no ridge it is classical CCA:
     rho are the canonical correlations and the variates have variance one. With M = 1 there is
