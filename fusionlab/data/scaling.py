@@ -37,13 +37,12 @@ def rescale(features: ItemFeatures, train_items: Tensor, by: Scaling) -> ItemFea
 
 def _moments(x: Tensor, mask: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (d,) in float64 over the tokens of ``items`` that are on."""
-    total, square, count = 0.0, 0.0, 0
+    total, square = torch.zeros(2, x.shape[2], dtype=torch.float64, device=x.device)
+    count = 0
     for rows in items.split(BLOCK):
         tokens = x[rows][mask[rows]].double()
-        total, square, count = (
-            total + tokens.sum(0),
-            square + tokens.square().sum(0),
-            count + len(tokens),
-        )
-    mean = torch.as_tensor(total) / max(count, 1)
-    return mean, (torch.as_tensor(square) / max(count, 1) - mean.square()).clamp(min=0)
+        total += tokens.sum(0)
+        square += tokens.square().sum(0)
+        count += len(tokens)
+    mean = total / max(count, 1)
+    return mean, (square / max(count, 1) - mean.square()).clamp(min=0)
