@@ -77,8 +77,8 @@ def assemble(
         _reduce_to_core(found, clicks, k_core)
     features = _features(found.features, positions, clicks.kept_items)
     frame = clicks.frame
-    assignment = split.assign(frame)
     try:
+        assignment = split.assign(frame)
         interactions = split_clicks(frame, assignment, clicks.user_ids, len(clicks.item_ids))
     except FusionlabError as error:
         raise FusionlabError(f"{found.table.file}: {error}") from None
