@@ -7,6 +7,7 @@ from fusionlab.data.formats.recbole import RecBole
 from fusionlab.data.interactions import Openings
 from fusionlab.data.splits.group import Group
 from fusionlab.data.splits.leave_one_out import LeaveOneOut
+from fusionlab.errors import FusionlabError
 
 
 def load(**options):
@@ -93,3 +94,16 @@ def test_other_names_of_columns(films):
     )
     data = part.build().load()
     assert titles(data, data.interactions.valid, 1) == ["brazil"]
+
+
+@pytest.mark.parametrize(("split", "column"), [("given", "split"), ("global_time", "time")])
+def test_a_column_that_happens_to_be_called_split_or_time_is_not_taken_unchecked(
+    films, split, column
+):
+    parts = ["train", "valid", "test", "train", "train", "train"]
+    rows = [(*row[:2], part) for row, part in zip(FILMS[1:], parts, strict=True)]
+    head = ("user_id:token", "item_id:token", f"{column}:token")
+    (films / "films.inter").write_text(table([head, *rows]))
+    part = DATASETS.parse({"name": "recbole", "path": "films", "split": split})
+    with pytest.raises(FusionlabError, match=f"split '{split}': the clicks have no such column"):
+        part.build().load()
