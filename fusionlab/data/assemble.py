@@ -25,6 +25,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 CoreSize = Annotated[int, Field(ge=0)]
 SPLIT_CODES = {"0": 0, "1": 1, "2": 2, "train": 0, "valid": 1, "validation": 1, "test": 2}
+CHECKED = ("time", "split")
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def assemble(
         _reduce_to_core(found, clicks, k_core)
     features = _features(found.features, positions, clicks.kept_items)
     frame = clicks.frame
-    assignment = split.assign(frame)
     try:
+        assignment = split.assign(frame)
         interactions = split_clicks(frame, assignment, clicks.user_ids, len(clicks.item_ids))
     except FusionlabError as error:
         raise FusionlabError(f"{found.table.file}: {error}") from None
@@ -114,20 +115,23 @@ def _with_needed_columns(found: Found, split: Split) -> pl.DataFrame:
 
 
 def _needed_column(found: Found, split: Split, name: str) -> pl.Series:
-    """A column of the clicks, of their items or of their users, whichever has it first."""
+    """A column of the clicks, of their items or of their users, whichever has it first.
+
+    Time and split come from the reader alone: a column that happens to bear the name is unchecked.
+    """
     if name in found.clicks.columns:
         return found.clicks[name]
-    if name in found.table:
-        return found.table.frame[name]
-    known = [*found.clicks.columns, *found.table.frame.columns]
+    raw = found.table.frame.drop(CHECKED, strict=False)
+    if name in raw.columns:
+        return raw[name]
+    known = [*found.clicks.columns, *raw.columns]
     for key, facts in (("item", found.item_facts), ("user", found.user_facts)):
         if facts is None:
             continue
+        facts = facts.drop(CHECKED, strict=False)
         if name in facts.columns:
-            of_key = facts.select(key, name)
-            return found.clicks.select(key).join(of_key, on=key, how="left", maintain_order="left")[
-                name
-            ]
+            asked, of_key = found.clicks.select(key), facts.select(key, name)
+            return asked.join(of_key, on=key, how="left", maintain_order="left")[name]
         known += facts.columns
     raise FusionlabError(f"{found.table.file}: {split.lacks(name, sorted(set(known)))}")
 

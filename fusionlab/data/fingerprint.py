@@ -45,7 +45,8 @@ def _add_features(digest: Any, features: ItemFeatures) -> None:
         step = max(1, CHUNK_BYTES // max(1, values[:1].nbytes))
         for start in range(0, len(values), step):
             rows = slice(start, start + step)
-            _add_tensor(digest, values[rows].masked_fill(~mask[rows, :, None], 0))
+            block, on = values[rows], mask[rows]
+            _add_tensor(digest, block if on.all() else block.masked_fill(~on[..., None], 0))
 
 
 def _add_tensor(digest: Any, tensor: Tensor) -> None:

@@ -233,7 +233,7 @@ def _refuse_json(file: Path) -> None:
     with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                value = json.loads(line) if line.strip() else {}
+                value = json.loads(line.rstrip()) if line.strip() else {}
             except json.JSONDecodeError as error:
                 raise FusionlabError(
                     f"{file}, line {number}: {error.msg} at character {error.colno}, "

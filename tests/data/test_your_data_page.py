@@ -1,0 +1,36 @@
+"""The examples of docs/your-data.md work as they are written, in the order of the page."""
+
+import re
+from pathlib import Path
+
+from fusionlab.config import load_experiment
+from fusionlab.data.inspect import inspect
+
+PAGE = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text()
+BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def test_every_example_works(home, capsys):
+    datasets = {}
+    for language, file, content in BLOCK.findall(PAGE):
+        if language == "python":
+            exec(compile(content, "docs/your-data.md", "exec"), {})
+        else:
+            Path(file).parent.mkdir(exist_ok=True)
+            Path(file).write_text(content)
+        if language == "yaml":
+            datasets[file] = load_experiment(Path(file)).dataset.build().load()
+    shown = {name: inspect(dataset) for name, dataset in datasets.items()}
+    assert {name: one.items for name, one in shown.items()} == {
+        "shop.yaml": 4,
+        "clips.yaml": 5,
+        "films.yaml": 4,
+        "brands.yaml": 4,
+    }
+    assert shown["clips.yaml"].modalities["image"].items == 4
+    assert shown["films.yaml"].modalities["plot_emb"].items == 3
+    assert "items without any modality" in capsys.readouterr().out
+
+
+def test_every_block_is_run():
+    assert len(BLOCK.findall(PAGE)) * 2 == PAGE.count("```")
