@@ -43,6 +43,7 @@ def random_items(modalities, *, pooled=False, gaps=True, n=30, seed=3):
 
 def build(part, items):
     """A strategy in float64 with every parameter drawn at random (none at a convenient zero)."""
+    torch.manual_seed(0)
     fusion = FUSIONS.parse(part).build(items.specs, DIM).double().eval()
     draw = torch.Generator().manual_seed(7)
     for parameter in fusion.parameters():
