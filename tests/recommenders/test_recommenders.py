@@ -16,6 +16,7 @@ def build(name, clicks, features, fusion="mean_scores", **options):
     torch.manual_seed(0)
     context = Context(clicks, D)
     strategy = FUSIONS.parse(fusion).build(features.specs, D)
+    strategy.fit(features)
     model = RECOMMENDERS.parse({"name": name, **options}).build(context, strategy).eval()
     return model, catalogue_views(strategy, features)
 

@@ -12,7 +12,7 @@ from fusionlab.studies.record import Row
 
 def test_all_files_and_nothing_else(paper: list[Row], tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "report"
-    paths = write_report(paper, folder, "Study", metrics=METRICS, main="ndcg@20")
+    paths = write_report(paper, folder, "Study", metrics=METRICS, main="ndcg@20").files
     assert {path.name for path in paths} == {path.name for path in folder.iterdir()}
     assert {path.name for path in paths} == {
         *(f"{name}.{suffix}" for name in ("quality", "cost") for suffix in ("md", "csv", "tex")),
@@ -39,5 +39,5 @@ def test_a_mistake_leaves_the_old_report_alone(paper: list[Row], tmp_path: Path)
 
 def test_controls_alone_have_no_cost_figure(make_row: MakeRow, tmp_path: Path) -> None:
     rows = [make_row("popularity", "control", mean=0.1), make_row("IDs only", "control")]
-    paths = write_report(rows, tmp_path / "r", "Controls", metrics=METRICS, main="ndcg@20")
+    paths = write_report(rows, tmp_path / "r", "Controls", metrics=METRICS, main="ndcg@20").files
     assert {path.stem for path in paths} == {"quality", "cost", "seed_spread"}
