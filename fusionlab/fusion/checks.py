@@ -112,12 +112,16 @@ def shapes(subject: Subject) -> None:
 
 @_check
 def declares_itself(subject: Subject) -> None:
-    """Level, additivity and the number of views are stated, and agree."""
+    """Level, additivity and what the views are are stated, and agree."""
     fusion = subject.build()
     assert isinstance(fusion.level, Level), "level is not a Level"
     assert isinstance(fusion.additive, bool), "additive is not stated"
-    expected = subject.modalities if fusion.level is Level.DECISION else 1
-    assert fusion.n_views == expected, f"{fusion.n_views} views, expected {expected}"
+    names, modalities = fusion.view_names, tuple(subject.specs)
+    assert fusion.n_views == len(names) == len(set(names)) > 0, f"views are called {names}"
+    if fusion.level is Level.DECISION:
+        assert names == modalities, f"views are {names}, expected the modalities {modalities}"
+    else:
+        assert not set(names) & set(modalities), f"views {names} bear the names of modalities"
 
 
 @_check

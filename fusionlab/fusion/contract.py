@@ -36,9 +36,10 @@ class Objective(StrEnum):
 class FusedItems:
     """What every fusion returns.
 
-    ``views`` (B, K, D): K = 1, or one view a modality at decision level. ``present`` (B, K) bool: a
-    view that no modality of the item feeds is absent (and its vector is zero). ``penalty`` (B,): a
-    strategy's own loss term, such as a KL divergence, added to the loss as a mean over items.
+    ``views`` (B, K, D): K = 1, or one view a modality at decision level (`Fusion.view_names`).
+    ``present`` (B, K) bool: a view that no modality of the item feeds is absent (and its vector is
+    zero). ``penalty`` (B,): a strategy's own loss term, such as a KL divergence, added to the loss
+    as a mean over items.
     """
 
     views: Tensor
@@ -75,9 +76,18 @@ class Fusion(nn.Module):
         self.dim = dim
 
     @property
+    def view_names(self) -> tuple[str, ...]:
+        """What each view is: the modalities at decision level, else the one fused view.
+
+        A strategy whose views are neither (experts, say) names them here, and no name is a
+        modality's: explanations read the view weights under these names.
+        """
+        return tuple(self.specs) if self.level is Level.DECISION else ("fused",)
+
+    @property
     def n_views(self) -> int:
-        """K: one view a modality at decision level, else one."""
-        return len(self.specs) if self.level is Level.DECISION else 1
+        """K, the number of views."""
+        return len(self.view_names)
 
     def fit(self, items: ItemFeatures) -> None:
         """Fit closed-form parts (PCA, CCA) on train items only; most strategies have none."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -32,6 +33,14 @@ def pool_tokens(values: Tensor, mask: Tensor) -> Tensor:
         return values[:, 0]
     count = mask.sum(1).clamp(min=1).to(values.dtype)
     return values.sum(1) / count[:, None]
+
+
+def mean_present(parts: Sequence[Tensor], present: Tensor) -> Tensor:
+    """Mean of M tensors (B, ...) over the modalities ``present`` (B, M); zero where none is."""
+    stacked = torch.stack(list(parts), 1)
+    on = present.reshape(present.shape + (1,) * (stacked.ndim - 2))
+    count = on.sum(1).clamp(min=1).to(stacked.dtype)
+    return torch.where(on, stacked, 0).sum(1) / count
 
 
 class Projections(nn.ModuleDict):
@@ -118,11 +127,36 @@ def check_heads(dim: int, heads: int) -> None:
         raise FusionlabError(f"fusion.heads: found {heads}, expected a divisor of dim = {dim}")
 
 
+@dataclass(frozen=True, slots=True)
+class KeyMask:
+    """Which keys attention may read, worked out once for all the layers that read them.
+
+    ``open`` (B, 1, 1, T) are the keys let through, at least one a row; None where all are on.
+    ``some`` (B, 1, 1) are the rows with a key that is on; None where every row has one.
+    """
+
+    open: Tensor | None
+    some: Tensor | None
+
+    @classmethod
+    def of(cls, mask: Tensor) -> KeyMask:
+        """From the mask (B, T) of the keys that are on."""
+        static = torch.compiler.is_compiling()  # a compiled graph may not branch on the data
+        if not static and mask.all():
+            return cls(None, None)
+        some = mask.any(1, keepdim=True)
+        if not static and some.all():
+            return cls(mask[:, None, None], None)
+        first = torch.arange(mask.shape[1], device=mask.device) == 0
+        return cls((mask | (first & ~some))[:, None, None], some[..., None])
+
+
 class Attention(nn.Module):
     """Multi-head attention whose keys may be masked, wholly even.
 
     softmax(Q K^T / sqrt(d_h)) V a head (Vaswani et al. 2017). A query all of whose keys are masked
     gets zeros: one key is let through so that the softmax is defined, and the result is replaced.
+    A softmax over a single key is one, so pooled features (T = 1) as keys need no query at all.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -133,18 +167,20 @@ class Attention(nn.Module):
         self.value = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """Queries (B, Q, D), keys (B, T, D), mask (B, T) of the keys that are on: (B, Q, D)."""
-        q, k, v = (
-            rearrange(x, "b t (h d) -> b h t d", h=self.heads)
-            for x in (self.query(queries), self.key(keys), self.value(keys))
-        )
-        any_key = mask.any(1)
-        first = torch.arange(mask.shape[1], device=mask.device) == 0
-        open_keys = mask | (first & ~any_key[:, None])
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=open_keys[:, None, None, :])
-        out = self.out(rearrange(mixed, "b h t d -> b t (h d)"))
-        return torch.where(any_key[:, None, None], out, 0)
+    def forward(self, queries: Tensor, keys: Tensor, mask: KeyMask) -> Tensor:
+        """Queries (B or 1, Q, D), keys (B, T, D) with their mask: (B, Q, D), or (B, 1, D) for T = 1
+        (the same for every query)."""
+        value = self.value(keys)
+        if keys.shape[1] > 1:
+            q, k, v = (
+                rearrange(x, "b t (h d) -> b h t d", h=self.heads)
+                for x in (self.query(queries), self.key(keys), value)
+            )
+            q = q.expand(len(k), -1, -1, -1)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.open)
+            value = rearrange(mixed, "b h t d -> b t (h d)")
+        out = self.out(value)
+        return out if mask.some is None else torch.where(mask.some, out, 0)
 
 
 class FeedForward(nn.Sequential):
@@ -156,10 +192,31 @@ class FeedForward(nn.Sequential):
         )
 
 
-class Block(nn.Module):
-    """A pre-norm transformer block: x + Attention(norm x, norm keys), x + FeedForward(norm x).
+class SelfBlock(nn.Module):
+    """A pre-norm transformer block whose tokens read one another.
 
-    For self-attention, give the sequence as its own keys.
+    y = x + Attention(norm x, norm x),  y + FeedForward(norm' y)
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads)
+        self.norm_out = nn.LayerNorm(dim)
+        self.feed_forward = FeedForward(dim)
+
+    def forward(self, x: Tensor, mask: KeyMask, first: int | None = None) -> Tensor:
+        """Tokens (B, T, D) to tokens (B, T, D), or only to the ``first`` of them: a last layer need
+        not update what nobody reads."""
+        normed = self.norm(x)
+        y = x[:, :first] + self.attention(normed[:, :first], normed, mask)
+        return y + self.feed_forward(self.norm_out(y))
+
+
+class CrossBlock(nn.Module):
+    """A pre-norm transformer block in which queries read keys that stay as they are.
+
+    y = x + Attention(norm x, norm' keys),  y + FeedForward(norm'' y)
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -170,7 +227,7 @@ class Block(nn.Module):
         self.norm_out = nn.LayerNorm(dim)
         self.feed_forward = FeedForward(dim)
 
-    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """Queries (B, Q, D) read keys (B, T, D) that ``mask`` (B, T) lets through: (B, Q, D)."""
-        x = queries + self.attention(self.norm_queries(queries), self.norm_keys(keys), mask)
-        return x + self.feed_forward(self.norm_out(x))
+    def forward(self, queries: Tensor, keys: Tensor, mask: KeyMask) -> Tensor:
+        """Queries (B or 1, Q, D) read keys (B, T, D) that the mask lets through: (B, Q, D)."""
+        y = queries + self.attention(self.norm_queries(queries), self.norm_keys(keys), mask)
+        return y + self.feed_forward(self.norm_out(y))

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
-from fusionlab.fusion.layers import Block, Projections, check_heads, pool_tokens
+from fusionlab.fusion.layers import (
+    CrossBlock,
+    KeyMask,
+    Projections,
+    SelfBlock,
+    check_heads,
+    mean_present,
+    pool_tokens,
+)
 
 
 @FUSIONS.register("cross_attention")
@@ -19,15 +27,20 @@ class CrossAttention(Fusion):
     """Each modality reads every other through attention of its own: M (M - 1) directed pairs.
 
     h_m = W_m x_m
-    z_m = mean over present j != m of Block_{j->m}(queries h_m, keys h_j)   (h_m if there is none)
-    v = sum_m U_m pool(z_m) / (number of modalities present)
+    z_m = mean over present j != m of CrossBlock_{j->m}(queries h_m, keys h_j)   (else h_m)
+    v = mean over present m of U_m pool(norm_m(SelfBlock_m(z_m)))
 
-    pool is the mean over the tokens that are on. With one modality it reads itself.
+    pool is the mean over the tokens that are on; with one modality it reads itself. As in the
+    paper, every layer of a pair reads the projected h_j, not what j has become, and self-attention
+    brings together what a modality has read (without it v would be a sum of functions of pairs, and
+    a synergy of three out of reach). Unlike it: W_m replaces temporal convolutions and there are no
+    positions (tokens are a set); readings are averaged, not concatenated, so that absent modalities
+    leave no hole; the pooled mean is read out, not the last token.
 
     Complexity: O(sum_{j != m} T_j T_m D + M^2 T D^2) an item.
 
     Options:
-        layers: blocks stacked for each pair (queries are updated, keys are not, as in the paper)
+        layers: cross-attention blocks stacked for each pair
         heads: attention heads; must divide the width
 
     Source: Tsai et al. 2019, Multimodal transformer for unaligned multimodal language sequences.
@@ -53,33 +66,34 @@ class CrossAttention(Fusion):
         }
         self.blocks = nn.ModuleDict(
             {
-                f"{source}->{target}": nn.ModuleList(Block(dim, heads) for _ in range(layers))
+                f"{source}->{target}": nn.ModuleList(CrossBlock(dim, heads) for _ in range(layers))
                 for target, sources in self.pairs.items()
                 for source in sources
             }
         )
+        self.gather = nn.ModuleDict({name: SelfBlock(dim, heads) for name in specs})
+        self.norm = nn.ModuleDict({name: nn.LayerNorm(dim) for name in specs})
         self.out = nn.ModuleDict({name: nn.Linear(dim, dim) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Let each modality read the others, pool its tokens, and average over the modalities."""
         tokens, masks = self.project.tokens(items)
-        present = torch.stack([masks[name].any(1) for name in self.specs], 1)
-        parts = [
-            self.out[name](pool_tokens(self._read(name, tokens, masks), masks[name]))
-            for name in self.specs
-        ]
-        total = torch.where(present[..., None], torch.stack(parts, 1), 0).sum(1)
-        count = present.sum(1, keepdim=True).clamp(min=1).to(total.dtype)
-        return one_view(total / count, present)
+        keys = {name: KeyMask.of(mask) for name, mask in masks.items()}
+        present = torch.stack([mask.any(1) for mask in masks.values()], 1)
+        parts = []
+        for name in self.specs:
+            y = self.gather[name](self._read(name, tokens, keys), keys[name])
+            parts.append(self.out[name](pool_tokens(self.norm[name](y), masks[name])))
+        return one_view(mean_present(parts, present), present)
 
-    def _read(self, target: str, tokens: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
+    def _read(self, target: str, tokens: dict[str, Tensor], keys: dict[str, KeyMask]) -> Tensor:
         own = tokens[target]
-        total, readings = torch.zeros_like(own), own.new_zeros(len(own), 1, 1)
+        total, count = torch.zeros_like(own), own.new_zeros(1, 1, 1)
         for source in self.pairs[target]:
             z = own
             for block in cast(nn.ModuleList, self.blocks[f"{source}->{target}"]):
-                z = block(z, tokens[source], masks[source])
-            there = masks[source].any(1)[:, None, None]
-            total = total + torch.where(there, z, 0)
-            readings = readings + there
-        return torch.where(readings > 0, total / readings.clamp(min=1), own)
+                z = block(z, tokens[source], keys[source])
+            there = keys[source].some
+            total = total + (z if there is None else torch.where(there, z, 0))
+            count = count + (1 if there is None else there)
+        return torch.where(count > 0, total / count.clamp(min=1), own)

@@ -11,7 +11,7 @@ from torch import nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
-from fusionlab.fusion.layers import Block, Projections, check_heads
+from fusionlab.fusion.layers import KeyMask, Projections, SelfBlock, check_heads
 
 
 @FUSIONS.register("transformer")
@@ -51,7 +51,7 @@ class Transformer(Fusion):
             {name: nn.Parameter(torch.randn(dim) * 0.02) for name in specs}
         )
         self.cls = nn.Parameter(torch.randn(dim) * 0.02)
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(SelfBlock(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
 
@@ -61,7 +61,8 @@ class Transformer(Fusion):
         cls = repeat(self.cls, "d -> b 1 d", b=len(items))
         x = torch.cat([cls, *(tokens[name] + self.modality[name] for name in self.specs)], 1)
         on = torch.cat([masks[name] for name in self.specs], 1)
-        mask = torch.cat([torch.ones_like(on[:, :1]), on], 1)
-        for block in self.blocks:
-            x = block(x, x, mask)
-        return one_view(self.out(self.norm(x[:, 0])), on)
+        mask = KeyMask.of(torch.cat([torch.ones_like(on[:, :1]), on], 1))
+        *early, last = self.blocks
+        for block in early:
+            x = block(x, mask)
+        return one_view(self.out(self.norm(last(x, mask, first=1)[:, 0])), on)

@@ -1,0 +1,117 @@
+"""Attention bottlenecks between the streams of the modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, cast
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
+from fusionlab.fusion.layers import (
+    KeyMask,
+    Projections,
+    SelfBlock,
+    check_heads,
+    mean_present,
+    pool_tokens,
+)
+
+
+@FUSIONS.register("bottleneck")
+class Bottleneck(Fusion):
+    """A transformer a modality; they exchange information through a few shared tokens alone.
+
+    z_m = W_m x_m, and F is learned, N tokens. Layer l has a block of its own for each modality:
+    l < fusion_layer:   z_m <- Block_ml(z_m)
+    l >= fusion_layer:  [z_m; F_m] <- Block_ml([z_m; F]),  F <- mean over present m of F_m
+    v = mean over present m of U_m pool(norm_m(z_m))
+
+    pool is the mean over the tokens that are on, where the paper reads a class token (with pooled
+    features, T = 1, that would double the sequence). What one modality writes into F in a layer the
+    others read in the next, so two layers at least must use the bottleneck. The last layer's
+    F is read by nobody and is not computed. A modality that an item lacks does not write.
+
+    Complexity: O(L sum_m ((T_m + N)^2 D + (T_m + N) D^2)) an item, N bottleneck tokens.
+
+    Options:
+        layers: L, the number of blocks a modality
+        fusion_layer: the first layer, counted from 0, that uses the bottleneck
+        bottlenecks: N, the shared tokens (the paper has 4 beside hundreds of tokens)
+        heads: attention heads; must divide the width
+
+    Source: Nagrani et al. 2021, Attention bottlenecks for multimodal fusion.
+    """
+
+    level = Level.MODEL
+    additive = False
+    symmetric = True
+
+    def __init__(
+        self,
+        specs: Mapping[str, FeatureSpec],
+        dim: int,
+        *,
+        layers: Annotated[int, Field(ge=2)] = 2,
+        fusion_layer: NonNegativeInt = 0,
+        bottlenecks: PositiveInt = 2,
+        heads: PositiveInt = 4,
+    ) -> None:
+        super().__init__(specs, dim)
+        check_heads(dim, heads)
+        if fusion_layer > layers - 2:
+            raise FusionlabError(
+                f"fusion.fusion_layer: found {fusion_layer} of {layers} layers, expected at most "
+                f"{layers - 2}: with fewer than two layers behind it nothing is exchanged"
+            )
+        self.fusion_layer = fusion_layer
+        self.project = Projections(specs, dim)
+        self.shared = nn.Parameter(torch.randn(bottlenecks, dim) * 0.02)
+        self.streams = nn.ModuleDict(
+            {name: nn.ModuleList(SelfBlock(dim, heads) for _ in range(layers)) for name in specs}
+        )
+        self.norm = nn.ModuleDict({name: nn.LayerNorm(dim) for name in specs})
+        self.out = nn.ModuleDict({name: nn.Linear(dim, dim) for name in specs})
+
+    def forward(self, items: ItemFeatures) -> FusedItems:
+        """Run the streams side by side and average what they end in."""
+        tokens, masks = self.project.tokens(items)
+        present = torch.stack([mask.any(1) for mask in masks.values()], 1)
+        for name in self.specs:
+            alone = KeyMask.of(masks[name])
+            for block in self._stream(name)[: self.fusion_layer]:
+                tokens[name] = block(tokens[name], alone)
+        self._exchange(tokens, masks, present)
+        parts = [
+            self.out[name](pool_tokens(self.norm[name](tokens[name]), masks[name]))
+            for name in self.specs
+        ]
+        return one_view(mean_present(parts, present), present)
+
+    def _exchange(
+        self, tokens: dict[str, Tensor], masks: dict[str, Tensor], present: Tensor
+    ) -> None:
+        """The layers that use the bottleneck: update the ``tokens`` of every modality."""
+        shared = self.shared.expand(len(present), -1, -1)
+        open_shared = present.new_ones(len(present), shared.shape[1])
+        keys = {n: KeyMask.of(torch.cat([mask, open_shared], 1)) for n, mask in masks.items()}
+        *early, last = zip(
+            *(self._stream(name)[self.fusion_layer :] for name in self.specs), strict=True
+        )
+        for blocks in early:
+            written = []
+            for name, block in zip(self.specs, blocks, strict=True):
+                x = block(torch.cat([tokens[name], shared], 1), keys[name])
+                tokens[name], copy = x.split([masks[name].shape[1], shared.shape[1]], 1)
+                written.append(copy)
+            shared = mean_present(written, present)
+        for name, block in zip(self.specs, last, strict=True):
+            x = torch.cat([tokens[name], shared], 1)
+            tokens[name] = block(x, keys[name], first=masks[name].shape[1])
+
+    def _stream(self, name: str) -> nn.ModuleList:
+        return cast(nn.ModuleList, self.streams[name])

@@ -1,0 +1,112 @@
+"""A mixture of experts, routed by the item and by the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level
+from fusionlab.fusion.layers import FeedForward, Projections
+
+
+@FUSIONS.register("mixture_of_experts")
+class MixtureOfExperts(Fusion):
+    """Experts are networks over the fused item; the item and the user choose among them.
+
+    x = sum_m W_m x_m,  p = softmax(G x) over all E experts,  C = the item's top_k largest p
+    v_k = |C| p_k Expert_k(x) for k in C (absent otherwise),  Expert_k = W'_k gelu(W_k x)
+    s(u, i) = sum_{k in C} a_k s_k,  a = softmax over C of <g_k, q_k>
+
+    s_k = <q_k, v_k> is the score by expert k and q its K = E views of the user. A user without a
+    preference (g starts at zero) has a_k = 1 / |C|, and s is the mixture that the item alone
+    chose, sum_k p_k <q_k, Expert_k(x)>. The p_k are not shared out anew over C, so that the router
+    learns from the task even with top_k = 1 (Fedus). All experts are computed: top_k makes the
+    mixture sparse, not the arithmetic. No noise is added to the router's logits.
+
+    The penalty of an item is balance E sum_k f_k p_k; f_k is the batch's share of items that went
+    to k (a constant to the gradient) with top_k, whose mean over items is the loss of Fedus; the
+    batch's mean of p_k without, whose mean is 1 + CV^2 of the importance of Shazeer. It is
+    ``balance`` where experts are used evenly.
+
+    **The views are experts, not modalities**: view weights tell which expert spoke for a pair of
+    user and item, and nothing of what text or image contributed (coalitions tell that).
+
+    Complexity: O(D sum_m d_m + E D^2) an item, O(E D) a pair to rank.
+
+    Options:
+        experts: E, the number of experts (and of views)
+        top_k: how many experts an item is sent to (with 1 the user has no say); null: all
+        balance: weight of the load-balancing penalty
+
+    Source: Shazeer et al. 2017, Outrageously large neural networks: the sparsely-gated
+    mixture-of-experts layer; Fedus et al. 2022, Switch transformers.
+    """
+
+    level = Level.MODEL
+    additive = False
+    symmetric = True
+
+    def __init__(
+        self,
+        specs: Mapping[str, FeatureSpec],
+        dim: int,
+        *,
+        experts: Annotated[int, Field(ge=2)] = 4,
+        top_k: PositiveInt | None = None,
+        balance: NonNegativeFloat = 0.01,
+    ) -> None:
+        super().__init__(specs, dim)
+        if top_k is not None and top_k > experts:
+            raise FusionlabError(
+                f"fusion.top_k: found {top_k}, expected at most experts = {experts}"
+            )
+        self.top_k, self.balance = top_k, balance
+        self.project = Projections(specs, dim)
+        self.experts = nn.ModuleList(FeedForward(dim) for _ in range(experts))
+        self.router = nn.Linear(dim, experts, bias=False)
+        # A user has nothing to choose among where the item goes to one expert alone.
+        self.user_router = nn.Parameter(torch.zeros(experts, dim), requires_grad=top_k != 1)
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """One view an expert."""
+        return tuple(f"expert {index}" for index in range(1, len(self.experts) + 1))
+
+    def forward(self, items: ItemFeatures) -> FusedItems:
+        """One view an expert, scaled by what the item's router gives it."""
+        parts, modalities = self.project.pooled(items)
+        x, on = parts.sum(1), modalities.any(1, keepdim=True)
+        p = self.router(x).softmax(-1)
+        chosen, count = self._chosen(p)
+        present = chosen & on
+        spoken = torch.stack([expert(x) for expert in self.experts], 1)
+        views = torch.where(present[..., None], count * p[..., None] * spoken, 0)
+        return FusedItems(views, present, self._imbalance(p, present, on))
+
+    def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
+        """The user's weights of the experts that the item was sent to."""
+        assert query is not None
+        logits = (query * self.user_router).sum(-1)[..., None, :]
+        # A candidate without any view would divide zero by zero; its weights are zeroed anyway.
+        on = present | ~present.any(-1, keepdim=True)
+        weights = logits.masked_fill(~on, -torch.inf).softmax(-1)
+        return torch.where(present, weights, 0)
+
+    def _chosen(self, p: Tensor) -> tuple[Tensor, int]:
+        """Which experts (B, E) an item is sent to, and how many."""
+        if self.top_k is None:
+            return torch.ones_like(p, dtype=torch.bool), p.shape[1]
+        best = p.topk(self.top_k, -1).indices
+        return torch.zeros_like(p, dtype=torch.bool).scatter(1, best, True), self.top_k
+
+    def _imbalance(self, p: Tensor, present: Tensor, on: Tensor) -> Tensor:
+        """The penalty (B,) of items that are ``on`` (B, 1); zero for the others."""
+        used = torch.where(on, p, 0) if self.top_k is None else present.to(p.dtype)
+        f = used.sum(0) / used.sum().clamp(min=1)
+        return self.balance * len(f) * torch.where(on, f * p, 0).sum(-1)

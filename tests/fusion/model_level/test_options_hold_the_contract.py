@@ -1,0 +1,23 @@
+"""The contract away from the defaults, which tests/fusion/test_contract.py covers."""
+
+import pytest
+
+from fusionlab.fusion.checks import CHECKS, Subject
+from fusionlab.fusion.contract import FUSIONS
+
+OPTIONS = [
+    {"name": "transformer", "layers": 1, "heads": 1},
+    {"name": "cross_attention", "layers": 2},
+    {"name": "bottleneck", "layers": 3, "fusion_layer": 1, "bottlenecks": 1},
+    {"name": "perceiver", "layers": 2, "latents": 2},
+    {"name": "mixture_of_experts", "experts": 2, "top_k": 1},
+    {"name": "mixture_of_experts", "experts": 3, "top_k": 2},
+    {"name": "variational_experts", "reconstruction": 0},
+]
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("part", OPTIONS, ids=str)
+@pytest.mark.parametrize("modalities", [1, 3])
+def test_contract(part, check, modalities):
+    check(Subject(FUSIONS.parse(part), modalities))
