@@ -20,6 +20,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    field_validator,
 )
 
 from fusionlab.errors import ConfigError, FusionlabError
@@ -144,6 +145,18 @@ class Study(Options):
     controls: tuple[Annotated[Part, PartOf("control")], ...] = ()
     report: Annotated[ReportOptions, Section(ReportOptions)] = section(ReportOptions)
 
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _dotted(cls, axes: Any) -> Any:
+        """``{training: {epochs: [1, 2]}}`` is ``{training.epochs: [1, 2]}``."""
+        if not isinstance(axes, Mapping):
+            return axes
+        flat: dict[str, Any] = {}
+        for key, value in axes.items():
+            inner = cls._dotted(value) if isinstance(value, Mapping) else {"": value}
+            flat |= {f"{key}.{rest}".rstrip("."): values for rest, values in inner.items()}
+        return flat
+
 
 def load_experiment(
     file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()
@@ -238,6 +251,6 @@ def _located(model: type[M], data: Any, file: Path, overrides: Sequence[str]) ->
     try:
         return validate(model, data)
     except ConfigError as error:
-        changed = {override.partition("=")[0] for override in overrides}
-        typed = any(".".join(path) in changed for path, _ in error.problems)
+        changed = [override.partition("=")[0] for override in overrides]
+        typed = any(".".join(path).startswith(key) for path, _ in error.problems for key in changed)
         raise error.in_file("command line" if typed else str(file)) from None

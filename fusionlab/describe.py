@@ -6,16 +6,20 @@ import inspect
 import json
 import os
 import platform
+import types
+import typing
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from fusionlab.registry import FAMILIES, Part, family, load_plugin, source_hash
+from fusionlab.registry import FAMILIES, Part, PartOf, family, load_plugin, source_hash
 
 EXTRAS = ("offline-models", "ray", "explorer", "dev")
 
@@ -50,7 +54,7 @@ def part(family_name: str, name: str, plugins: Sequence[str]) -> list[Renderable
     source = doc[2].partition("\n\n")[2]
     found: list[RenderableType] = [
         Text(f"{family_name} {name}", style="bold"),
-        Text(doc[0] + (f"\n\n{source}" if source else "") + "\n"),
+        Text(doc[0] + (f"\n\n{source}" if source else "") + "\n", no_wrap=True, overflow="ignore"),
     ]
     options = _options(registry.schema(name))
     if options.row_count:
@@ -63,8 +67,8 @@ def schema(kind: str, plugins: Sequence[str]) -> str:
     from fusionlab.config import Experiment, Study
 
     _load(plugins)
-    model = {"experiment": Experiment, "study": Study}[kind]
-    return json.dumps(model.model_json_schema(), indent=2)
+    models: dict[str, type[BaseModel]] = {"experiment": Experiment, "study": Study}
+    return json.dumps(models[kind].model_json_schema(), indent=2)
 
 
 def machine(runs: Path) -> Table:
@@ -110,9 +114,26 @@ def _options(model: type[Part]) -> Table:
         if key == "name":
             continue
         default = "required" if field.is_required() else repr(field.default)
-        kind = inspect.formatannotation(field.annotation).replace("typing.", "")
+        kind = _kind(field.annotation, field.metadata)
         table.add_row(key, escape(kind), escape(default), escape(field.description or ""))
     return table
+
+
+def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """A type in the words of a configuration file."""
+    parts = [mark for mark in metadata if isinstance(mark, PartOf)]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if parts:
+        return f"a {parts[0].family}"
+    if origin is Annotated:
+        return _kind(arguments[0], arguments[1:])
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(_kind(one) for one in arguments)
+    if origin is Literal:
+        return " | ".join(map(str, arguments))
+    if origin is not None:
+        return f"{origin.__name__} of {', '.join(_kind(a) for a in arguments if a is not ...)}"
+    return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
 def _summary(cls: type) -> str:

@@ -233,12 +233,15 @@ def validate(model: type[M], value: Any) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = [_explain(model, problem) for problem in error.errors()]
-        raise ConfigError(problems) from None
+        explained: dict[tuple[str, ...], list[str]] = {}
+        for problem in error.errors():
+            path, message = _explain(model, value, problem)
+            explained.setdefault(path, []).append(message)
+        raise ConfigError((path, "; or ".join(said)) for path, said in explained.items()) from None
 
 
-def _explain(model: type[BaseModel], problem: Any) -> tuple[tuple[str, ...], str]:
-    path = tuple(str(key) for key in problem["loc"])
+def _explain(model: type[BaseModel], value: Any, problem: Any) -> tuple[tuple[str, ...], str]:
+    path = _written(value, problem["loc"])
     if problem["type"] == "extra_forbidden":
         return path[:-1], "unknown key: " + one_of(path[-1], model.model_fields)
     if problem["type"] == "literal_error":
@@ -247,6 +250,19 @@ def _explain(model: type[BaseModel], problem: Any) -> tuple[tuple[str, ...], str
     if problem["type"] == "missing":
         return path, "this key is required"
     return path, f"found {problem['input']!r}: {problem['msg']}"
+
+
+def _written(value: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys of ``location`` that the user wrote (pydantic adds the branches of a union)."""
+    path = []
+    for depth, key in enumerate(location):
+        inside = isinstance(value, Mapping) and key in value
+        inside |= isinstance(value, list | tuple) and isinstance(key, int) and key < len(value)
+        if inside or depth == 0:
+            path.append(str(key))
+        if inside:
+            value = value[key]
+    return tuple(path)
 
 
 def _field(info: core_schema.ValidationInfo) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ STAGES = [
     ("benchmarking", "explorer"),
     ("describe", "terminal"),
     ("cli",),
+    ("__main__",),
 ]
 FLOOR = {name: floor for floor, names in enumerate(STAGES) for name in names}
 

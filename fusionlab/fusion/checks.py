@@ -121,20 +121,56 @@ def declares_itself(subject: Subject) -> None:
 
 
 @_check
+def additive_is_true(subject: Subject) -> None:
+    """Views are sums of functions of single modalities exactly where ``additive`` says so.
+
+    For such a sum f(a, b) - f(a', b) - f(a, b') + f(a', b') is zero, whatever the modalities; here
+    b is the last modality and a all others, with every modality present. A strategy of the decision
+    level may join modalities in `combine`, so only its promise to be additive is held against it.
+    """
+    if subject.modalities == 1:
+        return
+    fusion = subject.build().double()
+    first, second = (_complete(subject, seed) for seed in (4, 5))
+    last = list(subject.specs)[-1]
+    mixed = [
+        ItemFeatures({**x.values, last: y.values[last]}, x.mask)
+        for x, y in ((first, first), (second, first), (first, second), (second, second))
+    ]
+    ours, left, right, both = (fusion(items).views for items in mixed)
+    interaction = (ours - left - right + both).abs().max().item()
+    if fusion.additive:
+        assert interaction < 1e-9, (
+            f"calls itself additive, but joins modalities ({interaction:.1e})"
+        )
+    elif fusion.level is not Level.DECISION:
+        assert interaction > 1e-9, "does not call itself additive, but never joins modalities"
+
+
+@_check
 def nothing_behind_the_mask(subject: Subject) -> None:
-    """NaN behind a false mask changes neither a bit of the output nor one of the gradients."""
-    items = subject.items()
-    poisoned = ItemFeatures(
-        {n: torch.where(items.mask[n][..., None], x, torch.nan) for n, x in items.values.items()},
-        items.mask,
+    """NaN behind a false mask changes neither a bit of the output nor one of the gradients, those
+    of the inputs included (an encoder may be trained through the strategy)."""
+    items = _with_gradients(subject.items())
+    poisoned = _with_gradients(
+        ItemFeatures(
+            {
+                n: torch.where(items.mask[n][..., None], x, torch.nan)
+                for n, x in items.values.items()
+            },
+            items.mask,
+        )
     )
     first, second = subject.build(), subject.build()
     _assert_same(first(items), second(poisoned), "output")
     for fusion, given in ((first, items), (second, poisoned)):
-        _loss(fusion(given)).backward()  # type: ignore[no-untyped-call]
+        _loss(fusion(given)).backward()
     pairs = zip(first.named_parameters(), second.named_parameters(), strict=True)
     for (name, p), (_, q) in pairs:
         assert _same(p.grad, q.grad), f"the gradient of {name} depends on masked values"
+    for name, x in items.values.items():
+        grad = poisoned.values[name].grad
+        assert _same(x.grad, grad), f"the gradient of input {name} depends on masked values"
 
 
 @_check
@@ -167,7 +203,7 @@ def parameters_learn(subject: Subject) -> None:
     assert parameters.keys() <= fusion.state_dict().keys()
     before = {name: p.detach().clone() for name, p in parameters.items()}
     optimizer = torch.optim.SGD(parameters.values(), lr=1.0)
-    _loss(fusion(subject.items(64)), fusion).backward()  # type: ignore[no-untyped-call]
+    _loss(fusion(subject.items(64)), fusion).backward()
     optimizer.step()
     for name, p in parameters.items():
         assert p.grad is not None, f"{name} receives no gradient"
@@ -301,7 +337,7 @@ def overfits(subject: Subject) -> None:
         else:
             loss = F.cross_entropy(combined, classes)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         if (combined.argmax(1) == classes).all() and loss < 0.1:
             return
@@ -317,6 +353,18 @@ def _scored(subject: Subject) -> tuple[Fusion, FusedItems, Tensor, Tensor, Tenso
     query = torch.randn(5, fusion.n_views, D, generator=draw)
     scores = torch.einsum("bkd,nkd->bnk", query, fused.views)
     return fusion, fused, query, scores, fused.present.expand(scores.shape)
+
+
+def _complete(subject: Subject, seed: int) -> ItemFeatures:
+    """Random items in float64 that have every token of every modality."""
+    items = subject.items(seed=seed).to(dtype=torch.float64)
+    return ItemFeatures(items.values, {n: torch.ones_like(on) for n, on in items.mask.items()})
+
+
+def _with_gradients(items: ItemFeatures) -> ItemFeatures:
+    """The same items, with values that collect gradients."""
+    values = {name: x.detach().clone().requires_grad_() for name, x in items.values.items()}
+    return ItemFeatures(values, items.mask)
 
 
 def _loss(fused: FusedItems, fusion: Fusion | None = None) -> Tensor:

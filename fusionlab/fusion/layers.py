@@ -94,6 +94,24 @@ def project(linear: nn.Linear, values: Tensor) -> Tensor:
     return out if linear.bias is None else out + linear.bias
 
 
+def init_as_one_matrix(blocks: Projections) -> None:
+    """Initialise the maps as the blocks of one matrix W [x_1; ...; x_M]: uniform within
+    1 / sqrt(sum of widths), as `nn.Linear` does."""
+    bound = sum(spec.dim for spec in blocks.specs.values()) ** -0.5
+    for linear in blocks.linears():
+        nn.init.uniform_(linear.weight, -bound, bound)
+
+
+def softmax_over_present(logits: Tensor, present: Tensor) -> Tensor:
+    """Softmax over the modalities present, axis 1: (B, M, ...) and (B, M) to (B, M, ...).
+
+    An item without any modality gets a softmax over all, which is defined; its view is absent.
+    """
+    on = present | ~present.any(1, keepdim=True)
+    on = on.reshape(on.shape + (1,) * (logits.ndim - 2))
+    return logits.masked_fill(~on, -torch.inf).softmax(1)
+
+
 def check_heads(dim: int, heads: int) -> None:
     """Refuse a number of heads that does not divide the width."""
     if dim % heads:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionlab.data.distinct import Distinct
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
@@ -48,10 +49,12 @@ class Content(Recommender):
         self.register_buffer("indptr", clicks.indptr, persistent=False)
         self.register_buffer("history", clicks.items, persistent=False)
         self.register_buffer("weights", self.profile.click_weights(clicks), persistent=False)
+        self.distinct = Distinct(self.n_users)
 
     def items_needed(self, batch: Batch) -> list[Tensor]:
         """The candidates and the whole history of the batch's users."""
-        return [batch.candidates, self.history[self._clicks_of(batch.users.unique())[0]]]
+        users, _ = self.distinct([batch.users])
+        return [batch.candidates, self.history[self._clicks_of(users)[0]]]
 
     def user_views(
         self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None
@@ -61,7 +64,7 @@ class Content(Recommender):
         item_weights = self.profile.item_weights(views) * items.present
         weighted = torch.cat([views * item_weights[..., None], item_weights[..., None]], -1)
         table = weighted.flatten(1)
-        distinct, inverse = users.unique(return_inverse=True)
+        distinct, position = self.distinct([users])
         clicks, offsets = self._clicks_of(distinct)
         sums = F.embedding_bag(
             items.rows(self.history[clicks]),
@@ -70,7 +73,7 @@ class Content(Recommender):
             mode="sum",
             per_sample_weights=self.weights[clicks].to(table.dtype),
         )
-        sums = F.embedding(inverse, sums)
+        sums = F.embedding(position[users], sums)
         if leave_out is not None:
             own = F.embedding(items.rows(self.history[leave_out]), table)
             sums = sums - self.weights[leave_out, None].to(table.dtype) * own

@@ -78,8 +78,6 @@ class Recommender(nn.Module):
     name: ClassVar[str]
     uses_content: ClassVar[bool] = False
     """Does it read item features (through the fusion)?"""
-    trainable: ClassVar[bool] = True
-    """Has it parameters to train?"""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__()
@@ -90,6 +88,11 @@ class Recommender(nn.Module):
             raise FusionlabError(
                 f"recommender {self.name!r} reads item features: it needs a fusion"
             )
+
+    @property
+    def trainable(self) -> bool:
+        """Has it anything to train? A closed-form fusion under a plain profile has nothing."""
+        return any(p.requires_grad for p in self.parameters())
 
     # Item side
 

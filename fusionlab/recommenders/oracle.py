@@ -26,8 +26,6 @@ class Oracle(Recommender):
         additive: use only what sums over single modalities can express (no synergy)
     """
 
-    trainable = False
-
     def __init__(
         self,
         context: Context,

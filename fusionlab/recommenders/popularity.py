@@ -13,8 +13,6 @@ from fusionlab.recommenders.contract import RECOMMENDERS, Context, Recommender
 class Popularity(Recommender):
     """Rank by the number of train clicks: s(u, i) = count_i."""
 
-    trainable = False
-
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__(context, None)
         self.register_buffer("counts", context.clicks.popularity.float())

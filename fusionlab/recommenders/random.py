@@ -24,8 +24,6 @@ STEP, MIX_1, MIX_2 = (
 class Random(Recommender):
     """Uniform scores, a hash of seed, user and item: the floor of every table."""
 
-    trainable = False
-
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__(context, None)
 

@@ -88,7 +88,8 @@ def quality_against_cost(
             _draw_point(axes, point, interval, marks[row.level])
         _time_axis(axes, points[:, 0], COST_LABELS[cost])
         axes.set_ylabel(f"{metric} on {split}", parse_math=False)
-        _frame(axes, np.array(intervals))
+        strategy_means = [scores[row.label][metric].mean for row in rows if row.kind == "strategy"]
+        _frame(axes, [*strategy_means, *np.ravel(intervals)])
         figure.legend(handles=_legend(marks), loc="outside upper left", ncols=int(width))
         lines = _levels(rows, scores, metric, cost, marks)
         _draw_levels(figure, axes, lines)
@@ -138,8 +139,8 @@ def _time_axis(axes: Axes, times: Floats, label: str) -> None:
     axes.set_xlabel(label)
 
 
-def _frame(axes: Axes, intervals: Floats) -> None:
-    low, high = float(intervals.min()), float(intervals.max())
+def _frame(axes: Axes, shown: Sequence[float]) -> None:
+    low, high = min(shown), max(shown)
     margin = VIEW * ((high - low) or abs(high) or 1.0)
     axes.set_ylim(low - margin, high + margin)
 
@@ -274,17 +275,8 @@ def _draw_seeds(axes: Axes, y: float, score: Score, mark: Mark) -> None:
 
 
 def _seed_legend() -> list[Line2D]:
-    dot = {"marker": "o", "color": GREY}
-    return [
-        Line2D([], [], **dot, markersize=3.6, label=f"mean, {LEVEL:.0%} interval over users"),
-        Line2D(
-            [],
-            [],
-            **dot,
-            markersize=2.6,
-            markerfacecolor="none",
-            markeredgewidth=0.6,
-            linestyle="none",
-            label="one seed",
-        ),
-    ]
+    mean = Line2D([], [], marker="o", markersize=3.6, color=GREY)
+    mean.set_label(f"mean, {LEVEL:.0%} interval over users")
+    seed = Line2D([], [], marker="o", markersize=2.6, color=GREY, linestyle="none")
+    seed.set(markerfacecolor="none", markeredgewidth=0.6, label="one seed")
+    return [mean, seed]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from scipy.optimize import isotonic_regression
 
@@ -31,8 +33,18 @@ SWEEPS = 4
 STOPS = 12
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where one label may stand: c shifts (c, 2) and gaps (c,) from its point, boxes (c, 4)."""
+
+    shifts: Floats
+    gaps: Floats
+    boxes: Floats
+    cost: Floats
+
+
 def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> Floats:
-    """Centres of n boxes that do not overlap, within [low, high] and as near as can be to ``wanted``.
+    """Centres of n boxes side by side within [low, high], as near as can be to those ``wanted``.
 
     With offsets c[i] = the heights below box i (in order), least squares under
     q[i+1] - q[i] >= c[i+1] - c[i] is the isotonic regression of wanted - c. Where the room is too
@@ -72,43 +84,57 @@ def place_labels(
     to_pixels = figure.dpi / 72
     pixels = axes.transData.transform(points)
     labels = [
-        axes.annotate(
-            text,
-            point,
-            xytext=(0, 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=size,
-            color=color,
-            parse_math=False,
-        )
+        _label(axes, text, point, color, size)
         for text, point, color in zip(texts, points, colors, strict=True)
     ]
-    places, own_cost = [], []
-    for i, (label, pixel) in enumerate(zip(labels, pixels, strict=True)):
-        box = label.get_window_extent()
-        half = np.array([box.width, box.height]) / 2
+    places: list[Places] = []
+    for i, label in enumerate(labels):
+        extent = label.get_window_extent()
+        half = np.array([extent.width, extent.height]) / 2
         shifts, gaps = _candidates(half, to_pixels)
-        boxes = np.concatenate([pixel + shifts - half, pixel + shifts + half], axis=1)
-        places.append((shifts, gaps, boxes))
-        own_cost.append(
+        boxes = np.concatenate([pixels[i] + shifts - half, pixels[i] + shifts + half], axis=1)
+        every = _extents([box for of in obstacles for box in of])
+        foreign = _extents([box for of in _but(obstacles, i) for box in of])
+        cost = (
             gaps / 100
-            + 10 * _covered(boxes, _extents([box for of in obstacles for box in of]))
-            + 5 * _crossed(pixel, boxes, _extents([b for of in _but(obstacles, i) for b in of]))
+            + 10 * _covered(boxes, every)
+            + 5 * _crossed(pixels[i], boxes, foreign)
             + _covered(boxes, _extents(lines))
             + 1000 * _outside(boxes, axes.get_window_extent())
         )
-    chosen = [int(cost.argmin()) for cost in own_cost]
+        places.append(Places(shifts, gaps, boxes, cost))
+    for i, (place, best) in enumerate(zip(places, _choose(places, pixels), strict=True)):
+        labels[i].set_position(tuple(place.shifts[best] / to_pixels))
+        if place.gaps[best] >= LEADER:
+            _tie(axes, points[i], pixels[i], place.boxes[best], colors[i])
+
+
+def _label(axes: Axes, text: str, point: Floats, color: str, size: float) -> Annotation:
+    return axes.annotate(
+        text,
+        (float(point[0]), float(point[1])),
+        xytext=(0, 0),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=size,
+        color=color,
+        parse_math=False,
+    )
+
+
+def _choose(places: Sequence[Places], pixels: Floats) -> list[int]:
+    """The place of each label, given where the others stand."""
+    chosen = [int(place.cost.argmin()) for place in places]
     for _ in range(SWEEPS):
-        for i, (_, _, boxes) in enumerate(places):
-            others = np.array(_but([of[2][j] for of, j in zip(places, chosen, strict=True)], i))
-            cost = 10 * _covered(boxes, others) + 5 * _crossed(pixels[i], boxes, others)
-            chosen[i] = int((own_cost[i] + cost).argmin())
-    for i, (shifts, gaps, boxes) in enumerate(places):
-        labels[i].set_position(tuple(shifts[chosen[i]] / to_pixels))
-        if gaps[chosen[i]] >= LEADER:
-            _tie(axes, points[i], pixels[i], boxes[chosen[i]], colors[i])
+        for i, place in enumerate(places):
+            others = np.array(
+                _but([of.boxes[j] for of, j in zip(places, chosen, strict=True)], i)
+            ).reshape(-1, 4)
+            cost = 10 * _covered(place.boxes, others)
+            cost += 5 * _crossed(pixels[i], place.boxes, others)
+            chosen[i] = int((place.cost + cost).argmin())
+    return chosen
 
 
 def _but(items: Sequence[T], index: int) -> list[T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fusionlab.reporting.cost import cost_table
@@ -21,6 +22,14 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Report:
+    """What was written: the tables by name, and every file."""
+
+    tables: dict[str, Table]
+    files: list[Path]
+
+
 def write_report(
     rows: Sequence[Row],
     folder: Path,
@@ -33,8 +42,8 @@ def write_report(
     floor: str = FLOOR,
     ceiling: str | None = None,
     cost: CostName = "seconds_per_epoch",
-) -> list[Path]:
-    """Write tables and figures about ``rows`` into ``folder`` and return the files' paths.
+) -> Report:
+    """Write tables and figures about ``rows`` into ``folder``.
 
     ``quality`` and ``cost`` (.md, .csv, .tex), ``seed_spread`` and, where strategies took time,
     ``quality_against_cost`` (.pdf, .png). Everything is computed before anything is written, and
@@ -66,4 +75,4 @@ def write_report(
     paths = [write_whole(folder / name, text.encode()) for name, text in texts.items()]
     for name, figure in figures.items():
         paths += save(figure, folder / name)
-    return paths
+    return Report(tables, paths)

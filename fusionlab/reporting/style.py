@@ -94,7 +94,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write ``stem``.pdf and ``stem``.png (300 dpi) without dates: a re-run gives the same bytes."""
+    """Write ``stem``.pdf and ``stem``.png (300 dpi); without dates, so a re-run gives the same."""
     metadata: dict[str, dict[str, None]] = {
         "pdf": {"CreationDate": None},
         "png": {"Software": None},

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import FusedItems, Fusion
 from fusionlab.recommenders.contract import ItemViews
 
 BLOCK = 8192
-
-
-class DistinctItems:
-    """Finds the distinct items among the indices of a step, in buffers that are used again."""
-
-    def __init__(self, n_items: int, device: torch.device | str) -> None:
-        self.seen = torch.zeros(n_items, dtype=torch.bool, device=device)
-        self.position = torch.zeros(n_items, dtype=torch.long, device=device)
-
-    def __call__(self, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The distinct items (n,), ascending, and the map (N,) from an item to its place there.
-
-        The map is overwritten by the next call; places of items that are not there are undefined.
-        """
-        self.seen.zero_()
-        for part in parts:
-            self.seen[part.flatten()] = True
-        distinct = self.seen.nonzero().flatten()
-        self.position[distinct] = torch.arange(len(distinct), device=distinct.device)
-        return distinct, self.position
 
 
 def drop_modalities(items: ItemFeatures, rate: float, generator: torch.Generator) -> ItemFeatures:

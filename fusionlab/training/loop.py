@@ -137,7 +137,7 @@ class Loop:
             with autocast:
                 loss = self.task.loss(batch, self.generator)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizer.step()
             total += loss.detach()
             steps += 1

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from fusionlab.config import Judging, Training
+from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Objective
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender
-from fusionlab.training.items import DistinctItems, catalogue_views, drop_modalities
+from fusionlab.training.items import catalogue_views, drop_modalities
 from fusionlab.training.losses import Loss
 from fusionlab.training.sampling import NegativeSampler
 
@@ -66,7 +67,7 @@ class RankingTask:
         self.sampler = NegativeSampler(self.train, self.device)
         self.users = self.train.users.to(self.device)
         self.items = self.train.items.to(self.device)
-        self.distinct = DistinctItems(self.train.n_items, self.device)
+        self.distinct = Distinct(self.train.n_items).to(self.device)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """An epoch: negatives drawn for all clicks at once, then the clicks in random order."""

@@ -14,12 +14,19 @@ from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import LIST_METRICS
 from fusionlab.evaluation.ranking import top_k
 
-ranx = pytest.importorskip("ranx", reason="ranx is not installed")
 CUTOFFS = [2, 5, 20]
 
 
-@pytest.mark.slow
-def test_list_metrics() -> None:
+@pytest.fixture(scope="module")
+def ranx():
+    """Ranx as plain Python: compiling it takes most of a minute, running it here takes no time."""
+    numba = pytest.importorskip("numba", reason="ranx is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", True)
+        yield pytest.importorskip("ranx", reason="ranx is not installed")
+
+
+def test_list_metrics(ranx) -> None:
     problem = reference.draw(12, 40, 150, levels=5, busy=0.15, overlap=False)
     result = evaluate(
         problem.scores,

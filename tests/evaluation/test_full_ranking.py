@@ -12,6 +12,7 @@ from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import CATALOGUE_METRICS, FULL_METRICS, LIST_METRICS
+from fusionlab.evaluation.result import Evaluation
 
 EVERY = [*LIST_METRICS, *CATALOGUE_METRICS, *FULL_METRICS]
 CUTOFFS = [1, 3, 10, 20]
@@ -149,6 +150,20 @@ def test_means_are_full_precision_and_include_the_overall_figures() -> None:
         "coverage@1": 1 / 3,
         "coverage@3": 1.0,
     }
+
+
+def test_threads_change_no_bit_of_a_mean_over_many_users() -> None:
+    values = torch.rand(20, 300_001, generator=torch.Generator().manual_seed(0)).double() / 3
+    per_unit = {f"recall@{k}": row for k, row in enumerate(values)}
+    result = Evaluation(torch.arange(values.shape[1]), per_unit, {})
+    threads, means = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            means.append(result.means())
+    finally:
+        torch.set_num_threads(threads)
+    assert means[0] == means[1]
 
 
 def test_an_excluded_positive_cannot_be_hit_but_counts() -> None:

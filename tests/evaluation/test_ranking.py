@@ -104,7 +104,7 @@ def test_one_row_shared_by_all_users_is_not_written_into(n_users) -> None:
 
 def test_scores_that_carry_a_gradient_are_ranked_without_one() -> None:
     weight = torch.nn.Parameter(torch.randn(4, 50))
-    _, values = top_k(lambda u: weight[u] * 2, clicks([[]] * 4, 50), torch.arange(4), 3)
+    _, values = top_k(lambda u: weight, clicks([[]] * 4, 50), torch.arange(4), 3)
     assert not values.requires_grad
 
 

@@ -68,6 +68,20 @@ class HasADeadParameter(Broken):
         return one_view(parts.sum(1), present)
 
 
+class NormalisesASum(Broken):
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(torch.nn.functional.layer_norm(parts.sum(1), (self.dim,)), present)
+
+
+class HidesThatItIsASum(Broken):
+    additive = False
+
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(parts.sum(1), present)
+
+
 class KeepsTheBiasOfTheAbsent(Broken):
     def forward(self, items):
         parts, _ = self.project.pooled(items)
@@ -82,6 +96,8 @@ class KeepsTheBiasOfTheAbsent(Broken):
         (KeepsParametersInAList, "saves_and_loads"),
         (HasADeadParameter, "parameters_learn"),
         (KeepsTheBiasOfTheAbsent, "shapes"),
+        (NormalisesASum, "additive_is_true"),
+        (HidesThatItIsASum, "additive_is_true"),
     ],
 )
 def test_checks_catch_the_faults_of_others(cls, check):

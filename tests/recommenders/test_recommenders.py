@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from fusionlab.data.distinct import Distinct
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
-from fusionlab.training.items import DistinctItems, catalogue_views
+from fusionlab.training.items import catalogue_views
 
 D = 8
 
@@ -15,6 +16,7 @@ def build(name, clicks, features, fusion="mean_scores", **options):
     torch.manual_seed(0)
     context = Context(clicks, D)
     strategy = FUSIONS.parse(fusion).build(features.specs, D)
+    strategy.fit(features)
     model = RECOMMENDERS.parse({"name": name, **options}).build(context, strategy).eval()
     return model, catalogue_views(strategy, features)
 
@@ -78,7 +80,7 @@ def test_views_of_distinct_items_equal_views_of_all(clicks, features):
     model, items = build("content", clicks, features)
     rows = torch.tensor([2, 9, 40])
     batch = Batch(clicks.users[rows], clicks.items[rows, None], rows)
-    distinct, position = DistinctItems(30, "cpu")(model.items_needed(batch))
+    distinct, position = Distinct(30)(model.items_needed(batch))
     fused = model.fusion(features.take(distinct))
     part = ItemViews(fused.views, fused.present, position)
     assert torch.allclose(

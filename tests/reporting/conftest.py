@@ -1,21 +1,14 @@
-"""Fake runs with known figures."""
-
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from hashlib import sha256
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
+from fake_runs import USERS, MakeRow, fake_run
 
-from fusionlab.studies.record import Cost, Row, RunRecord
-
-USERS = 40
-METRICS = ("recall@20", "ndcg@20")
-MakeRow = Callable[..., Row]
+from fusionlab.studies.record import Cost, Row
 
 
 @pytest.fixture
@@ -40,55 +33,16 @@ def make_row(tmp_path: Path) -> MakeRow:
             for seed, shift in enumerate(seeds)
         ]
         records = [
-            RunRecord(
-                **{
-                    **vars(record),
-                    "coalition_training": coalitions,
-                    "cost": Cost(1234567, 10 + i, seconds * (i + 1), seconds / 10, 0.5, 900.0),
-                }
+            replace(
+                record,
+                coalition_training=coalitions,
+                cost=Cost(1234567, 10 + i, seconds * (i + 1), seconds / 10, 0.5, 900.0),
             )
             for i, record in enumerate(records)
         ]
         return Row(label, kind, records, level)
 
     return make
-
-
-def fake_run(
-    folder: Path,
-    label: str,
-    seed: int,
-    test: float,
-    valid: float,
-    users: Sequence[Any],
-    noise: float,
-) -> RunRecord:
-    run = sha256(f"{label} {seed}".encode()).hexdigest()
-    rng = np.random.default_rng(int(run[:8], 16))
-    frames, means = [], {}
-    for split, mean in (("valid", valid), ("test", test)):
-        values = {}
-        for k, metric in enumerate(METRICS):
-            deviation = rng.normal(size=len(users)) * noise
-            values[metric] = mean / (k + 1) + deviation - deviation.mean()
-        frames.append(pl.DataFrame({"user": users, "split": [split] * len(users), **values}))
-        means[split] = {m: float(v.mean()) for m, v in values.items()} | {"coverage@20": 0.5}
-    (folder / run).mkdir(exist_ok=True)
-    # Readers must not rely on the order of users in a file.
-    table = pl.concat(frames).sample(fraction=1, shuffle=True, seed=seed)
-    table.write_parquet(folder / run / "per_user.parquet")
-    return RunRecord(
-        id=run,
-        config={"seed": seed},
-        dataset={"name": "fake"},
-        environment={"machine": "test bench", "threads": "1"},
-        metrics=means,
-        cost=Cost(1, 1, 1.0, 1.0, 1.0, 1.0),
-        history=[],
-        coalition_training="none",
-        test_opened=[],
-        folder=folder / run,
-    )
 
 
 @pytest.fixture

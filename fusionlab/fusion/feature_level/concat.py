@@ -9,7 +9,7 @@ from torch import nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
-from fusionlab.fusion.layers import Projections
+from fusionlab.fusion.layers import Projections, init_as_one_matrix
 
 
 @FUSIONS.register("concat")
@@ -29,9 +29,7 @@ class Concat(Fusion):
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__(specs, dim)
         self.project = Projections(specs, dim, bias=False)
-        bound = sum(spec.dim for spec in specs.values()) ** -0.5
-        for linear in self.project.linears():
-            nn.init.uniform_(linear.weight, -bound, bound)
+        init_as_one_matrix(self.project)
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, items: ItemFeatures) -> FusedItems:

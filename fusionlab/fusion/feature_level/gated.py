@@ -11,14 +11,15 @@ from torch import nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
-from fusionlab.fusion.layers import Projections
+from fusionlab.fusion.layers import Projections, softmax_over_present
 
 
 @FUSIONS.register("gated")
 class Gated(Fusion):
     """A gate chooses, element by element, how much of each modality passes.
 
-    h_m = W_m x_m,  z = gate(sum_j G_j h_j + c) in R^(M x D),  v = sum_m z_m * tanh(h_m)
+    h_m = W_m x_m + b_m  (zero if absent)
+    z = gate(sum_j G_j h_j + c) in R^(M x D),  v = sum_m z_m * tanh(h_m)
 
     with ``gate`` a softmax over the modalities present or a sigmoid for each. The gate reads the
     projections instead of the raw inputs, which costs D rather than d_m columns a modality.
@@ -54,10 +55,6 @@ class Gated(Fusion):
         h, present = self.project.pooled(items)
         votes = [gate(h[:, index]) for index, gate in enumerate(self.gates.values())]
         logits = rearrange(sum(votes), "b (m d) -> b m d", m=len(self.specs)) + self.gate_bias
-        if self.gate == "softmax":
-            # An item without any modality would divide zero by zero; its view is zeroed anyway.
-            on = present | ~present.any(1, keepdim=True)
-            z = logits.masked_fill(~on[..., None], -torch.inf).softmax(1)
-        else:
-            z = logits.sigmoid()
+        softmax = self.gate == "softmax"
+        z = softmax_over_present(logits, present) if softmax else logits.sigmoid()
         return one_view((z * torch.tanh(h)).sum(1), present)

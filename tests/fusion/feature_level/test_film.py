@@ -1,0 +1,51 @@
+"""film: each modality scaled and shifted by a network that reads the mean of the others."""
+
+from math import erf
+
+import numpy as np
+import pytest
+import torch
+from feature_reference import (
+    MODALITIES,
+    affine,
+    assert_equals_formula,
+    build,
+    parity_accuracy,
+    random_items,
+)
+
+
+@pytest.mark.parametrize("modalities", MODALITIES)
+def test_equals_the_formula(modalities):
+    def formula(state, x):
+        h = {name: affine(state, f"project.{name}", x[name]) for name in x}
+        total = 0
+        for name in h:
+            gamma = beta = 0
+            others = [h[other] for other in h if other != name]
+            if others:
+                hidden = affine(state, f"generators.{name}.0", sum(others) / len(others))
+                hidden = np.array([z * (1 + erf(z / 2**0.5)) / 2 for z in hidden])
+                gamma, beta = np.split(affine(state, f"generators.{name}.2", hidden), 2)
+            total = total + (1 + gamma) * h[name] + beta
+        return total / len(h)
+
+    assert_equals_formula("film", modalities, formula)
+
+
+def test_a_lone_modality_is_not_modulated():
+    film, mean = build("film", 3), build("mean", 3)
+    projections = {k: v for k, v in film.state_dict().items() if k.startswith("project.")}
+    mean.load_state_dict(projections)
+    alone = random_items(3).only(["image"])
+    assert torch.equal(film(alone).views, mean(alone).views)
+
+
+def test_one_modality_has_no_generator():
+    assert {name.split(".")[0] for name in build("film", 1).state_dict()} == {"project"}
+
+
+@pytest.mark.parametrize("modalities", [2, 3])
+def test_learns_what_no_modality_knows_alone(modalities):
+    """With three, the parity needs a generator that is not linear."""
+    assert parity_accuracy("film", modalities, steps=300) > 0.95

@@ -1,0 +1,118 @@
+"""One run: identity, determinism, the ledger, and what the record holds."""
+
+import polars as pl
+import pytest
+
+from fusionlab.config import load_study
+from fusionlab.errors import FusionlabError
+from fusionlab.studies.identity import run_id
+from fusionlab.studies.run import load_dataset, run_experiment
+from fusionlab.studies.store import RunStore
+
+
+@pytest.fixture
+def experiment(study_file):
+    return load_study(study_file).experiment
+
+
+def test_same_configuration_gives_the_same_bits(experiment, tmp_path):
+    first, second = (
+        run_experiment(experiment, RunStore(tmp_path / name)) for name in ("first", "second")
+    )
+    assert first.id == second.id
+    assert first.metrics == second.metrics
+    assert first.per_user().equals(second.per_user())
+    assert first.folder != second.folder
+
+
+def test_the_record_holds_what_it_must(experiment, tmp_path):
+    record = run_experiment(
+        experiment.varied({"training.modality_dropout": 0.2}), RunStore(tmp_path)
+    )
+    assert [entry["what"] for entry in record.test_opened] == ["test interactions"]
+    assert record.coalition_training == "dropout"
+    assert record.config["fusion"] == {"name": "concat"}
+    assert record.cost.parameters == 3 * 8 * 16 + 8
+    assert record.cost.epochs == len(record.history) == 3
+    assert record.cost.peak_memory_mb > 1
+    assert set(record.truth["alignment"]) >= {"redundant", "synergy"}
+    users = record.per_user().filter(pl.col("split") == "test")
+    mean = users["ndcg@5"].mean()
+    assert mean == pytest.approx(record.metrics["test"]["ndcg@5"], abs=1e-12)
+    assert users["user"].to_list()[0].startswith("u")
+
+
+def test_identity_follows_content(experiment):
+    fingerprint = load_dataset(experiment.dataset).fingerprint
+    base = run_id(experiment, fingerprint)
+    changes = (
+        {"seed": 1},
+        {"runtime.threads": 2},
+        {"runtime.precision": "bf16"},
+        {"fusion": "sum"},
+        {"inputs.modalities": ["text"]},
+        {"evaluation.cutoffs": [5, 10]},
+    )
+    ids = {run_id(experiment.varied(change), fingerprint) for change in changes}
+    assert len(ids | {base}) == len(changes) + 1
+    assert run_id(experiment, "another dataset") != base
+    assert run_id(experiment.varied({"dataset.noise": 0.3}), fingerprint) == base
+
+
+def test_a_finished_run_is_not_run_again(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    run_experiment(experiment, store)
+    epochs = []
+    again = run_experiment(experiment, store, on_epoch=epochs.append)
+    assert epochs == []
+    assert again.id in store
+
+
+def test_a_busy_run_is_left_to_its_owner(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    run = run_id(experiment, load_dataset(experiment.dataset).fingerprint)
+    with store.lock(run):
+        assert run_experiment(experiment, RunStore(tmp_path), patient=False) is None
+    assert run not in store
+
+
+def test_classification_runs_on_the_same_atoms(experiment, tmp_path):
+    changes = {"task": "classification", "dataset.task": "classification", "dataset.items": 300}
+    record = run_experiment(experiment.varied(changes), RunStore(tmp_path))
+    assert 0.25 < record.metrics["test"]["accuracy"] <= 1
+    assert {"macro_f1", "weighted_recall"} <= record.metrics["test"].keys()
+    assert record.test_opened[0]["what"] == "test labels"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "classification"}, "task: found 'classification', but dataset"),
+        ({"dataset.task": "classification"}, "task: found 'recommendation', but dataset"),
+        ({"inputs.modalities": ["txt"]}, "did you mean 'text'"),
+        ({"evaluation.select": "ndcg@7"}, "evaluation.select: found 'ndcg@7'"),
+        ({"runtime.device": "cuda"}, "torch sees no GPU"),
+    ],
+)
+def test_what_cannot_run_says_why(experiment, tmp_path, changes, message):
+    with pytest.raises(FusionlabError) as error:
+        run_experiment(experiment.varied(changes), RunStore(tmp_path))
+    assert message in str(error.value)
+    assert RunStore(tmp_path).runs() == []
+
+
+def test_the_cheat_is_caught(experiment):
+    clicks = load_dataset(experiment.dataset).interactions
+    with pytest.raises(FusionlabError, match="sealed"):
+        _ = clicks.test.items
+
+
+def test_a_damaged_record_is_named(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    record = run_experiment(experiment, store)
+    file = store.folder(record.id) / "record.json"
+    file.write_text(file.read_text()[:100])
+    with pytest.raises(FusionlabError, match=r"record\.json: not a run record"):
+        store.load(record.id)
+    with pytest.raises(FusionlabError, match="expected exactly one"):
+        store.find("ffff")
