@@ -18,7 +18,7 @@ class MeanScores(Fusion):
 
     View m is W_m x_m + b_m. The mean is over the modalities that the *item* has. With
     ``objective = "views"`` each s_m has a loss of its own and the mean is taken only to rank: an
-    ensemble of unimodal models, trained separately (nothing but the batches is shared).
+    ensemble of unimodal models, trained separately (the modalities share no parameter here).
 
     Complexity: O(D sum_m d_m) an item, one matrix product over M D columns to rank.
 
