@@ -50,6 +50,9 @@ class Inputs(Options):
     """What the fusion gets to see of the items."""
 
     modalities: tuple[str, ...] | None = Field(None, description="keep only these; default: all")
+    scaling: Literal["none", "modality", "feature"] = Field(
+        "modality", description="centre and scale by train items: a modality or a column at a time"
+    )
     shuffled: bool = Field(False, description="deal whole feature rows to other items (a control)")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -44,6 +44,7 @@ class Dataset:
 
     ``features`` holds all N items of the catalogue (None where a dataset brings no features);
     ``fingerprint`` is a hash of the content: features, masks, clicks, labels and splits.
+    ``notes`` counts what reading took out, such as ``duplicates_removed``; it is not content.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Dataset:
     labels: Labels | None
     fingerprint: str
     truth: Truth | None = None
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def with_modalities(self, modalities: Sequence[str]) -> Dataset:
         """The same dataset in a world that has only ``modalities``."""

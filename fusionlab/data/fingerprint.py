@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 
-CHUNK_ROWS = 65_536
+CHUNK_BYTES = 1 << 24
 
 
 def fingerprint(parts: Iterable[str | Tensor | ItemFeatures | None]) -> str:
@@ -42,8 +42,9 @@ def _add_features(digest: Any, features: ItemFeatures) -> None:
         mask = features.mask[name]
         digest.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
         _add_tensor(digest, mask)
-        for start in range(0, len(values), CHUNK_ROWS):
-            rows = slice(start, start + CHUNK_ROWS)
+        step = max(1, CHUNK_BYTES // max(1, values[:1].nbytes))
+        for start in range(0, len(values), step):
+            rows = slice(start, start + step)
             _add_tensor(digest, values[rows].masked_fill(~mask[rows, :, None], 0))
 
 

@@ -12,12 +12,14 @@ import numpy as np
 import polars as pl
 import torch
 from filelock import Timeout
+from torch import Tensor
 
 import fusionlab
 from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
+from fusionlab.data.scaling import rescale
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Fusion
@@ -126,8 +128,10 @@ def _ranking(experiment: Experiment, dataset: Dataset) -> RankingTask:
     cls: type[Recommender] = family("recommender")[experiment.recommender.name]
     features, fusion = None, None
     if cls.uses_content:
-        features = _resident(dataset.require_features(f"recommender {cls.name!r}"), runtime)
-        fusion = _fusion(experiment, features, clicks.popularity.nonzero().flatten())
+        stored = dataset.require_features(f"recommender {cls.name!r}")
+        seen = clicks.popularity.nonzero().flatten()
+        features = _resident(experiment, stored, seen)
+        fusion = _fusion(experiment, features, seen)
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
@@ -146,19 +150,22 @@ def _classification(experiment: Experiment, dataset: Dataset) -> ClassificationT
         raise ConfigError(
             [(("task",), f"found 'classification', but dataset {dataset.name!r} has no labels")]
         )
-    runtime, labels = experiment.runtime, dataset.labels
-    features = _resident(dataset.require_features("classification"), runtime)
+    labels = dataset.labels
+    stored = dataset.require_features("classification")
+    features = _resident(experiment, stored, labels.train.items)
     fusion = _fusion(experiment, features, labels.train.items)
-    model = Classifier(fusion, len(labels.names)).to(runtime.device)
+    model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
     return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)
 
 
-def _resident(features: ItemFeatures, runtime: Runtime) -> ItemFeatures:
+def _resident(experiment: Experiment, stored: ItemFeatures, train_items: Tensor) -> ItemFeatures:
+    """The features as the model gets them: rescaled, on the device, in the type asked for."""
+    runtime = experiment.runtime
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[runtime.features]
-    return features.to(runtime.device, dtype)
+    return rescale(stored, train_items, experiment.inputs.scaling).to(runtime.device, dtype)
 
 
-def _fusion(experiment: Experiment, features: ItemFeatures, train_items: torch.Tensor) -> Fusion:
+def _fusion(experiment: Experiment, features: ItemFeatures, train_items: Tensor) -> Fusion:
     fusion: Fusion = experiment.fusion.build(features.specs, experiment.dim)
     fusion.fit(features.take(train_items.to(experiment.runtime.device)))
     if experiment.runtime.compile:

@@ -1,0 +1,48 @@
+"""Bring features to a common scale, so that no strategy wins by the units of its inputs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fusionlab.data.features import ItemFeatures
+
+Scaling = Literal["none", "modality", "feature"]
+BLOCK = 8192
+
+
+def rescale(features: ItemFeatures, train_items: Tensor, by: Scaling) -> ItemFeatures:
+    """Centre and scale by what the tokens of ``train_items`` show; masks stay as they are.
+
+    x' = (x - mean) / sigma, with the mean of each column, and sigma the root mean variance of the
+    modality's columns ("modality": the shape of the cloud is kept) or of each column ("feature").
+    A column that does not vary is only centred.
+    """
+    if by == "none":
+        return features
+    values = {}
+    for name, x in features.values.items():
+        mean, variance = _moments(x, features.mask[name], train_items)
+        if by == "modality":
+            variance = variance.mean()
+        scale = torch.where(variance > 0, variance, 1).rsqrt()
+        values[name] = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+        for start in range(0, len(x), BLOCK):
+            rows = slice(start, start + BLOCK)
+            values[name][rows] = ((x[rows].double() - mean) * scale).float()
+    return ItemFeatures(values, features.mask)
+
+
+def _moments(x: Tensor, mask: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (d,) in float64 over the tokens of ``items`` that are on."""
+    total, square = torch.zeros(2, x.shape[2], dtype=torch.float64, device=x.device)
+    count = 0
+    for rows in items.split(BLOCK):
+        tokens = x[rows][mask[rows]].double()
+        total += tokens.sum(0)
+        square += tokens.square().sum(0)
+        count += len(tokens)
+    mean = total / max(count, 1)
+    return mean, (square / max(count, 1) - mean.square()).clamp(min=0)

@@ -1,0 +1,256 @@
+"""Tables as they are brought: read whole, or refused with the file and the line at fault."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+import polars as pl
+
+from fusionlab.errors import FusionlabError, one_of
+
+LONGEST_CELL = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's columns, not yet checked: text, or the types that Parquet and JSON lines carry.
+
+    ``header`` lines stand before the first row where a row is a line; it is None where rows and
+    lines may differ (quoted line breaks, Parquet), and errors then name the row, the first being 1.
+    """
+
+    file: Path
+    frame: pl.DataFrame
+    header: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.frame.columns
+
+    def where(self, row: int, column: str) -> str:
+        """The place of a cell, ``row`` counted from 0, as a user finds it."""
+        place = f"row {row + 1}" if self.header is None else f"line {row + 1 + self.header}"
+        return f"{self.file}, {place}, column {column!r}"
+
+    def require(self, column: str) -> None:
+        """Refuse a table that lacks ``column``."""
+        if column not in self:
+            raise FusionlabError(
+                f"{self.file}: no column {column!r} in the header: "
+                f"{one_of(column, self.frame.columns)}"
+            )
+
+    def refuse(self, column: str, wrong: pl.Series, expected: str) -> None:
+        """Name the first cell of ``column`` for which ``wrong`` is true, if there is one."""
+        if not wrong.any():
+            return
+        row = wrong.arg_max()
+        assert row is not None
+        found = self.frame[column][row]
+        shown = "nothing" if found is None else repr(found)
+        raise FusionlabError(f"{self.where(row, column)}: found {shown}, expected {expected}")
+
+    def ids(self, column: str) -> pl.Series:
+        """The column as text; none may be empty."""
+        self.refuse(column, self._cells(column).is_null(), "an id")
+        return self._cells(column).cast(pl.String)
+
+    def whole(self, column: str, expected: str = "a whole number from 0 up") -> pl.Series:
+        """The column as int64 of at least 0."""
+        parsed = self._cells(column).cast(pl.Int64, strict=False)
+        self.refuse(column, parsed.is_null() | (parsed < 0).fill_null(True), expected)
+        return parsed
+
+    def numbers(self, column: str) -> pl.Series:
+        """The column as int64 where all are whole, else float64; dates as their number."""
+        series = self._cells(column)
+        if series.dtype.is_temporal():
+            series = series.to_physical()
+        parsed = series.cast(pl.Int64, strict=False) if series.dtype == pl.String else series
+        if parsed.null_count() or not parsed.dtype.is_integer():
+            parsed = series.cast(pl.Float64, strict=False)
+            self.refuse(column, ~parsed.is_finite().fill_null(False), "a finite number")
+        return parsed
+
+    def coded(self, column: str, codes: dict[str, int]) -> pl.Series:
+        """The column through ``codes``, as int8."""
+        text = self._cells(column).cast(pl.String, strict=False)
+        parsed = text.replace_strict(codes, default=None, return_dtype=pl.Int8)
+        self.refuse(column, parsed.is_null(), "one of: " + ", ".join(codes))
+        return parsed
+
+    def _cells(self, column: str) -> pl.Series:
+        series = self.frame[column]
+        if series.dtype.is_nested():
+            raise FusionlabError(
+                f"{self.file}: found lists or objects in the column {column!r}, "
+                "expected one value in each row"
+            )
+        return series
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of ids that knows where it came from."""
+
+    table: Table
+    name: str
+
+    def ids(self) -> pl.Series:
+        """The ids as text; none may be empty."""
+        return self.table.ids(self.name)
+
+    def refuse(self, wrong: pl.Series, expected: str) -> None:
+        """Name the first id for which ``wrong`` is true, if there is one."""
+        self.table.refuse(self.name, wrong, expected)
+
+
+def existing_folder(path: str) -> Path:
+    """The folder of a dataset."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise FusionlabError(f"dataset.path: found {found} at {folder}, expected a folder")
+    return folder
+
+
+def only_file(folder: Path, names: Sequence[str]) -> Path:
+    """The one file of the folder that matches one of ``names`` (patterns)."""
+    found = optional_file(folder, names)
+    if found is None:
+        raise FusionlabError(f"{folder}: found no file {' or '.join(names)}, expected one")
+    return found
+
+
+def optional_file(folder: Path, names: Sequence[str]) -> Path | None:
+    """The same, or None where there is none."""
+    found = sorted(file for name in names for file in folder.glob(name))
+    if len(found) > 1:
+        listed = ", ".join(file.name for file in found)
+        raise FusionlabError(f"{folder}: found {listed}, expected only one of them")
+    return found[0] if found else None
+
+
+def read_delimited(file: Path, separator: str, *, quoted: bool) -> Table:
+    """A text table with a header line; every cell stays text, an empty one is null."""
+    columns = _header(file, separator, quoted)
+    try:
+        frame = pl.read_csv(
+            file,
+            separator=separator,
+            quote_char='"' if quoted else None,
+            schema=dict.fromkeys(columns, pl.String),
+        )
+    except pl.exceptions.PolarsError as error:
+        _refuse_ragged(file, separator, quoted, columns)
+        _refuse(file, error)
+    if frame[columns[-1]].null_count():
+        _refuse_ragged(file, separator, quoted, columns)
+    return _not_empty(Table(file, frame, None if quoted else 1))
+
+
+def read_csv(file: Path) -> Table:
+    """Comma-separated values; a cell may stand in double quotes."""
+    return read_delimited(file, ",", quoted=True)
+
+
+def read_jsonl(file: Path) -> Table:
+    """JSON lines: an object a row, its keys the columns."""
+    try:
+        return _not_empty(Table(file, pl.read_ndjson(file, infer_schema_length=None)))
+    except pl.exceptions.PolarsError as error:
+        _refuse_json(file)
+        _refuse(file, error)
+
+
+def read_parquet(file: Path) -> Table:
+    """Parquet, with its types."""
+    try:
+        return _not_empty(Table(file, pl.read_parquet(file)))
+    except pl.exceptions.PolarsError as error:
+        _refuse(file, error)
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": read_csv,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+}
+
+
+def names_of(stem: str) -> list[str]:
+    """The file names that `read` understands for ``stem``."""
+    return [stem + ending for ending in READERS]
+
+
+def read(file: Path) -> Table:
+    """A table in the format that its file name says."""
+    return READERS[file.suffix](file)
+
+
+def _rows(lines: TextIO, separator: str, quoted: bool) -> Any:
+    """Python's own reader: slow, but it knows the line it is on."""
+    csv.field_size_limit(LONGEST_CELL)
+    if quoted:
+        return csv.reader(lines, delimiter=separator)
+    return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
+
+
+def _header(file: Path, separator: str, quoted: bool) -> list[str]:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        columns: list[str] = next(_rows(lines, separator, quoted), [])
+    if not columns:
+        raise FusionlabError(f"{file}: found an empty first line, expected the names of columns")
+    for name in columns:
+        if columns.count(name) > 1:
+            raise FusionlabError(
+                f"{file}: found the column {name!r} {columns.count(name)} times in the header, "
+                "expected once"
+            )
+    return columns
+
+
+def _refuse_ragged(file: Path, separator: str, quoted: bool, columns: list[str]) -> None:
+    """Name the first line with too many or too few fields; runs only when something looks wrong."""
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        rows = _rows(lines, separator, quoted)
+        for row in rows:
+            if len(row) != len(columns):
+                raise FusionlabError(
+                    f"{file}, line {rows.line_num}: found {len(row)} fields, "
+                    f"expected {len(columns)} ({', '.join(columns)})"
+                )
+
+
+def _refuse_json(file: Path) -> None:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                value = json.loads(line) if line.strip() else {}
+            except json.JSONDecodeError as error:
+                raise FusionlabError(
+                    f"{file}, line {number}: {error.msg} at character {error.colno}, "
+                    "expected one JSON object"
+                ) from None
+            if not isinstance(value, dict):
+                raise FusionlabError(
+                    f"{file}, line {number}: found {type(value).__name__}, expected a JSON object"
+                )
+
+
+def _refuse(file: Path, error: pl.exceptions.PolarsError) -> NoReturn:
+    first = str(error).splitlines()[0]
+    raise FusionlabError(f"{file}: cannot be read: {first}") from error
+
+
+def _not_empty(table: Table) -> Table:
+    if not len(table):
+        raise FusionlabError(f"{table.file}: found no row, expected at least one")
+    return table
