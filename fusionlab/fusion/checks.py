@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, Objective
 from fusionlab.registry import Part
 
 B, D = 12, 16
@@ -239,8 +239,8 @@ def types_move(subject: Subject) -> None:
 
 @_check
 def order_of_modalities(subject: Subject) -> None:
-    """A strategy that calls itself symmetric gives the same views for modalities in any order."""
-    fusion = subject.build()
+    """A strategy that calls itself symmetric gives the same views and scores in any order."""
+    fusion, _, query, scores, present = _scored(subject)
     if not fusion.symmetric:
         return
     turned: Fusion = subject.part.build(dict(reversed(subject.specs.items())), D)
@@ -248,6 +248,11 @@ def order_of_modalities(subject: Subject) -> None:
     views, other = fusion(subject.items()).views, turned.eval()(subject.items()).views
     other = other.flip(1) if fusion.level is Level.DECISION else other
     assert torch.allclose(views, other, atol=1e-5), "the order of the modalities changes the views"
+    if fusion.level is not Level.DECISION:
+        return
+    combined = fusion.combine(scores, query, present)
+    other = turned.combine(scores.flip(-1), query.flip(-2), present.flip(-1))
+    assert torch.allclose(combined, other, atol=1e-5), "the order changes the combined scores"
 
 
 @_check
@@ -276,8 +281,49 @@ def folded_is_combined(subject: Subject) -> None:
 
 
 @_check
+def users_are_independent(subject: Subject) -> None:
+    """A user's scores may depend on the list of candidates, but not on who is scored beside."""
+    fusion, _, query, scores, present = _scored(subject)
+    rows = torch.tensor([3, 1])
+    whole = fusion.combine(scores, query, present)[rows]
+    part = fusion.combine(scores[rows], query[rows], present[rows])
+    assert torch.allclose(whole, part, atol=1e-6), "scores depend on the block of users"
+
+
+@_check
+def candidates_move(subject: Subject) -> None:
+    """Permuting the candidates permutes their scores (where no two are equal)."""
+    fusion, _, query, scores, present = _scored(subject)
+    order = torch.randperm(B, generator=torch.Generator().manual_seed(4))
+    whole = fusion.combine(scores, query, present)[:, order]
+    moved = fusion.combine(scores[:, order], query, present[:, order])
+    assert torch.allclose(whole, moved, atol=1e-5), "scores depend on the order of the candidates"
+
+
+@_check
+def extremes_are_finite(subject: Subject) -> None:
+    """Zero and huge scores, and a zero query, give finite scores, shares and gradients."""
+    fusion, _, query, scores, present = _scored(subject)
+    for scale in (0.0, 1e4):
+        s, q = (scores * scale).requires_grad_(), (query * scale).requires_grad_()
+        combined = fusion.combine(s, q, present)
+        assert combined.isfinite().all(), f"scores scaled by {scale:g} combine to no finite number"
+        shares = fusion.view_weights(s, q, present).sum(-1)
+        assert torch.allclose(shares, present.any(-1).to(shares.dtype), atol=1e-5), (
+            f"with scores scaled by {scale:g} the weights do not sum to 1"
+        )
+        if combined.requires_grad:
+            combined.square().sum().backward()
+            for given in (s, q):
+                assert given.grad is None or given.grad.isfinite().all(), "a gradient is not finite"
+
+
+@_check
 def overfits(subject: Subject) -> None:
-    """Eight items with distinct classes can be told apart by a linear head after training."""
+    """Eight items with distinct classes can be told apart by a linear head after training.
+
+    A strategy whose views train on their own is given their losses instead of the combined one.
+    """
     items = subject.items(40).take(torch.arange(40))
     full = torch.stack([items.present(name) for name in subject.specs], 1).all(1)
     items = items.take(full.nonzero().flatten()[:8])
@@ -287,18 +333,21 @@ def overfits(subject: Subject) -> None:
     classes = torch.arange(len(items))
     head = torch.randn(fusion.n_views, D, len(items), requires_grad=True)
     optimizer = torch.optim.Adam([*fusion.train().parameters(), head], lr=0.02)
-    for _ in range(300):
+    for _ in range(600):
         fused = fusion(items)
         logits = torch.einsum("bkd,kdc->bck", fused.views, head)
         present = fused.present[:, None].expand(logits.shape)
         combined = fusion.combine(logits, fused.views, present)
-        loss = F.cross_entropy(combined, classes)
+        if fusion.objective is Objective.VIEWS:
+            loss = F.cross_entropy(logits, classes[:, None].expand(-1, fusion.n_views))
+        else:
+            loss = F.cross_entropy(combined, classes)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if (combined.argmax(1) == classes).all() and loss < 0.1:
             return
-    raise AssertionError(f"after 300 steps the loss is still {loss.item():.3f}")
+    raise AssertionError(f"after 600 steps the loss is still {loss.item():.3f}")
 
 
 def _scored(subject: Subject) -> tuple[Fusion, FusedItems, Tensor, Tensor, Tensor]:

@@ -62,7 +62,8 @@ class Fusion(nn.Module):
 
     name: ClassVar[str]
     level: ClassVar[Level]
-    objective: ClassVar[Objective] = Objective.FUSED
+    objective: Objective = Objective.FUSED
+    """What the loss sees; an option may set it on the instance."""
     additive: ClassVar[bool]
     """Can it express only sums of functions of single modalities?"""
     trainable: ClassVar[bool] = True
@@ -145,6 +146,18 @@ def normalised(weights: Tensor, present: Tensor) -> Tensor:
     weights = torch.where(present, weights, torch.zeros_like(weights))
     total = weights.sum(-1, keepdim=True)
     return weights / torch.where(total == 0, torch.ones_like(total), total)
+
+
+def softmax_present(logits: Tensor, present: Tensor) -> Tensor:
+    """Softmax over the present entries of the last axis; absent entries, even all, get zero."""
+    # Where nothing is present zero would be divided by zero, in the gradient too.
+    on = present | ~present.any(-1, keepdim=True)
+    return torch.where(present, logits.masked_fill(~on, -torch.inf).softmax(-1), 0)
+
+
+def at_least_float32(scores: Tensor) -> Tensor:
+    """Widen half-precision scores, whose steps are too coarse to tell many candidates apart."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 FUSIONS: Registry[Fusion] = Registry("fusion", Fusion, "fusionlab.fusion")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from torch import Tensor
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, normalised
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, Objective, normalised
 from fusionlab.fusion.layers import Projections
 
 
@@ -15,17 +16,29 @@ from fusionlab.fusion.layers import Projections
 class MeanScores(Fusion):
     """Score by each modality on its own and take the mean: s = mean over present m of s_m.
 
-    View m is W_m x_m + b_m. The mean is over the modalities that the *item* has.
+    View m is W_m x_m + b_m. The mean is over the modalities that the *item* has. With
+    ``objective = "views"`` each s_m has a loss of its own and the mean is taken only to rank: an
+    ensemble of unimodal models, trained separately (the modalities share no parameter here).
 
     Complexity: O(D sum_m d_m) an item, one matrix product over M D columns to rank.
+
+    Options:
+        objective: the loss sees the "fused" score, or "views": each modality's score on its own
     """
 
     level = Level.DECISION
     additive = True
     symmetric = True
 
-    def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
+    def __init__(
+        self,
+        specs: Mapping[str, FeatureSpec],
+        dim: int,
+        *,
+        objective: Literal["fused", "views"] = "fused",
+    ) -> None:
         super().__init__(specs, dim)
+        self.objective = Objective(objective)
         self.project = Projections(specs, dim)
 
     def forward(self, items: ItemFeatures) -> FusedItems:

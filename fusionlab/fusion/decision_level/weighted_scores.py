@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, normalised
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, softmax_present
 from fusionlab.fusion.layers import Projections
 
 
@@ -37,4 +37,4 @@ class WeightedScores(Fusion):
     def fold(self, present: Tensor) -> Tensor:
         """The learned weights, shared out over the views that an item has."""
         alpha = torch.stack([self.alpha[name] for name in self.specs])
-        return normalised(alpha.softmax(0).expand(present.shape), present)
+        return softmax_present(alpha.expand(present.shape), present)

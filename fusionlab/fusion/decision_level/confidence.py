@@ -1,0 +1,78 @@
+"""Weights of the modalities' scores by how confident each modality is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from pydantic import PositiveFloat
+from torch import Tensor, nn
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, softmax_present
+from fusionlab.fusion.layers import Projections
+
+
+@FUSIONS.register("confidence")
+class Confidence(Fusion):
+    """Quality-aware fusion: a modality counts the more, the lower the energy of its scores.
+
+    s_k = sum_m w_mk s_mk,  w_k = softmax over the m that candidate k has of a_m c_m + b_m,
+    c_m = T log mean_k exp((s_mk - mean_k s_mk) / T),  a_m > 0
+
+    s_mk are modality m's scores of one query for the candidates k that have m: its logits. The
+    paper's energy is E_m = -T log sum_k exp(s_mk / T) and its weight falls linearly in E_m. c_m is
+    -E_m, made comparable: without the mean score (a ranking loss sees differences only, so the
+    level of a modality's scores is arbitrary) and a candidate (so it does not grow with their
+    number). That is T times the divergence of the uniform distribution from the softmax of s_m:
+    zero for flat scores. The softmax over m keeps weights positive where the paper's line may
+    not. The paper's regulariser, which ranks confidences by each sample's past losses, is left out.
+
+    c_m belongs to the list: the catalogue in ranking, the C classes in classification, and in
+    training the sampled candidates (with C = 2, T log cosh of half their difference over T), so
+    more candidates in training make it less noisy. It reads all modalities, so it is not additive.
+
+    Complexity: O(D sum_m d_m) an item; ranking O(M D) a pair, over whole lists.
+
+    Options:
+        temperature: T of the energy
+
+    Source: Zhang et al. 2023, Provable dynamic fusion for low-quality multimodal data (QMF).
+    """
+
+    level = Level.DECISION
+    additive = False
+    symmetric = True
+
+    def __init__(
+        self,
+        specs: Mapping[str, FeatureSpec],
+        dim: int,
+        *,
+        temperature: PositiveFloat = 1.0,
+    ) -> None:
+        super().__init__(specs, dim)
+        self.temperature = temperature
+        self.project = Projections(specs, dim)
+        self.log_slope = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in specs})
+        self.offset = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in specs})
+
+    def forward(self, items: ItemFeatures) -> FusedItems:
+        """One view a modality."""
+        return FusedItems(*self.project.pooled(items))
+
+    def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
+        """The confident modalities' weights, shared out over the views that a candidate has."""
+        slope = torch.stack([self.log_slope[name] for name in self.specs]).exp()
+        offset = torch.stack([self.offset[name] for name in self.specs])
+        logits = slope * self.confidences(scores, present) + offset
+        return softmax_present(logits.expand(scores.shape), present)
+
+    def confidences(self, scores: Tensor, present: Tensor) -> Tensor:
+        """c (..., 1, K) from scores (..., N, K); zero where no candidate has the view."""
+        scores = torch.where(present, scores, 0)
+        on = present | ~present.any(-2, keepdim=True)
+        count = on.sum(-2, keepdim=True).to(scores.dtype)
+        centred = (scores - scores.sum(-2, keepdim=True) / count) / self.temperature
+        total = centred.masked_fill(~on, -torch.inf).logsumexp(-2, keepdim=True)
+        return self.temperature * (total - count.log())

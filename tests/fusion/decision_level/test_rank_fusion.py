@@ -1,0 +1,123 @@
+"""rank_fusion: the mean of 1 / (k + rank), or of Borda points, over the modalities present."""
+
+import pytest
+import torch
+from decision_reference import MODALITIES, assert_combines, build, case
+from small_world import pair_task, train
+
+from fusionlab.data.interactions import Clicks
+from fusionlab.evaluation.ranking import top_k
+from fusionlab.fusion.contract import Objective
+from fusionlab.training.items import catalogue_views
+
+
+def rank(scores, item, m):
+    """1 + how many candidates stand before ``item`` in m's list; of equals the lower row."""
+    mine = scores[item][m]
+    return 1 + sum(
+        s[m] > mine or (s[m] == mine and other < item)
+        for other, s in enumerate(scores)
+        if m in s and other != item
+    )
+
+
+VOTES = {
+    "reciprocal_rank": lambda r, listed: 1 / (60 + r),
+    "borda": lambda r, listed: (listed - r + 1) / listed,
+}
+
+
+@pytest.mark.parametrize("modalities", MODALITIES)
+@pytest.mark.parametrize("method", VOTES)
+def test_equals_the_formula(modalities, method):
+    def votes(scores, item):
+        listed = {m: sum(m in s for s in scores) for m in scores[item]}
+        return {m: VOTES[method](rank(scores, item, m), listed[m]) for m in scores[item]}
+
+    def formula(state, query, scores):
+        return [sum(votes(scores, i).values()) / len(s) if s else 0.0 for i, s in enumerate(scores)]
+
+    def weights(state, query, scores):
+        cast = [votes(scores, i) for i in range(len(scores))]
+        return [{m: v[m] / sum(v.values()) for m in v} for v in cast]
+
+    assert_combines({"name": "rank_fusion", "method": method}, modalities, formula, weights)
+
+
+def columns(*lists):
+    scores = torch.tensor(lists).T
+    return scores, torch.ones_like(scores, dtype=torch.bool)
+
+
+def test_worked_example():
+    """Ranks (1, 2), (2, 3), (3, 1): 1/61 + 1/62, 1/62 + 1/63, 1/63 + 1/61, each over two."""
+    scores, present = columns([9.0, 5.0, 1.0], [0.2, 0.1, 0.3])
+    found = build("rank_fusion", 2).combine(scores, None, present).tolist()
+    expected = [(1 / 61 + 1 / 62) / 2, (1 / 62 + 1 / 63) / 2, (1 / 63 + 1 / 61) / 2]
+    assert found == pytest.approx(expected, abs=1e-8)
+    borda = build({"name": "rank_fusion", "method": "borda"}, 2)
+    points = borda.combine(scores, None, present).tolist()
+    assert points == pytest.approx([(3 + 2) / 6, (2 + 1) / 6, (1 + 3) / 6])
+
+
+def test_only_the_order_counts():
+    found = case("rank_fusion", 3)
+    bent = found.given.exp() * torch.tensor([1.0, 50.0, 1e-3], dtype=torch.float64)
+    first, second = (found.fusion.combine(s, None, found.present) for s in (found.given, bent))
+    everyone_but_the_zero_query = slice(1, None)
+    assert torch.equal(first[everyone_but_the_zero_query], second[everyone_but_the_zero_query])
+
+
+def test_absent_views_neither_vote_nor_take_a_rank():
+    scores = torch.tensor([[1.0, 99.0], [2.0, 1.0], [3.0, 0.5]])
+    present = torch.tensor([[True, False], [True, True], [True, True]])
+    found = build("rank_fusion", 2).combine(scores, None, present).tolist()
+    expected = [1 / 63, (1 / 62 + 1 / 61) / 2, (1 / 61 + 1 / 62) / 2]
+    assert found == pytest.approx(expected, abs=1e-8)
+    assert found[1] == found[2], "swapped ranks are an exact tie"
+
+
+@pytest.mark.parametrize("method", VOTES)
+def test_ties_break_as_in_evaluation(method):
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.randint(4, (6, 40), generator=draw).float()
+    nobody = Clicks(torch.zeros(7, dtype=torch.long), torch.empty(0, dtype=torch.long), 40)
+    fusion = build({"name": "rank_fusion", "method": method}, 1)
+    fused = fusion.combine(scores[..., None], None, torch.ones(6, 40, 1, dtype=torch.bool))
+    users = torch.arange(6)
+    direct, by_rank = (
+        top_k(lambda rows, table=table: table[rows].clone(), nobody, users, 40)[0]
+        for table in (scores, fused)
+    )
+    assert torch.equal(direct, by_rank)
+
+
+def test_which_modality_cast_which_vote_changes_no_bit():
+    draw = torch.Generator().manual_seed(1)
+    scores = torch.randn(2, 500, 4, generator=draw)
+    present = torch.rand(2, 500, 4, generator=draw) < 0.8
+    fusion = build("rank_fusion", 4)
+    turned = [2, 0, 3, 1]
+    assert torch.equal(
+        fusion.combine(scores, None, present),
+        fusion.combine(scores[..., turned], None, present[..., turned]),
+    )
+
+
+def test_trains_by_view_and_ranks_by_votes(clicks, features):
+    task = pair_task("content", "rank_fusion", clicks, features)
+    assert task.model.fusion.objective is Objective.VIEWS
+    batch = next(task.batches(torch.Generator().manual_seed(0)))
+    items, _ = task._item_views(batch, torch.Generator())
+    assert task.model.pair_scores(batch, items).shape == (len(batch.users), 2, 2)
+    before = task.loss(batch, torch.Generator()).item()
+    train(task, epochs=20)
+    assert task.loss(batch, torch.Generator()).item() < before - 0.1
+    scores = task.ranker()(torch.tensor([3]))[0]
+    nothing = ~items_of(task).present.any(1)
+    assert ((scores == 0) == nothing).all()
+    assert scores.max() <= 1 / 61
+
+
+def items_of(task):
+    return catalogue_views(task.model.fusion, task.features)
