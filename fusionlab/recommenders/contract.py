@@ -133,26 +133,42 @@ class Recommender(nn.Module):
 
     # Scores
 
+    @property
+    def trains_by_view(self) -> bool:
+        """Does each view (and the ID score) have a loss of its own?"""
+        return self.fusion is not None and self.fusion.objective is Objective.VIEWS
+
     def pair_scores(self, batch: Batch, items: ItemViews | None) -> Tensor:
-        """Scores of a step's candidates: (B, C), or (B, C, K) when the views train on their own."""
-        scores: Tensor | None = None
-        if self.uses_content:
-            assert items is not None
-            assert self.fusion is not None
-            query = self.user_views(batch.users, items, batch.clicks)
-            by_view = torch.einsum("bkd,bckd->bck", query, items.take(batch.candidates))
-            if self.fusion.objective is Objective.VIEWS:
-                return by_view
-            present = items.present[items.rows(batch.candidates)]
-            scores = self.fusion.combine(by_view, query, present)
-        user_factors = self.user_factors(batch.users)
-        if user_factors is None:
-            assert scores is not None
-            return scores
-        item_factors = self.item_factors(batch.candidates)
-        assert item_factors is not None
-        id_scores = torch.einsum("be,bce->bc", user_factors, item_factors)
-        return id_scores if scores is None else scores + id_scores
+        """Scores of a step's candidates (B, C): the combined views plus the ID score."""
+        ids = self._id_scores(batch)
+        if items is None:
+            assert ids is not None
+            return ids
+        assert self.fusion is not None
+        query, by_view = self._view_scores(batch, items)
+        present = items.present[items.rows(batch.candidates)]
+        scores = self.fusion.combine(by_view, query, present)
+        return scores if ids is None else scores + ids
+
+    def scores_by_view(self, batch: Batch, items: ItemViews) -> list[tuple[Tensor, Tensor]]:
+        """For each view, and for the ID score as one more: scores of the candidates (B, C), and
+        the rows (B,) bool that count, those whose clicked item has the view."""
+        _, by_view = self._view_scores(batch, items)
+        present = items.present[items.rows(batch.candidates[:, 0])]
+        found = list(zip(by_view.unbind(-1), present.unbind(-1), strict=True))
+        ids = self._id_scores(batch)
+        return found if ids is None else [*found, (ids, torch.ones_like(ids[:, 0]).bool())]
+
+    def _view_scores(self, batch: Batch, items: ItemViews) -> tuple[Tensor, Tensor]:
+        """The users' views (B, K, D) and the candidates' scores by view (B, C, K)."""
+        query = self.user_views(batch.users, items, batch.clicks)
+        return query, torch.einsum("bkd,bckd->bck", query, items.take(batch.candidates))
+
+    def _id_scores(self, batch: Batch) -> Tensor | None:
+        users, items = self.user_factors(batch.users), self.item_factors(batch.candidates)
+        if users is None or items is None:
+            return None
+        return torch.einsum("be,bce->bc", users, items)
 
     def ranker(self, items: ItemViews | None) -> Ranker:
         """Everything needed to score all N items for any user, computed once."""

@@ -170,7 +170,7 @@ class Loop:
             "model": self.task.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "torch": torch.get_rng_state(),
+            "torch": self._device_state(),
             "progress": vars(self.progress),
         }
         partial = file.with_suffix(".part")
@@ -182,5 +182,14 @@ class Loop:
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
+        if self.generator.device.type == "cuda":
+            torch.cuda.set_rng_state(state["torch"].cpu(), self.generator.device)
+        else:
+            torch.set_rng_state(state["torch"].cpu())
         self.progress = Progress(**state["progress"])
+
+    def _device_state(self) -> Tensor:
+        """State of the generator that dropout and sampling inside modules draw from."""
+        if self.generator.device.type == "cuda":
+            return torch.cuda.get_rng_state(self.generator.device)
+        return torch.get_rng_state()

@@ -13,7 +13,6 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.result import Evaluation
-from fusionlab.fusion.contract import Objective
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender
 from fusionlab.training.items import catalogue_views, drop_modalities
 from fusionlab.training.losses import Loss
@@ -81,21 +80,21 @@ class RankingTask:
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Ranking loss, plus the penalties of the strategy and of the recommender."""
         items, extra = self._item_views(batch, generator)
-        scores = self.model.pair_scores(batch, items)
-        fusion = self.model.fusion
-        if items is not None and fusion is not None and fusion.objective is Objective.VIEWS:
-            total = self._loss_by_view(scores, items.present[items.rows(batch.candidates)])
+        if items is not None and self.model.trains_by_view:
+            total = self._loss_by_view(batch, items)
         else:
-            total = self.ranking_loss(scores).mean()
+            total = self.ranking_loss(self.model.pair_scores(batch, items)).mean()
         for term in (extra, self.model.penalty(batch)):
             total = total if term is None else total + term
         return total
 
-    def _loss_by_view(self, scores: Tensor, present: Tensor) -> Tensor:
-        """Each view's own loss, over the rows in which the clicked item has the view."""
-        losses = self.ranking_loss(scores.transpose(-1, -2))
-        counted = present[:, 0].to(losses.dtype)
-        return ((losses * counted).sum(0) / counted.sum(0).clamp(min=1)).sum()
+    def _loss_by_view(self, batch: Batch, items: ItemViews) -> Tensor:
+        """The sum over views of each one's own mean loss."""
+        total = torch.zeros((), device=self.device)
+        for scores, counted in self.model.scores_by_view(batch, items):
+            losses = torch.where(counted, self.ranking_loss(scores), 0)
+            total = total + losses.sum() / counted.sum().clamp(min=1)
+        return total
 
     def _item_views(
         self, batch: Batch, generator: torch.Generator

@@ -63,8 +63,6 @@ def test_content_serves_a_user_without_history(clicks, features):
 @pytest.mark.parametrize("fusion", FUSIONS.names())
 def test_ranking_equals_scoring_pairs(clicks, features, name, fusion):
     model, items = build(name, clicks, features, fusion)
-    if model.fusion.objective == "views":
-        pytest.skip("pairs are scored by view, to be trained on their own")
     users = torch.arange(2, 20)
     everything = torch.arange(30).expand(18, -1)
     ranked = model.ranker(items)(users)
@@ -86,6 +84,24 @@ def test_views_of_distinct_items_equal_views_of_all(clicks, features):
     assert torch.allclose(
         model.pair_scores(batch, part), model.pair_scores(batch, items), atol=1e-6
     )
+
+
+def test_views_and_ids_train_on_their_own(clicks, features):
+    model, items = build("hybrid", clicks, features, {"name": "mean_scores", "objective": "views"})
+    assert model.trains_by_view
+    rows = torch.tensor([2, 9, 40])
+    candidates = torch.stack([clicks.items[rows], torch.tensor([3, 4, 5])], 1)
+    batch = Batch(clicks.users[rows], candidates, rows)
+    *views, (ids, counted) = model.scores_by_view(batch, items)
+    assert len(views) == 2
+    assert counted.all()
+    fused = model.pair_scores(batch, items)
+    present = items.present[candidates]
+    mean = (torch.stack([scores for scores, _ in views], -1) * present).sum(-1)
+    assert torch.allclose(fused, mean / present.sum(-1).clamp(min=1) + ids, atol=1e-6)
+    ids.sum().backward()
+    assert model.ids.users.weight.grad.any()
+    assert model.tastes.weight.grad is None
 
 
 def test_hybrid_without_item_ids_has_no_id_score(clicks, features):
