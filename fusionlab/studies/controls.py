@@ -98,14 +98,25 @@ class ShuffledFeatures(Control):
 
 @CONTROLS.register("oracle")
 class Oracle(Control):
-    """A ceiling of synthetic data: the true tastes and the true atoms."""
+    """A ceiling of synthetic data: true tastes, and the true atoms or what is seen of them.
+
+    Options:
+        observes: only what these modalities tell of the atoms (default: the atoms themselves)
+        additive: only what sums over single modalities can tell
+    """
 
     label = "oracle"
     kind = "ceiling"
 
+    def __init__(self, *, observes: tuple[str, ...] | None = None, additive: bool = False) -> None:
+        self.observes, self.additive = observes, additive
+
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
         """The oracle as recommender."""
-        return {self.label: {"recommender": "oracle"}}
+        seen = ["additive atoms"] if self.additive else []
+        seen += [" + ".join(self.observes)] if self.observes else []
+        options = {"observes": self.observes, "additive": self.additive}
+        return {", ".join([self.label, *seen]): {"recommender": {"name": "oracle", **options}}}
 
 
 @CONTROLS.register("achievable")
