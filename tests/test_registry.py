@@ -124,3 +124,13 @@ def test_missing_plugin_is_named(source):
 def test_unknown_family_is_named():
     with pytest.raises(ConfigError, match="did you mean 'fusion'"):
         family("fusoin")
+
+
+def test_an_installed_package_brings_parts_by_entry_point(shapes, monkeypatch):
+    class Entry:
+        @staticmethod
+        def load():
+            shapes.register("hexagon")(type("Hexagon", (Shape,), {"__doc__": "Six sides."}))
+
+    monkeypatch.setattr("fusionlab.registry.entry_points", lambda group: [Entry])
+    assert "hexagon" in shapes.names()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fusionlab.reporting.atoms import atom_table, known_atoms
 from fusionlab.reporting.cost import cost_table
 from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
 from fusionlab.reporting.files import write_whole
@@ -45,10 +46,10 @@ def write_report(
 ) -> Report:
     """Write tables and figures about ``rows`` into ``folder``.
 
-    ``quality`` and ``cost`` (.md, .csv, .tex), ``seed_spread`` and, where strategies took time,
-    ``quality_against_cost`` (.pdf, .png). Everything is computed before anything is written, and
-    no file is ever half written. The arguments are those of `quality_table`; ``cost`` picks the
-    time of the figure.
+    ``quality``, ``cost`` and, on synthetic data, ``atoms`` (.md, .csv, .tex), ``seed_spread`` and,
+    where strategies took time, ``quality_against_cost`` (.pdf, .png). Everything is computed
+    before anything is written, and no file is ever half written. The arguments are those of
+    `quality_table`; ``cost`` picks the time of the figure.
 
     Raises:
         FusionlabError: see `quality_table`.
@@ -63,7 +64,10 @@ def write_report(
         ceiling=ceiling,
         title=f"{title}: quality",
     )
-    tables = {"quality": quality, "cost": cost_table(rows, title=f"{title}: cost")}
+    tables = {"quality": quality}
+    if known_atoms(rows):
+        tables["atoms"] = atom_table(rows, title=f"{title}: atoms found")
+    tables["cost"] = cost_table(rows, title=f"{title}: cost")
     texts = {
         f"{name}.{suffix}": render(table)
         for name, table in tables.items()
