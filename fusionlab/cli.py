@@ -105,6 +105,8 @@ def study(
         metrics=planned.metrics,
         main=planned.main,
         reference=asked.report.reference,
+        floor=asked.report.floor,
+        ceiling=asked.report.ceiling,
     )
     terminal.show(*(to_terminal(table) for table in report.tables.values()))
     terminal.say(*(f"wrote {file}" for file in report.files))

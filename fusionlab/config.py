@@ -136,6 +136,8 @@ class ReportOptions(Options):
     metrics: tuple[str, ...] = Field((), description="columns; default: those of the evaluation")
     main: str | None = Field(None, description="metric that selects and is tested; default: select")
     reference: str | None = Field(None, description="row to test against; default: best control")
+    floor: str | None = Field(None, description="row whose gain is 0; default: popularity")
+    ceiling: str | None = Field(None, description="row whose gain is 1; default: achievable")
 
 
 class Study(Options):

@@ -47,6 +47,17 @@ def against(
     return {found.label: found for found in compare(base, others, level=LEVEL)}
 
 
+def level_with_best(rows: Sequence[Row], scores: Scores, metric: str) -> list[str]:
+    """The strategy with the highest mean and those not significantly below it, best first."""
+    means = {row.label: scores[row.label][metric].mean for row in rows if row.kind == "strategy"}
+    order = sorted(means, key=lambda label: -means[label])
+    if not order:
+        return []
+    best = next(row for row in rows if row.label == order[0])
+    verdicts = against(best, rows, scores, metric)
+    return [label for label in order if label not in verdicts or symbol(verdicts[label]) != "-"]
+
+
 def symbol(found: Comparison) -> str:
     """``+`` significantly above the reference, ``-`` significantly below, ``=`` neither."""
     if found.p_holm > ALPHA:

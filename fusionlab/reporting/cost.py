@@ -35,12 +35,13 @@ FIGURES: list[Figure] = [
 ]
 
 
-def cost_table(rows: Sequence[Row], *, title: str = "Cost") -> Table:
+def cost_table(rows: Sequence[Row], *, level: Sequence[str] = (), title: str = "Cost") -> Table:
     """Parameters, epochs, seconds, seconds an epoch, evaluation seconds and peak memory of a run.
 
     Each figure is the median over a row's runs with their range (least to most) where they differ.
-    Ceilings are left out: nothing was trained. Times compare on one machine only; the notes say
-    where the runs were made and in what their environments differ.
+    ``level`` are the labels of the strategies that no test tells from the best; the notes name the
+    cheapest of them. Ceilings are left out: nothing was trained. Times compare on one machine
+    only; the notes say where the runs were made and in what their environments differ.
     """
     rows = [row for row in rows if row.kind != "ceiling"]
     if not rows:
@@ -63,10 +64,27 @@ def cost_table(rows: Sequence[Row], *, title: str = "Cost") -> Table:
         ],
         notes=[
             "Medians over seeds (range over seeds); MB = 10^6 bytes of resident memory.",
+            *_cheapest(rows, level),
             *_environment(rows),
         ],
         sources={row.label: [record.id for record in row.records] for row in rows},
     )
+
+
+def _cheapest(rows: Sequence[Row], level: Sequence[str]) -> list[str]:
+    """Which of the strategies that are as good as the best takes the least time an epoch."""
+    if not level:
+        return []
+    times = {
+        row.label: float(np.median([record.cost.seconds_per_epoch for record in row.records]))
+        for row in rows
+        if row.label in level
+    }
+    cheapest = min(times, key=lambda label: times[label])
+    return [
+        f"No test tells from the best: {', '.join(level)}. The cheapest of them is {cheapest}, "
+        f"with {_seconds(times[cheapest])} s an epoch."
+    ]
 
 
 def _cells(row: Row) -> list[Cell]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.significance import Comparison
@@ -21,7 +22,7 @@ from fusionlab.reporting.table import (
 )
 from fusionlab.studies.record import Row
 
-FLOOR = "popularity"
+FLOORS = ("popularity", "shuffled features")
 CEILING = "achievable, all atoms"
 Part = tuple[Column, Callable[[Row], Cell]]
 
@@ -33,7 +34,7 @@ def quality_table(
     main: str,
     split: str = "test",
     reference: str | None = None,
-    floor: str = FLOOR,
+    floor: str | None = None,
     ceiling: str | None = None,
     title: str = "Quality",
 ) -> Table:
@@ -51,7 +52,7 @@ def quality_table(
         main: the one of ``metrics`` that picks the control and is tested.
         split: where the rows are judged.
         reference: label of the row to test against, in place of the strongest control.
-        floor: label of the row whose gain is 0.
+        floor: label of the row whose gain is 0. By default "popularity", or "shuffled features".
         ceiling: label of the row whose gain is 1: gain = (mean - floor) / (ceiling - floor). By
             default "achievable, all atoms"; without such a row there is no gain column.
         title: the table's.
@@ -82,7 +83,7 @@ def quality_table(
         notes=[
             _figures_note(scores, split),
             *_test_notes(rows, scores, main, opponent, verdicts, chosen=reference is None),
-            *_gain_note(main, floor, ceiling or CEILING, bounds),
+            *_gain_note(main, bounds),
             *_incomplete(rows),
             *_coalitions(rows),
         ],
@@ -176,29 +177,40 @@ def _tests(verdicts: dict[str, Comparison], header: str) -> list[Part]:
     ]
 
 
-def _bounds(
-    scores: Scores, main: str, floor: str, ceiling: str | None
-) -> tuple[float, float] | None:
-    if ceiling is None and not {floor, CEILING} <= set(scores):
-        return None
+@dataclass(frozen=True)
+class Bounds:
+    """The rows between which gain is counted, and their means."""
+
+    floor: str
+    ceiling: str
+    low: float
+    high: float
+
+
+def _bounds(scores: Scores, main: str, floor: str | None, ceiling: str | None) -> Bounds | None:
+    """Floor and ceiling as named, or the usual ones where they stand and leave room for a gain."""
+    asked = floor is not None or ceiling is not None
+    floor = floor or next((label for label in FLOORS if label in scores), FLOORS[0])
     ceiling = ceiling or CEILING
+    if not asked and not {floor, ceiling} <= set(scores):
+        return None
     for key, label in (("floor", floor), ("ceiling", ceiling)):
         if label not in scores:
             raise FusionlabError(f"{key}: {one_of(label, scores)}")
     low, high = scores[floor][main].mean, scores[ceiling][main].mean
-    if not low < high:
-        raise FusionlabError(
-            f"ceiling: found {ceiling!r} at {high:.4f} of {main}, expected it above the floor "
-            f"{floor!r} at {low:.4f}: no gain to share"
-        )
-    return low, high
+    if low < high:
+        return Bounds(floor, ceiling, low, high)
+    if not asked:
+        return None
+    raise FusionlabError(
+        f"ceiling: found {ceiling!r} at {high:.4f} of {main}, expected it above the floor "
+        f"{floor!r} at {low:.4f}: no gain to share"
+    )
 
 
-def _gain(scores: Scores, main: str, bounds: tuple[float, float]) -> Callable[[Row], Cell]:
-    low, high = bounds
-
+def _gain(scores: Scores, main: str, bounds: Bounds) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
-        share = (scores[row.label][main].mean - low) / (high - low)
+        share = (scores[row.label][main].mean - bounds.low) / (bounds.high - bounds.low)
         return Cell(decimal(share, 2), share)
 
     return cell
@@ -250,12 +262,10 @@ def _test_notes(
     return notes
 
 
-def _gain_note(
-    main: str, floor: str, ceiling: str, bounds: tuple[float, float] | None
-) -> list[str]:
+def _gain_note(main: str, bounds: Bounds | None) -> list[str]:
     if bounds is None:
         return []
-    return [f"gain: share of the way from {floor} (0) to {ceiling} (1) on {main}."]
+    return [f"gain: share of the way from {bounds.floor} (0) to {bounds.ceiling} (1) on {main}."]
 
 
 def _incomplete(rows: Sequence[Row]) -> list[str]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusionlab.reporting.atoms import atom_table, known_atoms
+from fusionlab.reporting.comparison import level_with_best
 from fusionlab.reporting.cost import cost_table
 from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
 from fusionlab.reporting.files import write_whole
-from fusionlab.reporting.quality import FLOOR, quality_table
+from fusionlab.reporting.quality import quality_table
 from fusionlab.reporting.render import to_csv, to_latex, to_markdown
+from fusionlab.reporting.scores import read_scores
 from fusionlab.reporting.style import save
 from fusionlab.reporting.table import Table
 from fusionlab.studies.record import Row
@@ -40,7 +42,7 @@ def write_report(
     main: str,
     split: str = "test",
     reference: str | None = None,
-    floor: str = FLOOR,
+    floor: str | None = None,
     ceiling: str | None = None,
     cost: CostName = "seconds_per_epoch",
 ) -> Report:
@@ -67,7 +69,8 @@ def write_report(
     tables = {"quality": quality}
     if known_atoms(rows):
         tables["atoms"] = atom_table(rows, title=f"{title}: atoms found")
-    tables["cost"] = cost_table(rows, title=f"{title}: cost")
+    level = level_with_best(rows, read_scores(rows, [main], split), main)
+    tables["cost"] = cost_table(rows, level=level, title=f"{title}: cost")
     texts = {
         f"{name}.{suffix}": render(table)
         for name, table in tables.items()

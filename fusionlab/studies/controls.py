@@ -16,7 +16,7 @@ class Control(ABC):
     """A row beside the strategies: the base experiment with something taken away (or given).
 
     ``variants`` are changes of the base experiment, by label. Where there are several, the row
-    shows the one that is best on *validation*.
+    shows the one that is best on *validation*; where there is none, there is no row.
     """
 
     name: ClassVar[str]
@@ -139,5 +139,7 @@ class AchievableAdditive(Control):
     kind = "ceiling"
 
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
-        """The same clicks, other features."""
+        """The same clicks, other features; no row where every atom is a synergy."""
+        if dataset.truth is not None and not any(a.kind == "copy" for a in dataset.truth.atoms):
+            return {}
         return {self.label: {"dataset.features": "additive_atoms", "fusion": "concat"}}

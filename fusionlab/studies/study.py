@@ -79,7 +79,8 @@ def plan(study: Study) -> Plan:
                 [(("controls",), f"found {part.name!r}, a recommender, in a classification study")]
             )
         experiments = {label: base.varied(changes) for label, changes in variants.items()}
-        rows.append(_row(study, control.kind, "", experiments))
+        if experiments:
+            rows.append(_row(study, control.kind, "", experiments))
     main = study.report.main or base.selecting
     return Plan(tuple(rows), study.report.metrics or _columns(base, main), main)
 
