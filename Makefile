@@ -22,7 +22,7 @@ types: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-group-by=group
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-group-by=group --benchmark-columns=median,iqr,rounds --benchmark-sort=name
 
 # A plain venv and plain pip: torch of the allowed range comes with its own wheels.
 .venv/installed: pyproject.toml

@@ -112,7 +112,7 @@ class Loop:
 
     def _epoch(self) -> None:
         started = time.perf_counter()
-        loss = self._train()
+        loss = self.train_epoch()
         entry = {"epoch": self.progress.epochs + 1, "loss": loss}
         entry["seconds"] = time.perf_counter() - started
         last = entry["epoch"] >= self.training.epochs
@@ -126,7 +126,8 @@ class Loop:
         if self.on_epoch is not None:
             self.on_epoch(entry)
 
-    def _train(self) -> float:
+    def train_epoch(self) -> float:
+        """One pass over the batches; the mean loss."""
         self.task.model.train()
         device = torch.device(self.runtime.device)
         autocast = torch.autocast(

@@ -1,0 +1,54 @@
+"""An epoch of BPR matrix factorisation: the framework beside a loop written by hand."""
+
+import polars as pl
+import pytest
+import torch
+import torch.nn.functional as F
+from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks
+
+from fusionlab.config import Judging, Runtime, Training
+from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.registry import validate
+from fusionlab.training.loop import Loop
+from fusionlab.training.ranking import RankingTask
+from fusionlab.training.sampling import NegativeSampler
+
+DIM = 64
+
+
+@pytest.mark.benchmark(group="an epoch of BPR")
+def test_framework(benchmark):
+    valid, test = clicks(HELD_OUT, 1), clicks(HELD_OUT, 2)
+    ids = pl.Series(map(str, range(USERS)))
+    interactions = Interactions(ids, clicks(), valid, Sealed("test interactions", test))
+    model = RECOMMENDERS.parse("bpr_mf").build(Context(clicks(), DIM), None)
+    training = validate(Training, {"batch_size": BATCH})
+    task = RankingTask(model, interactions, None, training, Judging(), "ndcg@20", "cpu")
+    task.prepare()
+    loop = Loop(task, training, Runtime(), seed=0)
+    benchmark.pedantic(loop.train_epoch, rounds=10, warmup_rounds=2)
+
+
+@pytest.mark.benchmark(group="an epoch of BPR")
+def test_by_hand(benchmark):
+    users, items = torch.nn.Embedding(USERS, DIM), torch.nn.Embedding(ITEMS, DIM)
+    bias = torch.nn.Embedding(ITEMS, 1)
+    tables = [users.weight, items.weight, bias.weight]
+    optimizer = torch.optim.AdamW(tables, lr=1e-3, weight_decay=0, fused=True)
+    sampler, generator = NegativeSampler(clicks()), torch.Generator().manual_seed(0)
+    all_users, all_items = clicks().users, clicks().items
+
+    def epoch():
+        negatives = sampler.draw(all_users, 1, generator)[:, 0]
+        for rows in torch.randperm(len(all_users), generator=generator).split(BATCH):
+            u, i, j = all_users[rows], all_items[rows], negatives[rows]
+            p, q_i, q_j = users(u), items(i), items(j)
+            margin = (p * (q_i - q_j)).sum(1) + (bias(i) - bias(j))[:, 0]
+            l2 = p.square().sum() + q_i.square().sum() + q_j.square().sum()
+            loss = F.softplus(-margin).mean() + 1e-2 / (2 * len(u)) * l2
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+    benchmark.pedantic(epoch, rounds=10, warmup_rounds=2)
