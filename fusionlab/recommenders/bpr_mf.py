@@ -6,7 +6,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, Recommender
+from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews, Recommender
 from fusionlab.recommenders.factors import IdFactors
 
 
@@ -34,6 +34,6 @@ class BprMf(Recommender):
         """[q_i, b_i]."""
         return self.ids.item(items)
 
-    def penalty(self, batch: Batch) -> Tensor:
+    def penalty(self, batch: Batch, items: ItemViews | None) -> Tensor:
         """The L2 penalty on the factors."""
         return self.ids.penalty(batch)

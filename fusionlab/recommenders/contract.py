@@ -127,8 +127,8 @@ class Recommender(nn.Module):
         """ID factors of ``items`` (...,) as (..., E), or None."""
         return None
 
-    def penalty(self, batch: Batch) -> Tensor | None:
-        """The recommender's own loss term for a step, e.g. the size of its ID factors."""
+    def penalty(self, batch: Batch, items: ItemViews | None) -> Tensor | None:
+        """The recommender's own loss term for a step, e.g. the size of what the step touches."""
         return None
 
     # Scores

@@ -27,7 +27,7 @@ class Hybrid(Recommender):
 
     Options:
         item_ids: add the ID score <p_u, q_i> + b_i
-        l2: weight of the squared user and ID vectors that a step touches
+        l2: weight of the squared tastes, views and ID factors that a step touches
 
     Source: He and McAuley 2016, VBPR: visual Bayesian personalized ranking from implicit feedback.
     """
@@ -63,7 +63,15 @@ class Hybrid(Recommender):
         """[q_i, b_i]."""
         return None if self.ids is None else self.ids.item(items)
 
-    def penalty(self, batch: Batch) -> Tensor:
-        """The L2 penalty on tastes and factors."""
-        tastes = self.l2 / (2 * len(batch.users)) * self.tastes(batch.users).square().sum()
-        return tastes if self.ids is None else tastes + self.ids.penalty(batch)
+    def penalty(self, batch: Batch, items: ItemViews | None) -> Tensor:
+        """The L2 penalty on both sides of both products: tastes and views, p and q.
+
+        Were the views free, a fusion could grow to make up for small tastes.
+        """
+        assert items is not None
+        rows = items.rows(batch.candidates).flatten()
+        times = rows.bincount(minlength=len(items.views))
+        views = (items.views.square().sum((1, 2)) * times).sum()
+        size = self.tastes(batch.users).square().sum() + views
+        content = self.l2 / (2 * len(batch.users)) * size
+        return content if self.ids is None else content + self.ids.penalty(batch)

@@ -84,7 +84,7 @@ class RankingTask:
             total = self._loss_by_view(batch, items)
         else:
             total = self.ranking_loss(self.model.pair_scores(batch, items)).mean()
-        for term in (extra, self.model.penalty(batch)):
+        for term in (extra, self.model.penalty(batch, items)):
             total = total if term is None else total + term
         return total
 
