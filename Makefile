@@ -3,10 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: quickstart test test-slow lint types bench clean
+.PHONY: quickstart ceilings test test-slow lint types bench clean
 
 quickstart: .venv/installed
 	$(BIN)/fusionlab study configs/studies/quickstart.yaml --workers 2
+
+# Who finds how much of what there is to find: about 15 minutes on two cores.
+ceilings: .venv/installed
+	$(BIN)/fusionlab study configs/studies/ceilings.yaml --workers 2
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"

@@ -7,6 +7,7 @@ A part (a mapping with a ``name``) that changes its name drops the options of th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -49,7 +50,9 @@ class Options(BaseModel):
 class Inputs(Options):
     """What the fusion gets to see of the items."""
 
-    modalities: tuple[str, ...] | None = Field(None, description="keep only these; default: all")
+    modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        None, description="keep only these; default: all"
+    )
     scaling: Literal["none", "modality", "feature"] = Field(
         "modality", description="centre and scale by train items: a modality or a column at a time"
     )
@@ -81,14 +84,16 @@ class Judging(Options):
     metrics: tuple[str, ...] | None = Field(
         None, description="of ranking, default: all but AUC; classes always get accuracy, F1, ..."
     )
-    cutoffs: tuple[PositiveInt, ...] = Field((10, 20), description="lengths of the lists")
-    select: str | None = Field(None, description="default: ndcg at the last cutoff, or accuracy")
+    cutoffs: tuple[PositiveInt, ...] = Field(
+        (10, 20), min_length=1, description="lengths of the lists"
+    )
+    select: str | None = Field(None, description="default: ndcg of the longest list, or accuracy")
 
 
 class Runtime(Options):
     """Where and how exactly a run computes. Part of a run's identity: other bits come out."""
 
-    device: str = Field("cpu", description="cpu, cuda or cuda:N")
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
     threads: PositiveInt = Field(1, description="threads of one run; run several runs at once")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast in training")
     features: Literal["fp32", "bf16"] = Field("fp32", description="type the features are held in")
@@ -167,18 +172,26 @@ def load_experiment(
     file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()
 ) -> Experiment:
     """Read an experiment from YAML, its base files and command-line overrides."""
-    data = read(file, overrides)
+    layers = _layers(file, overrides)
+    data = _merged(layers)
+    if "experiment" in data:
+        raise FusionlabError(
+            f"{file}: found a study, expected an experiment: use `fusionlab study`"
+        )
     data["plugins"] = _load_plugins(data, plugins)
-    return _located(Experiment, data, file, overrides)
+    return _validated(Experiment, data, layers)
 
 
 def load_study(file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()) -> Study:
     """Read a study from YAML, its base files and command-line overrides."""
-    data = read(file, overrides)
+    layers = _layers(file, overrides)
+    data = _merged(layers)
     experiment = data.get("experiment")
     if isinstance(experiment, dict):
         experiment["plugins"] = _load_plugins(experiment, plugins)
-    return _located(Study, data, file, overrides)
+    elif "dataset" in data:
+        raise FusionlabError(f"{file}: found an experiment, expected a study: use `fusionlab run`")
+    return _validated(Study, data, layers)
 
 
 def experiment_from(data: Mapping[str, Any]) -> Experiment:
@@ -189,17 +202,7 @@ def experiment_from(data: Mapping[str, Any]) -> Experiment:
 
 def read(file: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Plain data of a YAML file merged over its ``base:`` file, with the overrides on top."""
-    data: Any = _read_yaml(file, ())
-    for override in overrides:
-        key, equals, _ = override.partition("=")
-        if not equals or not key:
-            raise ConfigError([((), f"found {override!r}, expected key.sub=value")], "command line")
-        try:
-            change = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise ConfigError([((key,), str(error))], "command line") from None
-        data = merge(data, change)
-    return dict(data)
+    return _merged(_layers(file, overrides))
 
 
 def merge(base: Any, change: Any) -> Any:
@@ -228,34 +231,91 @@ def nest(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _read_yaml(file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Layer:
+    """Plain data and where it was written; a later layer wins."""
+
+    source: str
+    data: dict[str, Any]
+
+    def depth(self, path: tuple[str, ...]) -> int:
+        """How many keys of ``path`` stand here."""
+        value: Any = self.data
+        for depth, key in enumerate(path):
+            if isinstance(value, str) and key == "name":
+                return depth + 1  # a part may be written as its bare name
+            if not isinstance(value, Mapping) or key not in value:
+                return depth
+            value = value[key]
+        return len(path)
+
+
+def _layers(file: Path, overrides: Sequence[str]) -> list[_Layer]:
+    layers = _file_layers(file, ())
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not equals or not key:
+            problem = f"found {override!r}, expected key.sub=value"
+            raise ConfigError([((), problem, "command line")])
+        try:
+            change: Any = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            raise ConfigError([((key,), str(error), "command line")]) from None
+        layers.append(_Layer("command line", change))
+    return layers
+
+
+def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = ()) -> list[_Layer]:
+    """The file, below it its base, and the base that its experiment names; lowest first."""
     if not file.is_file():
         raise FusionlabError(f"{file}: no such file")
     if file.resolve() in above:
         raise FusionlabError(f"{file}: base files form a circle")
+    data, above = _read_yaml(file), (*above, file.resolve())
+    layers = []
+    if "base" in data:
+        layers += _file_layers(file.parent / str(data.pop("base")), above, inside)
+    experiment = data.get("experiment")
+    if isinstance(experiment, dict) and "base" in experiment:
+        base = file.parent / str(experiment.pop("base"))
+        layers += _file_layers(base, above, (*inside, "experiment"))
+    return [*layers, _Layer(str(file), nest(".".join(inside), data) if inside else data)]
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         data: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise FusionlabError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise FusionlabError(f"{file}: found {type(data).__name__}, expected a mapping of keys")
-    base = data.pop("base", None)
-    if base is None:
-        return data
-    return merge(_read_yaml(file.parent / str(base), (*above, file.resolve())), data)
+    return data
+
+
+def _merged(layers: Sequence[_Layer]) -> dict[str, Any]:
+    data: Any = {}
+    for layer in layers:
+        data = merge(data, layer.data)
+    return dict(data)
 
 
 def _load_plugins(data: Mapping[str, Any], extra: Sequence[str]) -> list[str]:
-    plugins = list(dict.fromkeys([*data.get("plugins", ()), *extra]))
+    named = data.get("plugins", ())
+    if not isinstance(named, list | tuple):
+        raise ConfigError([(("plugins",), f"found {named!r}, expected a list of files or modules")])
+    plugins = [str(plugin) for plugin in dict.fromkeys([*named, *extra])]
     for plugin in plugins:
-        load_plugin(str(plugin))
+        load_plugin(plugin)
     return plugins
 
 
-def _located(model: type[M], data: Any, file: Path, overrides: Sequence[str]) -> M:
+def _validated(model: type[M], data: Any, layers: Sequence[_Layer]) -> M:
+    """Validate, and say of each mistake in which layer it was written."""
+
+    def written(path: tuple[str, ...]) -> str:
+        return max(reversed(layers), key=lambda layer: layer.depth(path)).source
+
     try:
         return validate(model, data)
     except ConfigError as error:
-        changed = [override.partition("=")[0] for override in overrides]
-        typed = any(".".join(path).startswith(key) for path, _ in error.problems for key in changed)
-        raise error.in_file("command line" if typed else str(file)) from None
+        raise error.written_in(written) from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+Path = tuple[str, ...]
 
 
 class FusionlabError(Exception):
@@ -11,30 +13,33 @@ class FusionlabError(Exception):
 
 
 class ConfigError(FusionlabError):
-    """A wrong key or value of a configuration.
+    """Wrong keys or values of a configuration.
 
-    ``problems`` holds pairs of (path of keys, message). Each layer that knows a further part of the
-    path adds it with `under`; the layer that knows the file adds it with `in_file`.
+    ``problems`` holds triples of path of keys, message and source (a file, the command line, or
+    nothing yet). Each layer that knows a further part of the path adds it with `under`; the layer
+    that knows where a key was written adds that with `written_in`.
     """
 
-    def __init__(self, problems: Iterable[tuple[tuple[str, ...], str]], source: str = "") -> None:
-        self.problems = list(problems)
-        self.source = source
-        prefix = f"{source}: " if source else ""
-        super().__init__(
-            "\n".join(
-                f"{prefix}{'.'.join(path)}: {message}" if path else f"{prefix}{message}"
-                for path, message in self.problems
-            )
-        )
+    def __init__(self, problems: Iterable[tuple[Path, str] | tuple[Path, str, str]]) -> None:
+        self.problems = [(p[0], p[1], p[2] if len(p) == 3 else "") for p in problems]
+        super().__init__("\n".join(self._line(*problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[tuple[Path, str, str]]]]:
+        return type(self), (self.problems,)
+
+    @staticmethod
+    def _line(path: Path, message: str, source: str) -> str:
+        return ": ".join(filter(None, (source, ".".join(path), message)))
 
     def under(self, *keys: str) -> ConfigError:
         """The same error, seen from the layer above ``keys``."""
-        return ConfigError([((*keys, *path), text) for path, text in self.problems], self.source)
+        return ConfigError([((*keys, *path), text, source) for path, text, source in self.problems])
 
-    def in_file(self, source: str) -> ConfigError:
-        """The same error with the name of the file (or command line) that holds the mistake."""
-        return ConfigError(self.problems, source)
+    def written_in(self, find: Callable[[Path], str]) -> ConfigError:
+        """The same error with the place where each mistake was written."""
+        return ConfigError(
+            [(path, text, source or find(path)) for path, text, source in self.problems]
+        )
 
 
 def one_of(found: object, allowed: Iterable[str]) -> str:

@@ -243,7 +243,7 @@ def validate(model: type[M], value: Any) -> M:
 def _explain(model: type[BaseModel], value: Any, problem: Any) -> tuple[tuple[str, ...], str]:
     path = _written(value, problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return path[:-1], "unknown key: " + one_of(path[-1], model.model_fields)
+        return path, "unknown key: " + one_of(path[-1], model.model_fields)
     if problem["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         return path, one_of(problem["input"], allowed)
@@ -343,6 +343,9 @@ def load_plugin(source: str) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+    except SyntaxError as error:
+        del sys.modules[name]
+        raise FusionlabError(f"--plugin {source}, line {error.lineno}: {error.msg}") from None
     except BaseException:
         del sys.modules[name]
         raise

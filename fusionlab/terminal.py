@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
     from fusionlab.fusion.checks import CheckResult
     from fusionlab.studies.record import RunRecord
 
-console = Console(width=None)
+console = Console()
 
 
 def show(*things: RenderableType) -> None:
-    """Print things one after the other."""
+    """Print things one after the other; a wide table is printed whole, never cut."""
+    unbounded = console.options.update(max_width=10_000)
     for thing in things:
-        console.print(thing)
+        needed = 0
+        if isinstance(thing, Table):
+            needed = Measurement.get(console, unbounded, thing).maximum
+        (console if needed <= console.width else Console(width=needed)).print(thing)
 
 
 def say(*lines: str) -> None:
@@ -39,13 +44,17 @@ def say(*lines: str) -> None:
 @contextmanager
 def epochs(total: int) -> Iterator[Callable[[dict[str, float]], None]]:
     """A bar over the epochs of one run, with the loss and time left."""
-    with _bar(TextColumn("{task.fields[note]}")) as bar:
-        task = bar.add_task("training", total=total, note="")
+    bar = _bar(TextColumn("{task.fields[note]}"))
+    task = bar.add_task("training", total=total, note="")
 
-        def on_epoch(entry: dict[str, float]) -> None:
-            bar.update(task, completed=entry["epoch"], note=f"loss {entry['loss']:.4f}")
+    def on_epoch(entry: dict[str, float]) -> None:
+        bar.start()  # at the first epoch: what is not trained shows no bar
+        bar.update(task, completed=entry["epoch"], note=f"loss {entry['loss']:.4f}")
 
+    try:
         yield on_epoch
+    finally:
+        bar.stop()
 
 
 @contextmanager

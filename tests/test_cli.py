@@ -119,6 +119,39 @@ def test_a_strategy_from_a_file_is_checked_and_compared(plugin, tmp_path):
     assert "sum\\_and\\_product (scale=0.1)" in table
 
 
+def test_wide_tables_are_printed_whole_in_a_narrow_terminal(experiment, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "title: wide\nexperiment: {base: experiment.yaml}\nseeds: [0, 1]\n"
+        "axes: {fusion: [mixture_of_experts, variational_experts]}\n"
+        "controls: [popularity, achievable]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "fusionlab", "study", str(study)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    for header in ("gain", "vs control", "peak MB", "evaluation s"):
+        assert header in done.stdout
+
+
+def test_a_folder_that_cannot_be_made_is_named(experiment, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("run", experiment, "--runs", tmp_path / "file" / "runs")
+    assert result.exit_code == 1
+    assert "cannot be made" in result.output
+
+
+def test_a_plugin_with_a_syntax_error_names_the_line(tmp_path):
+    plugin = tmp_path / "wrong.py"
+    plugin.write_text("x = 1\ny = (\n")
+    result = run("list", "--plugin", plugin)
+    assert "wrong.py, line 2" in " ".join(result.output.split())
+
+
 def test_a_broken_strategy_fails_the_check(tmp_path):
     plugin = tmp_path / "broken.py"
     plugin.write_text(

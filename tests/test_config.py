@@ -1,5 +1,7 @@
 """Configuration: YAML, base files, overrides, and errors that say where."""
 
+import pickle
+
 import pytest
 
 from fusionlab.config import load_experiment, load_study, merge, nest, read
@@ -66,6 +68,56 @@ def test_wrong_overrides_say_where(file, override, message):
     with pytest.raises(ConfigError) as error:
         load_experiment(file, [override])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("inputs.modalities=[]", "inputs.modalities: found []"),
+        ("evaluation.cutoffs=[]", "evaluation.cutoffs: found []"),
+        ("plugins=foo.py", "plugins: found 'foo.py', expected a list"),
+        ("runtime.device=gpu", "runtime.device: found 'gpu'"),
+    ],
+)
+def test_odd_values_are_refused(file, override, message):
+    with pytest.raises(ConfigError) as error:
+        load_experiment(file, [override])
+    assert message in str(error.value)
+
+
+def test_a_mistake_is_blamed_on_the_file_that_holds_it(file):
+    file.write_text(EXPERIMENT.replace("epochs", "epochz"))
+    child = file.parent / "child.yaml"
+    child.write_text("base: experiment.yaml\ndim: 0\n")
+    with pytest.raises(ConfigError) as error:
+        load_experiment(child)
+    assert str(error.value).startswith(f"{file}: training.epochz: unknown key")
+    file.write_text(EXPERIMENT)
+    with pytest.raises(ConfigError) as error:
+        load_experiment(child)
+    assert str(error.value).startswith(f"{child}: dim: found 0")
+
+
+def test_a_study_may_extend_an_experiment_file(file):
+    study = file.parent / "study.yaml"
+    study.write_text("title: t\nexperiment: {base: experiment.yaml, dim: 16}\n")
+    experiment = load_study(study).experiment
+    assert (experiment.dim, experiment.training.epochs) == (16, 3)
+
+
+def test_the_other_kind_of_file_is_recognised(file):
+    study = file.parent / "study.yaml"
+    study.write_text("title: t\nexperiment: {dataset: synthetic}\n")
+    with pytest.raises(FusionlabError, match="use `fusionlab study`"):
+        load_experiment(study)
+    with pytest.raises(FusionlabError, match="use `fusionlab run`"):
+        load_study(file)
+
+
+def test_config_errors_travel_between_processes():
+    error = ConfigError([(("a", "b"), "wrong")]).written_in(lambda path: "file.yaml")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "file.yaml: a.b: wrong"
 
 
 def test_errors_of_a_file_name_it(file):

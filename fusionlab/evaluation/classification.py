@@ -12,6 +12,9 @@ from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
 
 AVERAGES = ("macro", "weighted")
+CLASS_FIGURES = [
+    f"{average}_{name}" for average in AVERAGES for name in ("precision", "recall", "f1")
+]
 
 
 def classify(

@@ -81,7 +81,7 @@ def quality_table(
             for name, members in grouped(rows).items()
         ],
         notes=[
-            _figures_note(scores, split),
+            _figures_note(rows, scores, split),
             *_test_notes(rows, scores, main, opponent, verdicts, chosen=reference is None),
             *_gain_note(main, bounds),
             *_incomplete(rows),
@@ -216,14 +216,20 @@ def _gain(scores: Scores, main: str, bounds: Bounds) -> Callable[[Row], Cell]:
     return cell
 
 
-def _figures_note(scores: Scores, split: str) -> str:
+def _unit(rows: Sequence[Row]) -> str:
+    """What a mean is over: users who are served, or items that are classified."""
+    tasks = {record.config.get("task") for row in rows for record in row.records}
+    return "items" if tasks == {"classification"} else "users"
+
+
+def _figures_note(rows: Sequence[Row], scores: Scores, split: str) -> str:
     users = next(
         (len(s.users) for of in scores.values() for s in of.values() if s.users is not None), None
     )
     over = (
         ""
         if users is None
-        else f"; ± half width of the {LEVEL:.0%} confidence interval over {users} users"
+        else f"; ± half width of the {LEVEL:.0%} confidence interval over {users} {_unit(rows)}"
     )
     return (
         f"Means over seeds on {split}{over}; sd: standard deviation over seeds. "

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,21 @@ def execute(
     execute_missing = _in_this_process if workers == 1 else _in_workers
     failures = execute_missing(missing, store, workers, on_run)
     if failures:
-        listed = "\n".join(f"  {run[:12]}: {why}" for run, why in failures.items())
+        listed = "\n".join(f"  {_name(runs[run])}: {why}" for run, why in failures.items())
         raise FusionlabError(f"{len(failures)} of {len(runs)} runs failed:\n{listed}")
+
+
+def _name(experiment: Experiment) -> str:
+    return f"{experiment.recommender.name}, {experiment.fusion.name}, seed {experiment.seed}"
+
+
+def _why(error: BaseException) -> str:
+    """What went wrong; for what is no user error (a fault in a plug-in, say), also where."""
+    if isinstance(error, FusionlabError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _in_this_process(
@@ -55,8 +70,8 @@ def _in_this_process(
                 if run_experiment(experiment, store, patient=patient) is None:
                     continue
                 on_run(run)
-            except FusionlabError as error:
-                failures[run] = str(error)
+            except Exception as error:  # one broken strategy must not take the others down
+                failures[run] = _why(error)
             del busy[run]
     return failures
 
@@ -72,7 +87,7 @@ def _in_workers(
     )
     data = {run: experiment.model_dump(mode="json") for run, experiment in runs.items()}
 
-    def submit(run: str, *, patient: bool) -> Future[bool]:
+    def submit(run: str, *, patient: bool) -> Future[tuple[bool, str]]:
         return pool.submit(_work, data[run], store.root, patient)
 
     try:
@@ -81,12 +96,15 @@ def _in_workers(
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 run = waiting.pop(future)
-                error = future.exception()
-                if isinstance(error, FusionlabError):
-                    failures[run] = str(error)
-                elif error is not None:
-                    raise error
-                elif future.result():
+                if isinstance(future.exception(), BrokenProcessPool):
+                    raise FusionlabError(
+                        "a worker was killed, perhaps for want of memory; the same command goes on "
+                        "from here, with fewer --workers if need be"
+                    )
+                done_by_us, problem = future.result()
+                if problem:
+                    failures[run] = problem
+                elif done_by_us:
                     on_run(run)
                 else:
                     waiting[submit(run, patient=True)] = run
@@ -95,9 +113,13 @@ def _in_workers(
     return failures
 
 
-def _work(data: dict[str, Any], root: Path, patient: bool) -> bool:
-    """In a worker: do the run. False if another process is doing it."""
-    return run_experiment(experiment_from(data), RunStore(root), patient=patient) is not None
+def _work(data: dict[str, Any], root: Path, patient: bool) -> tuple[bool, str]:
+    """In a worker: do the run. Was it done (or is another process at it), and what went wrong."""
+    try:
+        record = run_experiment(experiment_from(data), RunStore(root), patient=patient)
+    except Exception as error:  # told to the parent in words: not every error can be sent
+        return False, _why(error)
+    return record is not None, ""
 
 
 def _start_worker(counter: Any, threads: int) -> None:

@@ -6,17 +6,20 @@ A run's id is the hash of everything that may change a bit of its metrics:
   included (1 and 2 threads give different bits), but without the dataset's options: they are
   replaced by the fingerprint of the dataset's *content*, so a moved folder is the same dataset and
   an edited file is another;
-- the source of each part that comes from outside the package (an edited plug-in is another part);
-- the versions of fusionlab and torch.
+- the source of fusionlab itself, from the data to the run (reports and the command line are left
+  out), and the file of each part that comes from outside: edited code is other code. Modules that
+  a plug-in imports are not looked at;
+- the version of torch.
 
-What is not in it: where the run is stored, how many workers ran beside it, the machine's name, and
-metrics or cut-offs are in it because they are part of the record.
+What is not in it: where the run is stored, how many workers ran beside it, the machine's name.
 """
 
 from __future__ import annotations
 
 import json
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +29,8 @@ from fusionlab.config import Experiment
 from fusionlab.registry import Part, source_hash
 
 RECORD_FORMAT = 1
+COMPUTES = ("data", "fusion", "recommenders", "evaluation", "training", "studies")
+"""The folders of the package whose code a metric depends on."""
 
 
 def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
@@ -33,7 +38,7 @@ def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
     config = experiment.model_dump(mode="json", exclude={"dataset", "plugins"})
     identity = {
         "format": RECORD_FORMAT,
-        "fusionlab": fusionlab.__version__,
+        "fusionlab": _own_source(),
         "torch": torch.__version__,
         "dataset": dataset_fingerprint,
         "config": config,
@@ -41,6 +46,18 @@ def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return sha256(canonical.encode()).hexdigest()
+
+
+@cache
+def _own_source() -> str:
+    """Hash of the package's code, as far as it may move a metric."""
+    package = Path(fusionlab.__file__).parent
+    digest = sha256()
+    for file in sorted(package.rglob("*.py")):
+        place = file.relative_to(package)
+        if place.parts[0] in COMPUTES:
+            digest.update(str(place).encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _sources(model: Any) -> dict[str, str]:

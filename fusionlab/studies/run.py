@@ -20,7 +20,8 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
 from fusionlab.data.scaling import rescale
-from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.errors import ConfigError, FusionlabError, one_of
+from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
@@ -31,7 +32,7 @@ from fusionlab.studies.record import Cost, RunRecord
 from fusionlab.studies.store import RunStore
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.loop import Loop, OnEpoch, Progress
-from fusionlab.training.ranking import RankingTask
+from fusionlab.training.ranking import DEFAULT_METRICS, RankingTask
 
 AnyTask = RankingTask | ClassificationTask
 
@@ -39,10 +40,11 @@ _datasets: dict[str, Dataset] = {}
 
 
 def load_dataset(part: Part) -> Dataset:
-    """Read a dataset; the latest one stays in memory for the next run of this process."""
+    """Read a dataset; the latest two stay in memory for the next runs of this process."""
     key = part.model_dump_json()
     if key not in _datasets:
-        _datasets.clear()
+        while len(_datasets) > 1:
+            _datasets.pop(next(iter(_datasets)))
         _datasets[key] = part.build().load()
     return _datasets[key]
 
@@ -105,11 +107,50 @@ def _run(
         test_opened=ledger.entries,
         truth=truth,
     )
-    return store.save(record, _per_user(dataset, evaluations))
+    return store.save(record, _per_user(experiment, dataset, evaluations))
+
+
+def measured(experiment: Experiment) -> list[str]:
+    """The metrics of single users (or items) that an experiment measures; higher is better."""
+    if experiment.task == "classification":
+        return ["accuracy"]
+    names = experiment.evaluation.metrics or DEFAULT_METRICS
+    listed = [name for name in names if name in LIST_METRICS]
+    at = [f"{name}@{cutoff}" for name in listed for cutoff in experiment.evaluation.cutoffs]
+    return at + [name for name in names if name in FULL_METRICS]
+
+
+def check(experiment: Experiment, dataset: Dataset) -> None:
+    """Refuse an experiment that the dataset cannot serve or that selects by nothing measured."""
+    if experiment.task == "recommendation":
+        names = experiment.evaluation.metrics or DEFAULT_METRICS
+        check_names(names, experiment.evaluation.cutoffs)
+    if experiment.selecting not in measured(experiment):
+        problem = one_of(experiment.selecting, measured(experiment))
+        raise ConfigError([(("evaluation", "select"), problem)])
+    if experiment.inputs.modalities is not None:
+        dataset = dataset.with_modalities(experiment.inputs.modalities)
+    if experiment.recommender.name == "oracle" and dataset.truth is None:
+        problem = "found 'oracle', which needs a known truth: dataset.name=synthetic"
+        raise ConfigError([(("recommender", "name"), problem)])
+    wanted = "labels" if experiment.task == "classification" else "interactions"
+    if getattr(dataset, wanted) is None:
+        problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
+        raise ConfigError([(("task",), problem)])
+    if reads_content(experiment):
+        features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
+        experiment.fusion.build(features.specs, experiment.dim)
+
+
+def reads_content(experiment: Experiment) -> bool:
+    """Does the experiment look at item features at all?"""
+    cls: type[Recommender] = family("recommender")[experiment.recommender.name]
+    return experiment.task == "classification" or cls.uses_content
 
 
 def build_task(experiment: Experiment, dataset: Dataset) -> AnyTask:
     """The model of an experiment, ready to train, with everything but the test labels."""
+    check(experiment, dataset)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.inputs.shuffled:
@@ -120,15 +161,11 @@ def build_task(experiment: Experiment, dataset: Dataset) -> AnyTask:
 
 
 def _ranking(experiment: Experiment, dataset: Dataset) -> RankingTask:
-    if dataset.interactions is None:
-        raise ConfigError(
-            [(("task",), f"found 'recommendation', but dataset {dataset.name!r} has no clicks")]
-        )
+    assert dataset.interactions is not None
     runtime, clicks = experiment.runtime, dataset.interactions.train
-    cls: type[Recommender] = family("recommender")[experiment.recommender.name]
     features, fusion = None, None
-    if cls.uses_content:
-        stored = dataset.require_features(f"recommender {cls.name!r}")
+    if reads_content(experiment):
+        stored = dataset.require_features("a content recommender")
         seen = clicks.popularity.nonzero().flatten()
         features = _resident(experiment, stored, seen)
         fusion = _fusion(experiment, features, seen)
@@ -146,10 +183,7 @@ def _ranking(experiment: Experiment, dataset: Dataset) -> RankingTask:
 
 
 def _classification(experiment: Experiment, dataset: Dataset) -> ClassificationTask:
-    if dataset.labels is None:
-        raise ConfigError(
-            [(("task",), f"found 'classification', but dataset {dataset.name!r} has no labels")]
-        )
+    assert dataset.labels is not None
     labels = dataset.labels
     stored = dataset.require_features("classification")
     features = _resident(experiment, stored, labels.train.items)
@@ -251,8 +285,14 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _per_user(dataset: Dataset, evaluations: Mapping[str, Evaluation]) -> pl.DataFrame:
-    ids = dataset.interactions.user_ids if dataset.interactions is not None else dataset.item_ids
+def _per_user(
+    experiment: Experiment, dataset: Dataset, evaluations: Mapping[str, Evaluation]
+) -> pl.DataFrame:
+    """A row a judged user; in classification the items stand in the users' place."""
+    ids = dataset.item_ids
+    if experiment.task == "recommendation":
+        assert dataset.interactions is not None
+        ids = dataset.interactions.user_ids
     frames = []
     for split, result in evaluations.items():
         rows = result.units.numpy()

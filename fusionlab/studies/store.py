@@ -31,15 +31,20 @@ class RunStore:
 
     def partial(self, run: str) -> Path:
         """Where an unfinished run keeps its checkpoint."""
-        folder = self.root / ".partial" / run
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self._made(self.root / ".partial" / run)
 
     def lock(self, run: str) -> FileLock:
         """The lock of one run; hold it while you work on the run."""
-        folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{run}.lock")
+        return FileLock(self._made(self.root / ".locks") / f"{run}.lock")
+
+    def _made(self, folder: Path) -> Path:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FusionlabError(
+                f"{folder}: cannot be made ({error.strerror}); keep run records elsewhere: --runs"
+            ) from None
+        return folder
 
     def __contains__(self, run: str) -> bool:
         return (self.folder(run) / "record.json").is_file()

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusionlab.config import Experiment, Study
-from fusionlab.errors import ConfigError
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.fingerprint import fingerprint
+from fusionlab.errors import ConfigError, one_of
+from fusionlab.evaluation.classification import CLASS_FIGURES
+from fusionlab.evaluation.metrics import CATALOGUE_METRICS
 from fusionlab.registry import family
 from fusionlab.studies.controls import Control
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.record import Kind, Row
-from fusionlab.studies.run import load_dataset
+from fusionlab.studies.run import check, load_dataset, measured
 from fusionlab.studies.store import RunStore
 
 
@@ -82,7 +86,54 @@ def plan(study: Study) -> Plan:
         if experiments:
             rows.append(_row(study, control.kind, "", experiments))
     main = study.report.main or base.selecting
-    return Plan(tuple(rows), study.report.metrics or _columns(base, main), main)
+    metrics = study.report.metrics or _columns(base, main)
+    planned = Plan(tuple(rows), tuple(dict.fromkeys([*metrics, main])), main)
+    _check(planned, study)
+    return planned
+
+
+def _check(planned: Plan, study: Study) -> None:
+    """Everything that would fail after hours of running, now."""
+    _check_report(planned, study)
+    if len(set(study.seeds)) < len(study.seeds):
+        raise ConfigError([(("seeds",), f"found {list(study.seeds)}, expected each seed once")])
+    labels = [variant.label for row in planned.rows for variant in row.variants]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError([(("axes",), f"found two rows {label!r}, expected different rows")])
+    reference = study.report.reference
+    if reference is not None and reference not in labels:
+        raise ConfigError([(("report", "reference"), one_of(reference, labels))])
+    judged = {}
+    for variant in (variant for row in planned.rows for variant in row.variants):
+        experiment = variant.runs[0][1]
+        dataset = load_dataset(experiment.dataset)
+        check(experiment, dataset)
+        judged[_judged_on(dataset)] = variant.label
+    if len(judged) > 1:
+        rows = " and ".join(map(repr, judged.values()))
+        problem = f"found rows judged on different users, items or splits ({rows})"
+        raise ConfigError([(("axes",), f"{problem}, expected one set: make each a study")])
+
+
+def _check_report(planned: Plan, study: Study) -> None:
+    """The metrics that a report asks for must be measured."""
+    base = study.experiment
+    if study.report.main is not None and planned.main not in measured(base):
+        raise ConfigError([(("report", "main"), one_of(planned.main, measured(base)))])
+    shown = measured(base) + (CLASS_FIGURES if base.task == "classification" else [])
+    for place, metric in enumerate(study.report.metrics):
+        if metric not in shown and metric.split("@")[0] not in CATALOGUE_METRICS:
+            raise ConfigError([(("report", "metrics", str(place)), one_of(metric, shown))])
+
+
+def _judged_on(dataset: Dataset) -> str:
+    """What rows must share to stand in one table: the clicks, or the labelled items."""
+    if dataset.interactions is not None:
+        clicks = dataset.interactions
+        return fingerprint([clicks.train.indptr, clicks.train.items, clicks.valid.items])
+    assert dataset.labels is not None
+    return fingerprint([dataset.labels.train.items, dataset.labels.valid.items])
 
 
 def _columns(base: Experiment, main: str) -> tuple[str, ...]:
@@ -108,6 +159,8 @@ def _level(experiment: Experiment) -> str:
 def _grid(study: Study) -> Iterator[tuple[str, Experiment]]:
     """Every combination of the axes' values, with its label."""
     keys = list(study.axes)
+    if "seed" in keys:
+        raise ConfigError([(("axes", "seed"), "a row is a mean over seeds: name them in `seeds`")])
     for values in itertools.product(*(enumerate(study.axes[key]) for key in keys)):
         changes = {key: value for key, (_, value) in zip(keys, values, strict=True)}
         try:
@@ -125,6 +178,7 @@ def _label(key: str, value: Any) -> str:
     """``gated``, ``gated (gate=sigmoid)`` for a fusion; ``modality_dropout=0.3`` for a number."""
     if isinstance(value, Mapping):
         options = ", ".join(f"{k}={v}" for k, v in value.items() if k != "name")
-        value = f"{value['name']} ({options})" if options else value["name"]
+        name = value.get("name", "")
+        value = f"{name} ({options})".strip() if options else name
     short = key.rsplit(".", 1)[-1]
     return str(value) if short == "fusion" else f"{short}={value}"

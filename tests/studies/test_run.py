@@ -1,10 +1,15 @@
 """One run: identity, determinism, the ledger, and what the record holds."""
 
+import shutil
+from pathlib import Path
+
 import polars as pl
 import pytest
 
+import fusionlab
 from fusionlab.config import load_study
 from fusionlab.errors import FusionlabError
+from fusionlab.studies import identity
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import load_dataset, run_experiment
 from fusionlab.studies.store import RunStore
@@ -57,6 +62,25 @@ def test_identity_follows_content(experiment):
     assert len(ids | {base}) == len(changes) + 1
     assert run_id(experiment, "another dataset") != base
     assert run_id(experiment.varied({"dataset.noise": 0.3}), fingerprint) == base
+
+
+def test_identity_follows_the_code(experiment, monkeypatch, tmp_path):
+    fingerprint = load_dataset(experiment.dataset).fingerprint
+    base = run_id(experiment, fingerprint)
+    package = tmp_path / "fusionlab"
+    shutil.copytree(Path(fusionlab.__file__).parent, package)
+    strategy = package / "fusion" / "feature_level" / "sum.py"
+    ids = {}
+    for edit, file in (("none", None), ("strategy", strategy), ("cli", package / "cli.py")):
+        if file is not None:
+            file.write_text(file.read_text() + "\n# edited\n")
+        monkeypatch.setattr(fusionlab, "__file__", str(package / "__init__.py"))
+        identity._own_source.cache_clear()
+        ids[edit] = run_id(experiment, fingerprint)
+    identity._own_source.cache_clear()
+    assert ids["none"] == base
+    assert ids["strategy"] != base
+    assert ids["cli"] == ids["strategy"]
 
 
 def test_a_finished_run_is_not_run_again(experiment, tmp_path):

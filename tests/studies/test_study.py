@@ -70,12 +70,58 @@ def test_collects_the_variant_that_is_best_on_validation(study_file, tmp_path):
     assert planned.collect(store)[3].label == max(means, key=means.__getitem__)
 
 
-def test_failures_are_listed_and_the_others_finish(study_file, tmp_path):
-    study = load_study(study_file, ["axes.fusion=[concat, {name: transformer, heads: 3}]"])
+BROKEN = """
+from fusionlab.fusion.contract import FUSIONS, Fusion, Level
+@FUSIONS.register("{name}")
+class Boom(Fusion):
+    level, additive = Level.FEATURE, True
+    def forward(self, items):
+        raise ValueError("matrix of the wrong shape")
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_broken_strategy_is_named_and_the_others_finish(study_file, tmp_path, workers):
+    plugin = tmp_path / "boom.py"
+    name = f"boom_{workers}"
+    plugin.write_text(BROKEN.replace("{name}", name))
+    study = load_study(study_file, [f"axes.fusion=[concat, {name}]"], [str(plugin)])
     store, planned = RunStore(tmp_path / "runs"), plan(study)
-    with pytest.raises(FusionlabError, match=r"2 of 16 runs failed:\n.*expected a divisor"):
-        execute(planned.runs, store, on_run=ignore)
+    with pytest.raises(FusionlabError) as error:
+        execute(planned.runs, store, workers=workers, on_run=ignore)
+    assert "2 of 16 runs failed" in str(error.value)
+    assert f"content, {name}, seed 1: ValueError: matrix of the wrong shape" in str(error.value)
+    assert "boom.py, line 7" in str(error.value)
     assert len(store.runs()) == 14
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seeds=[0, 0]", "seeds: found [0, 0], expected each seed once"),
+        ("axes.seed=[1, 2]", "axes.seed: a row is a mean over seeds"),
+        ("axes.fusion=[sum, sum]", "found two rows 'sum'"),
+        ("axes.fusion=[{name: transformer, heads: 3}]", "fusion.heads: found 3"),
+        ("axes.dataset.users=[60, 70]", "judged on different users"),
+        ("report.main=recal@5", "report.main: found 'recal@5'"),
+        ("report.main=gini@5", "report.main: found 'gini@5'"),
+        ("report.metrics=[recal@5]", "report.metrics.0: found 'recal@5'"),
+        ("report.reference=popularty", "did you mean 'popularity'"),
+        ("experiment.inputs.modalities=[txt]", "did you mean 'text'"),
+        ("experiment.evaluation.select=gini@5", "evaluation.select: found 'gini@5'"),
+        ("experiment.evaluation.metrics=[ndgc]", "did you mean 'ndcg'"),
+    ],
+)
+def test_what_would_fail_after_hours_fails_before_anything_runs(study_file, override, message):
+    with pytest.raises(FusionlabError) as error:
+        plan(load_study(study_file, [override]))
+    assert message in str(error.value)
+
+
+def test_an_axis_may_change_a_section_or_what_models_see(study_file):
+    overrides = ["axes.evaluation=[{cutoffs: [5]}]", "axes.dataset.noise=[0.1, 0.2]"]
+    labels = [row.variants[0].label for row in plan(load_study(study_file, overrides)).rows]
+    assert "concat, evaluation=(cutoffs=[5]), noise=0.1" in labels
 
 
 def command(file, tmp_path, *extra):
