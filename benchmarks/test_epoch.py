@@ -9,7 +9,7 @@ from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks
 from fusionlab.config import Judging, Runtime, Training
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
-from fusionlab.registry import validate
+from fusionlab.schema import validate
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask
 from fusionlab.training.sampling import NegativeSampler

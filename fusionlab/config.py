@@ -1,19 +1,11 @@
-"""Experiments and studies as validated objects: YAML in, overrides on top, one clear error out.
-
-Any YAML file may name a ``base:`` file, which it extends. Overrides are ``key.sub=value`` strings.
-A part (a mapping with a ``name``) that changes its name drops the options of the old one.
-"""
+"""Experiments and studies as validated objects: YAML in, one clear error out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -25,7 +17,10 @@ from pydantic import (
 )
 
 from fusionlab.errors import ConfigError, FusionlabError
-from fusionlab.registry import Part, PartOf, Section, load_plugin, validate
+from fusionlab.layers import Layer, merge, merged, nest, read_layers
+from fusionlab.plugins import load_plugin
+from fusionlab.registry import Part, PartOf
+from fusionlab.schema import Section, validate
 
 M = TypeVar("M", bound=BaseModel)
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -172,8 +167,8 @@ def load_experiment(
     file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()
 ) -> Experiment:
     """Read an experiment from YAML, its base files and command-line overrides."""
-    layers = _layers(file, overrides)
-    data = _merged(layers)
+    layers = read_layers(file, overrides)
+    data = merged(layers)
     if "experiment" in data:
         raise FusionlabError(
             f"{file}: found a study, expected an experiment: use `fusionlab study`"
@@ -184,8 +179,8 @@ def load_experiment(
 
 def load_study(file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()) -> Study:
     """Read a study from YAML, its base files and command-line overrides."""
-    layers = _layers(file, overrides)
-    data = _merged(layers)
+    layers = read_layers(file, overrides)
+    data = merged(layers)
     experiment = data.get("experiment")
     if isinstance(experiment, dict):
         experiment["plugins"] = _load_plugins(experiment, plugins)
@@ -200,105 +195,6 @@ def experiment_from(data: Mapping[str, Any]) -> Experiment:
     return validate(Experiment, data)
 
 
-def read(file: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Plain data of a YAML file merged over its ``base:`` file, with the overrides on top."""
-    return _merged(_layers(file, overrides))
-
-
-def merge(base: Any, change: Any) -> Any:
-    """Merge plain data; ``change`` wins. Mappings merge by key, everything else is replaced.
-
-    A mapping with a ``name`` is a part: when the name changes, the old part's options are dropped.
-    """
-    if isinstance(base, str) and isinstance(change, Mapping):
-        base = {"name": base}
-    if isinstance(base, Mapping) and "name" in base and isinstance(change, str):
-        change = {"name": change}
-    if not isinstance(base, Mapping) or not isinstance(change, Mapping):
-        return change
-    if "name" in base and change.get("name", base["name"]) != base["name"]:
-        return dict(change)
-    merged = dict(base)
-    for key, value in change.items():
-        merged[key] = merge(base[key], value) if key in base else value
-    return merged
-
-
-def nest(key: str, value: Any) -> dict[str, Any]:
-    """``nest("a.b", 1)`` is ``{"a": {"b": 1}}``."""
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return value
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """Plain data and where it was written; a later layer wins."""
-
-    source: str
-    data: dict[str, Any]
-
-    def depth(self, path: tuple[str, ...]) -> int:
-        """How many keys of ``path`` stand here."""
-        value: Any = self.data
-        for depth, key in enumerate(path):
-            if isinstance(value, str) and key == "name":
-                return depth + 1  # a part may be written as its bare name
-            if not isinstance(value, Mapping) or key not in value:
-                return depth
-            value = value[key]
-        return len(path)
-
-
-def _layers(file: Path, overrides: Sequence[str]) -> list[_Layer]:
-    layers = _file_layers(file, ())
-    for override in overrides:
-        key, equals, _ = override.partition("=")
-        if not equals or not key:
-            problem = f"found {override!r}, expected key.sub=value"
-            raise ConfigError([((), problem, "command line")])
-        try:
-            change: Any = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise ConfigError([((key,), str(error), "command line")]) from None
-        layers.append(_Layer("command line", change))
-    return layers
-
-
-def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = ()) -> list[_Layer]:
-    """The file, below it its base, and the base that its experiment names; lowest first."""
-    if not file.is_file():
-        raise FusionlabError(f"{file}: no such file")
-    if file.resolve() in above:
-        raise FusionlabError(f"{file}: base files form a circle")
-    data, above = _read_yaml(file), (*above, file.resolve())
-    layers = []
-    if "base" in data:
-        layers += _file_layers(file.parent / str(data.pop("base")), above, inside)
-    experiment = data.get("experiment")
-    if isinstance(experiment, dict) and "base" in experiment:
-        base = file.parent / str(experiment.pop("base"))
-        layers += _file_layers(base, above, (*inside, "experiment"))
-    return [*layers, _Layer(str(file), nest(".".join(inside), data) if inside else data)]
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        data: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise FusionlabError(f"{file}: not valid YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise FusionlabError(f"{file}: found {type(data).__name__}, expected a mapping of keys")
-    return data
-
-
-def _merged(layers: Sequence[_Layer]) -> dict[str, Any]:
-    data: Any = {}
-    for layer in layers:
-        data = merge(data, layer.data)
-    return dict(data)
-
-
 def _load_plugins(data: Mapping[str, Any], extra: Sequence[str]) -> list[str]:
     named = data.get("plugins", ())
     if not isinstance(named, list | tuple):
@@ -309,7 +205,7 @@ def _load_plugins(data: Mapping[str, Any], extra: Sequence[str]) -> list[str]:
     return plugins
 
 
-def _validated(model: type[M], data: Any, layers: Sequence[_Layer]) -> M:
+def _validated(model: type[M], data: Any, layers: Sequence[Layer]) -> M:
     """Validate, and say of each mistake in which layer it was written."""
 
     def written(path: tuple[str, ...]) -> str:

@@ -19,7 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from fusionlab.registry import FAMILIES, Part, PartOf, family, load_plugin, source_hash
+from fusionlab.plugins import load_plugin, source_hash
+from fusionlab.registry import FAMILIES, Part, PartOf, family
 
 EXTRAS = ("offline-models", "ray", "explorer", "dev")
 

@@ -14,27 +14,23 @@ A keyword-only argument whose type is the base class of another family takes a n
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import re
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticUndefined, core_schema
 
 from fusionlab.errors import ConfigError, FusionlabError, one_of
+from fusionlab.plugins import load_installed, source_file
+from fusionlab.schema import field_of, validate
 
 T = TypeVar("T")
-PLUGIN_GROUP = "fusionlab.plugins"
 
 
 FAMILIES = {
@@ -113,10 +109,10 @@ class Registry(Generic[T]):
                     f"{self.base.__module__}.{self.base.__qualname__}"
                 )
             other = self._parts.get(name)
-            if other is not None and _source_file(other) != _source_file(cls):
+            if other is not None and source_file(other) != source_file(cls):
                 raise FusionlabError(
-                    f"{self.family} {name!r} is registered twice: in {_source_file(other)} "
-                    f"and in {_source_file(cls)}"
+                    f"{self.family} {name!r} is registered twice: in {source_file(other)} "
+                    f"and in {source_file(cls)}"
                 )
             self._parts[name] = cls
             self._schemas.pop(name, None)
@@ -165,8 +161,7 @@ class Registry(Generic[T]):
         package = importlib.import_module(self.package)
         for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{self.package}."):
             importlib.import_module(module.name)
-        for entry in entry_points(group=PLUGIN_GROUP):
-            entry.load()
+        load_installed()
 
 
 @dataclass(frozen=True)
@@ -191,82 +186,12 @@ class PartOf:
         try:
             return self.parse(value)
         except ConfigError as error:
-            raise error.under(*_field(info)) from None
+            raise error.under(*field_of(info)) from None
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         registry = family(self.family)
         parts = [registry.schema(name).model_json_schema() for name in registry.names()]
         return {"anyOf": [{"enum": registry.names()}, *parts]}
-
-
-@dataclass(frozen=True)
-class Section:
-    """Marks a pydantic field that holds a nested model, so that errors carry the whole key path."""
-
-    model: type[BaseModel]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(
-            self._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda section: section.model_dump()
-            ),
-        )
-
-    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> BaseModel:
-        try:
-            return validate(self.model, value)
-        except ConfigError as error:
-            raise error.under(*_field(info)) from None
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return self.model.model_json_schema()
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def validate(model: type[M], value: Any) -> M:
-    """Validate ``value`` against ``model``; every mistake becomes a line of one `ConfigError`."""
-    if isinstance(value, model):
-        return value
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        explained: dict[tuple[str, ...], list[str]] = {}
-        for problem in error.errors():
-            path, message = _explain(model, value, problem)
-            explained.setdefault(path, []).append(message)
-        raise ConfigError((path, "; or ".join(said)) for path, said in explained.items()) from None
-
-
-def _explain(model: type[BaseModel], value: Any, problem: Any) -> tuple[tuple[str, ...], str]:
-    path = _written(value, problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return path, "unknown key: " + one_of(path[-1], model.model_fields)
-    if problem["type"] == "literal_error":
-        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        return path, one_of(problem["input"], allowed)
-    if problem["type"] == "missing":
-        return path, "this key is required"
-    return path, f"found {problem['input']!r}: {problem['msg']}"
-
-
-def _written(value: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """The keys of ``location`` that the user wrote (pydantic adds the branches of a union)."""
-    path = []
-    for depth, key in enumerate(location):
-        inside = isinstance(value, Mapping) and key in value
-        inside |= isinstance(value, list | tuple) and isinstance(key, int) and key < len(value)
-        if inside or depth == 0:
-            path.append(str(key))
-        if inside:
-            value = value[key]
-    return tuple(path)
-
-
-def _field(info: core_schema.ValidationInfo) -> tuple[str, ...]:
-    return (info.field_name,) if info.field_name else ()
 
 
 def _schema_of(registry: Registry[Any], name: str, cls: type) -> type[Part]:
@@ -316,47 +241,3 @@ def option_notes(cls: type) -> dict[str, str]:
         elif key:
             notes[key] += " " + line.strip()
     return notes
-
-
-def load_plugin(source: str) -> None:
-    """Import parts from outside the package: a Python file, or the name of an importable module."""
-    path = Path(source)
-    if path.suffix != ".py":
-        try:
-            importlib.import_module(source)
-        except ModuleNotFoundError as error:
-            if error.name != source.split(".")[0] and error.name != source:
-                raise
-            raise FusionlabError(
-                f"--plugin {source}: no file of this name that ends in .py, and no such module"
-            ) from None
-        return
-    if not path.is_file():
-        raise FusionlabError(f"--plugin {source}: no such file")
-    name = f"fusionlab_plugin_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        del sys.modules[name]
-        raise FusionlabError(f"--plugin {source}, line {error.lineno}: {error.msg}") from None
-    except BaseException:
-        del sys.modules[name]
-        raise
-
-
-def source_hash(cls: type) -> str | None:
-    """Hash of the file of a part from outside the package (None for a built-in part)."""
-    if cls.__module__.split(".")[0] == "fusionlab":
-        return None
-    return sha256(Path(_source_file(cls)).read_bytes()).hexdigest()
-
-
-def _source_file(cls: type) -> str:
-    return inspect.getsourcefile(cls) or cls.__module__

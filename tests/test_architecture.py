@@ -7,7 +7,7 @@ import fusionlab
 
 PACKAGE = Path(fusionlab.__file__).parent
 STAGES = [
-    ("errors", "registry", "config"),
+    ("errors", "schema", "plugins", "registry", "layers", "config"),
     ("data",),
     ("encoders",),
     ("fusion",),

@@ -4,8 +4,9 @@ import pickle
 
 import pytest
 
-from fusionlab.config import load_experiment, load_study, merge, nest, read
+from fusionlab.config import load_experiment, load_study
 from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.layers import merge, nest, read_layers
 
 EXPERIMENT = """
 dataset: {name: synthetic, users: 20, items: 30, clicks: 10}
@@ -49,7 +50,7 @@ def test_base_circle_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b.yaml\n")
     (tmp_path / "b.yaml").write_text("base: a.yaml\n")
     with pytest.raises(FusionlabError, match="circle"):
-        read(tmp_path / "a.yaml")
+        read_layers(tmp_path / "a.yaml")
 
 
 @pytest.mark.parametrize(
@@ -134,12 +135,12 @@ def test_broken_yaml_is_refused(tmp_path, text, message):
     file = tmp_path / "x.yaml"
     file.write_text(text)
     with pytest.raises(FusionlabError, match=message):
-        read(file)
+        read_layers(file)
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FusionlabError, match="nowhere"):
-        read(tmp_path / "nowhere.yaml")
+        read_layers(tmp_path / "nowhere.yaml")
 
 
 def test_study_error_carries_the_whole_path(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from pydantic import Field
 
 from fusionlab.errors import ConfigError, FusionlabError
-from fusionlab.registry import Registry, family, load_plugin, source_hash
+from fusionlab.plugins import load_plugin, source_hash
+from fusionlab.registry import Registry, family
 
 
 class Shape:
@@ -132,5 +133,5 @@ def test_an_installed_package_brings_parts_by_entry_point(shapes, monkeypatch):
         def load():
             shapes.register("hexagon")(type("Hexagon", (Shape,), {"__doc__": "Six sides."}))
 
-    monkeypatch.setattr("fusionlab.registry.entry_points", lambda group: [Entry])
+    monkeypatch.setattr("fusionlab.plugins.entry_points", lambda group: [Entry])
     assert "hexagon" in shapes.names()

@@ -26,7 +26,8 @@ import torch
 
 import fusionlab
 from fusionlab.config import Experiment
-from fusionlab.registry import Part, source_hash
+from fusionlab.plugins import source_hash
+from fusionlab.registry import Part
 
 RECORD_FORMAT = 1
 COMPUTES = ("data", "fusion", "recommenders", "evaluation", "training", "studies")

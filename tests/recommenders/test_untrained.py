@@ -10,7 +10,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
-from fusionlab.registry import validate
+from fusionlab.schema import validate
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError
-from fusionlab.registry import validate
+from fusionlab.schema import validate
 from fusionlab.training import loop as loop_module
 from fusionlab.training.loop import Loop
 

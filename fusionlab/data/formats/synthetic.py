@@ -29,7 +29,7 @@ from fusionlab.data.synthetic.generate import (
 from fusionlab.data.synthetic.lift import Lift, Writing
 from fusionlab.data.synthetic.truth import Truth
 from fusionlab.errors import FusionlabError, one_of
-from fusionlab.registry import Section
+from fusionlab.schema import Section
 
 Count = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=0)]

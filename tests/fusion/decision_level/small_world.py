@@ -7,7 +7,7 @@ from fusionlab.config import Judging, Training
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
-from fusionlab.registry import validate
+from fusionlab.schema import validate
 from fusionlab.training.ranking import RankingTask
 
 D = 8

@@ -1,0 +1,115 @@
+"""Layers of YAML: a file, the bases it extends, the overrides on top.
+
+Any YAML file may name a ``base:`` file, which it extends, and so may its ``experiment``. Overrides
+are ``key.sub=value`` strings. A part (a mapping with a ``name``) that changes its name drops the
+options of the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fusionlab.errors import ConfigError, FusionlabError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Plain data and where it was written; a later layer wins."""
+
+    source: str
+    data: dict[str, Any]
+
+    def depth(self, path: tuple[str, ...]) -> int:
+        """How many keys of ``path`` stand here."""
+        value: Any = self.data
+        for depth, key in enumerate(path):
+            if isinstance(value, str) and key == "name":
+                return depth + 1  # a part may be written as its bare name
+            if not isinstance(value, Mapping) or key not in value:
+                return depth
+            value = value[key]
+        return len(path)
+
+
+def read_layers(file: Path, overrides: Sequence[str] = ()) -> list[Layer]:
+    """The layers of a configuration, lowest first."""
+    layers = _file_layers(file, ())
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not equals or not key:
+            problem = f"found {override!r}, expected key.sub=value"
+            raise ConfigError([((), problem, "command line")])
+        try:
+            change: Any = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            raise ConfigError([((key,), str(error), "command line")]) from None
+        layers.append(Layer("command line", change))
+    return layers
+
+
+def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = ()) -> list[Layer]:
+    """The file, below it its base, and the base that its experiment names; lowest first."""
+    if not file.is_file():
+        raise FusionlabError(f"{file}: no such file")
+    if file.resolve() in above:
+        raise FusionlabError(f"{file}: base files form a circle")
+    data, above = _read_yaml(file), (*above, file.resolve())
+    layers = []
+    if "base" in data:
+        layers += _file_layers(file.parent / str(data.pop("base")), above, inside)
+    experiment = data.get("experiment")
+    if isinstance(experiment, dict) and "base" in experiment:
+        base = file.parent / str(experiment.pop("base"))
+        layers += _file_layers(base, above, (*inside, "experiment"))
+    return [*layers, Layer(str(file), nest(".".join(inside), data) if inside else data)]
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        data: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise FusionlabError(f"{file}: not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise FusionlabError(f"{file}: found {type(data).__name__}, expected a mapping of keys")
+    return data
+
+
+def merged(layers: Sequence[Layer]) -> dict[str, Any]:
+    """Plain data of all layers; a later one wins."""
+    data: Any = {}
+    for layer in layers:
+        data = merge(data, layer.data)
+    return dict(data)
+
+
+def merge(base: Any, change: Any) -> Any:
+    """Merge plain data; ``change`` wins. Mappings merge by key, everything else is replaced.
+
+    A mapping with a ``name`` is a part: when the name changes, the old part's options are dropped.
+    """
+    if isinstance(base, str) and isinstance(change, Mapping):
+        base = {"name": base}
+    if isinstance(base, Mapping) and "name" in base and isinstance(change, str):
+        change = {"name": change}
+    if not isinstance(base, Mapping) or not isinstance(change, Mapping):
+        return change
+    if "name" in base and change.get("name", base["name"]) != base["name"]:
+        return dict(change)
+    merged = dict(base)
+    for key, value in change.items():
+        merged[key] = merge(base[key], value) if key in base else value
+    return merged
+
+
+def nest(key: str, value: Any) -> dict[str, Any]:
+    """``nest("a.b", 1)`` is ``{"a": {"b": 1}}``."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value

@@ -1,0 +1,66 @@
+"""Parts from outside the package: files, modules, installed packages."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from hashlib import sha256
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from fusionlab.errors import FusionlabError
+
+PLUGIN_GROUP = "fusionlab.plugins"
+
+
+def load_installed() -> None:
+    """Import what installed packages name under the entry-point group `PLUGIN_GROUP`."""
+    for entry in entry_points(group=PLUGIN_GROUP):
+        entry.load()
+
+
+def load_plugin(source: str) -> None:
+    """Import parts from outside the package: a Python file, or the name of an importable module."""
+    path = Path(source)
+    if path.suffix != ".py":
+        try:
+            importlib.import_module(source)
+        except ModuleNotFoundError as error:
+            if error.name != source.split(".")[0] and error.name != source:
+                raise
+            raise FusionlabError(
+                f"--plugin {source}: no file of this name that ends in .py, and no such module"
+            ) from None
+        return
+    if not path.is_file():
+        raise FusionlabError(f"--plugin {source}: no such file")
+    name = f"fusionlab_plugin_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        del sys.modules[name]
+        raise FusionlabError(f"--plugin {source}, line {error.lineno}: {error.msg}") from None
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def source_hash(cls: type) -> str | None:
+    """Hash of the file of a part from outside the package (None for a built-in part)."""
+    if cls.__module__.split(".")[0] == "fusionlab":
+        return None
+    return sha256(Path(source_file(cls)).read_bytes()).hexdigest()
+
+
+def source_file(cls: type) -> str:
+    """The file that defines a class."""
+    return inspect.getsourcefile(cls) or cls.__module__

@@ -1,0 +1,83 @@
+"""Validation that says what was found, what is allowed and which name is nearest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import core_schema
+
+from fusionlab.errors import ConfigError, one_of
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], value: Any) -> M:
+    """Validate ``value`` against ``model``; every mistake becomes a line of one `ConfigError`."""
+    if isinstance(value, model):
+        return value
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        explained: dict[tuple[str, ...], list[str]] = {}
+        for problem in error.errors():
+            path, message = _explain(model, value, problem)
+            explained.setdefault(path, []).append(message)
+        raise ConfigError((path, "; or ".join(said)) for path, said in explained.items()) from None
+
+
+def _explain(model: type[BaseModel], value: Any, problem: Any) -> tuple[tuple[str, ...], str]:
+    path = _written(value, problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return path, "unknown key: " + one_of(path[-1], model.model_fields)
+    if problem["type"] == "literal_error":
+        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        return path, one_of(problem["input"], allowed)
+    if problem["type"] == "missing":
+        return path, "this key is required"
+    return path, f"found {problem['input']!r}: {problem['msg']}"
+
+
+def _written(value: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys of ``location`` that the user wrote (pydantic adds the branches of a union)."""
+    path = []
+    for depth, key in enumerate(location):
+        inside = isinstance(value, Mapping) and key in value
+        inside |= isinstance(value, list | tuple) and isinstance(key, int) and key < len(value)
+        if inside or depth == 0:
+            path.append(str(key))
+        if inside:
+            value = value[key]
+    return tuple(path)
+
+
+def field_of(info: core_schema.ValidationInfo) -> tuple[str, ...]:
+    """The key that pydantic is validating, as a path."""
+    return (info.field_name,) if info.field_name else ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """Marks a pydantic field that holds a nested model, so that errors carry the whole key path."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda section: section.model_dump()
+            ),
+        )
+
+    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> BaseModel:
+        try:
+            return validate(self.model, value)
+        except ConfigError as error:
+            raise error.under(*field_of(info)) from None
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return self.model.model_json_schema()
