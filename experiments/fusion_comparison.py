@@ -5,7 +5,7 @@ Every modality of a synthetic catalogue holds a known part of the answer: all of
 An additive strategy can find the first two and must miss the third. Items are recommended from
 clicks, and classified, from the same atoms.
 
-    python experiments/fusion_comparison.py [--dials synergy mix] [--tasks recommendation]
+    python experiments/fusion_comparison.py [--dial synergy --dial mix] [--task recommendation]
         [--workers 2] [study overrides: key.sub=value ...]
 """
 
@@ -33,13 +33,13 @@ TASKS = {
 }
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--dials", nargs="+", choices=DIALS, default=list(DIALS))
-parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+parser.add_argument("--dial", action="append", choices=DIALS, help="all of them if not given")
+parser.add_argument("--task", action="append", choices=TASKS, help="both if not given")
 parser.add_argument("--workers", type=int, default=2)
 arguments, overrides = parser.parse_known_args()
 
-for task in arguments.tasks:
-    for dial in arguments.dials:
+for task in arguments.task or TASKS:
+    for dial in arguments.dial or DIALS:
         weights = [f"experiment.dataset.{atom}={w}" for atom, w in DIALS[dial].items()]
         command = [sys.executable, "-m", "fusionlab", "study", str(STUDY), f"title={dial}, {task}"]
         command += [*weights, *TASKS[task], *overrides, "--workers", str(arguments.workers)]
