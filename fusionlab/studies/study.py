@@ -139,7 +139,9 @@ def _judged_on(dataset: Dataset) -> str:
 def _columns(base: Experiment, main: str) -> tuple[str, ...]:
     if base.task == "classification":
         return tuple(dict.fromkeys(("macro_f1", main)))
-    return tuple(dict.fromkeys((f"recall@{max(base.evaluation.cutoffs)}", main)))
+    longest = max(base.evaluation.cutoffs)
+    usual = dict.fromkeys((f"recall@{longest}", f"ndcg@{longest}", main))
+    return tuple(metric for metric in usual if metric in measured(base))
 
 
 def _row(study: Study, kind: Kind, level: str, variants: Mapping[str, Experiment]) -> PlannedRow:

@@ -30,6 +30,13 @@ def test_plan_has_rows_controls_and_seeds(study_file):
     assert planned.main == "ndcg@5"
 
 
+def test_columns_are_metrics_that_were_measured(study_file):
+    study = load_study(study_file, ["experiment.evaluation={metrics: [auc, ndcg], select: auc}"])
+    planned = plan(study)
+    assert planned.metrics == ("ndcg@5", "auc")
+    assert planned.main == "auc"
+
+
 def test_labels_of_several_axes(study_file):
     study = load_study(
         study_file,
