@@ -28,6 +28,7 @@ TASKS = {
         "experiment.dataset.task=classification",
         "experiment.dataset.items=4000",
         "experiment.dataset.classes=2",
+        "experiment.evaluation.select=accuracy",
         "controls=[best_single_modality, shuffled_features, achievable, achievable_additive]",
     ],
 }
@@ -44,4 +45,5 @@ for task in arguments.task or TASKS:
         command = [sys.executable, "-m", "fusionlab", "study", str(STUDY), f"title={dial}, {task}"]
         command += [*weights, *TASKS[task], *overrides, "--workers", str(arguments.workers)]
         command += ["--out", f"reports/fusion_family/{task}-{dial}"]
-        subprocess.run(command, check=True)
+        if failed := subprocess.run(command).returncode:
+            sys.exit(failed)
