@@ -1,102 +1,18 @@
-"""The contract as checks that any strategy can be held against, in tests and on the command line.
-
-Each check takes a `Subject` (a strategy and a number of modalities) and raises AssertionError with
-what is wrong.
-"""
+"""Checks of `Fusion.forward`: item features in, item views out."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, Objective
-from fusionlab.registry import Part
-
-B, D = 12, 16
-SPECS = {
-    "text": FeatureSpec(6, 3),
-    "image": FeatureSpec(5, 2),
-    "audio": FeatureSpec(4, 4),
-    "touch": FeatureSpec(7, 2),
-}
+from fusionlab.data.features import ItemFeatures
+from fusionlab.fusion.checks.subject import B, D, Subject
+from fusionlab.fusion.contract import FusedItems, Fusion, Level, Objective
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A strategy under test with ``modalities`` of the four in `SPECS`."""
-
-    part: Part
-    modalities: int
-
-    @property
-    def specs(self) -> dict[str, FeatureSpec]:
-        """The first ``modalities`` specs."""
-        return dict(list(SPECS.items())[: self.modalities])
-
-    def items(self, n: int = B, seed: int = 0) -> ItemFeatures:
-        """Random items; tokens and whole modalities are missing at random; item 0 has nothing."""
-        draw = torch.Generator().manual_seed(seed)
-        values, mask = {}, {}
-        for name, spec in self.specs.items():
-            values[name] = torch.randn(n, spec.tokens, spec.dim, generator=draw)
-            on = torch.rand(n, spec.tokens, generator=draw) > 0.3
-            there = torch.rand(n, generator=draw) > 0.3
-            there[:2] = torch.tensor([False, True])
-            on[:, 0] |= there
-            mask[name] = on & there[:, None]
-        return ItemFeatures(values, mask)
-
-    def build(self, seed: int = 0) -> Fusion:
-        """A freshly initialised strategy, closed-form parts fitted, in evaluation mode."""
-        torch.manual_seed(seed)
-        fusion: Fusion = self.part.build(self.specs, D)
-        fusion.fit(self.items(64, seed=1).take(torch.arange(1, 64)))
-        return fusion.eval()
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One check of one strategy; ``problem`` is empty where it holds."""
-
-    fusion: str
-    check: str
-    problem: str = ""
-
-
-Check = Callable[[Subject], None]
-CHECKS: dict[str, Check] = {}
-
-
-def _check(check: Check) -> Check:
-    CHECKS[check.__name__] = check
-    return check
-
-
-def check_all(names: Sequence[str]) -> list[CheckResult]:
-    """Hold each named strategy against each check, with one to four modalities."""
-    return [
-        CheckResult(name, label, _problem(check, FUSIONS.parse(name)))
-        for name in names
-        for label, check in CHECKS.items()
-    ]
-
-
-def _problem(check: Check, part: Part) -> str:
-    for modalities in range(1, len(SPECS) + 1):
-        try:
-            check(Subject(part, modalities))
-        except Exception as error:  # whatever a plug-in raises is its result here
-            return f"with {modalities} modalities: {type(error).__name__}: {error}"
-    return ""
-
-
-@_check
 def shapes(subject: Subject) -> None:
     """Views are (B, K, D), presence (B, K) bool, a penalty (B,); all finite, absent views zero."""
     fusion = subject.build()
@@ -110,7 +26,6 @@ def shapes(subject: Subject) -> None:
     assert (fused.views[~fused.present] == 0).all(), "an absent view is not zero"
 
 
-@_check
 def declares_itself(subject: Subject) -> None:
     """Level, additivity and what the views are are stated, and agree."""
     fusion = subject.build()
@@ -124,7 +39,6 @@ def declares_itself(subject: Subject) -> None:
         assert not set(names) & set(modalities), f"views {names} bear the names of modalities"
 
 
-@_check
 def additive_is_true(subject: Subject) -> None:
     """Views are sums of functions of single modalities exactly where ``additive`` says so.
 
@@ -151,7 +65,6 @@ def additive_is_true(subject: Subject) -> None:
         assert interaction > 1e-9, "does not call itself additive, but never joins modalities"
 
 
-@_check
 def nothing_behind_the_mask(subject: Subject) -> None:
     """NaN behind a false mask changes neither a bit of the output nor one of the gradients, those
     of the inputs included (an encoder may be trained through the strategy)."""
@@ -177,7 +90,6 @@ def nothing_behind_the_mask(subject: Subject) -> None:
         assert _same(x.grad, grad), f"the gradient of input {name} depends on masked values"
 
 
-@_check
 def masked_is_never_there(subject: Subject) -> None:
     """A modality that is masked everywhere equals a modality the catalogue never had, bitwise."""
     fusion, items = subject.build(), subject.items()
@@ -186,7 +98,6 @@ def masked_is_never_there(subject: Subject) -> None:
         _assert_same(fusion(items.only(others)), fusion(items.without_columns([name])), name)
 
 
-@_check
 def rows_are_independent(subject: Subject) -> None:
     """A subset or a permutation of the batch gives the same rows, to 1e-6."""
     fusion, items = subject.build(), subject.items()
@@ -196,7 +107,6 @@ def rows_are_independent(subject: Subject) -> None:
     assert torch.equal(whole.present[rows], part.present)
 
 
-@_check
 def parameters_learn(subject: Subject) -> None:
     """Every trainable parameter is in the state, receives a gradient and moves in a step."""
     fusion = subject.build().train()
@@ -214,7 +124,6 @@ def parameters_learn(subject: Subject) -> None:
         assert not torch.equal(p, before[name]), f"{name} does not move"
 
 
-@_check
 def saves_and_loads(subject: Subject) -> None:
     """A saved state gives the same output in a strategy that was built from another seed."""
     fusion, items = subject.build(), subject.items()
@@ -226,7 +135,6 @@ def saves_and_loads(subject: Subject) -> None:
     _assert_same(fusion(items), other.eval()(items), "output after loading")
 
 
-@_check
 def types_move(subject: Subject) -> None:
     """The strategy follows a move to float64 and to bfloat16."""
     items, reference = subject.items(), subject.build()(subject.items()).views
@@ -237,88 +145,6 @@ def types_move(subject: Subject) -> None:
         assert worst < tolerance, f"views in {dtype} differ by {worst:.2g}"
 
 
-@_check
-def order_of_modalities(subject: Subject) -> None:
-    """A strategy that calls itself symmetric gives the same views and scores in any order."""
-    fusion, _, query, scores, present = _scored(subject)
-    if not fusion.symmetric:
-        return
-    turned: Fusion = subject.part.build(dict(reversed(subject.specs.items())), D)
-    turned.load_state_dict(fusion.state_dict())
-    views, other = fusion(subject.items()).views, turned.eval()(subject.items()).views
-    other = other.flip(1) if fusion.level is Level.DECISION else other
-    assert torch.allclose(views, other, atol=1e-5), "the order of the modalities changes the views"
-    if fusion.level is not Level.DECISION:
-        return
-    combined = fusion.combine(scores, query, present)
-    other = turned.combine(scores.flip(-1), query.flip(-2), present.flip(-1))
-    assert torch.allclose(combined, other, atol=1e-5), "the order changes the combined scores"
-
-
-@_check
-def weights_are_shares(subject: Subject) -> None:
-    """View weights are zero where absent and sum to one over the views that are present."""
-    fusion, _, query, scores, present = _scored(subject)
-    weights = fusion.view_weights(scores, query, present)
-    assert weights.shape == scores.shape, f"weights are {tuple(weights.shape)}"
-    assert (weights[~present] == 0).all(), "an absent view has a weight"
-    total = weights.sum(-1)
-    assert torch.allclose(total, present.any(-1).to(total.dtype), atol=1e-5), (
-        "weights do not sum to 1"
-    )
-    assert fusion.combine(scores, query, present).shape == scores.shape[:-1]
-
-
-@_check
-def folded_is_combined(subject: Subject) -> None:
-    """Weights folded into the item views give the combined scores to 1e-6."""
-    fusion, fused, query, scores, present = _scored(subject)
-    weights = fusion.fold(fused.present)
-    if weights is None:
-        return
-    folded = query.flatten(1) @ (fused.views * weights[..., None]).flatten(1).T
-    assert torch.allclose(folded, fusion.combine(scores, query, present), atol=1e-5, rtol=1e-5)
-
-
-@_check
-def users_are_independent(subject: Subject) -> None:
-    """A user's scores may depend on the list of candidates, but not on who is scored beside."""
-    fusion, _, query, scores, present = _scored(subject)
-    rows = torch.tensor([3, 1])
-    whole = fusion.combine(scores, query, present)[rows]
-    part = fusion.combine(scores[rows], query[rows], present[rows])
-    assert torch.allclose(whole, part, atol=1e-6), "scores depend on the block of users"
-
-
-@_check
-def candidates_move(subject: Subject) -> None:
-    """Permuting the candidates permutes their scores (where no two are equal)."""
-    fusion, _, query, scores, present = _scored(subject)
-    order = torch.randperm(B, generator=torch.Generator().manual_seed(4))
-    whole = fusion.combine(scores, query, present)[:, order]
-    moved = fusion.combine(scores[:, order], query, present[:, order])
-    assert torch.allclose(whole, moved, atol=1e-5), "scores depend on the order of the candidates"
-
-
-@_check
-def extremes_are_finite(subject: Subject) -> None:
-    """Zero and huge scores, and a zero query, give finite scores, shares and gradients."""
-    fusion, _, query, scores, present = _scored(subject)
-    for scale in (0.0, 1e4):
-        s, q = (scores * scale).requires_grad_(), (query * scale).requires_grad_()
-        combined = fusion.combine(s, q, present)
-        assert combined.isfinite().all(), f"scores scaled by {scale:g} combine to no finite number"
-        shares = fusion.view_weights(s, q, present).sum(-1)
-        assert torch.allclose(shares, present.any(-1).to(shares.dtype), atol=1e-5), (
-            f"with scores scaled by {scale:g} the weights do not sum to 1"
-        )
-        if combined.requires_grad:
-            combined.square().sum().backward()
-            for given in (s, q):
-                assert given.grad is None or given.grad.isfinite().all(), "a gradient is not finite"
-
-
-@_check
 def overfits(subject: Subject) -> None:
     """Eight items with distinct classes can be told apart by a linear head after training.
 
@@ -348,17 +174,6 @@ def overfits(subject: Subject) -> None:
         if (combined.argmax(1) == classes).all() and loss < 0.1:
             return
     raise AssertionError(f"after 600 steps the loss is still {loss.item():.3f}")
-
-
-def _scored(subject: Subject) -> tuple[Fusion, FusedItems, Tensor, Tensor, Tensor]:
-    """A strategy, its items, and five users' scores by view."""
-    fusion = subject.build()
-    with torch.no_grad():
-        fused = fusion(subject.items())
-    draw = torch.Generator().manual_seed(2)
-    query = torch.randn(5, fusion.n_views, D, generator=draw)
-    scores = torch.einsum("bkd,nkd->bnk", query, fused.views)
-    return fusion, fused, query, scores, fused.present.expand(scores.shape)
 
 
 def _complete(subject: Subject, seed: int) -> ItemFeatures:

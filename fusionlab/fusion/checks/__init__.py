@@ -1,0 +1,67 @@
+"""The contract as checks that any strategy can be held against, in tests and on the command line.
+
+Each check takes a `Subject` (a strategy and a number of modalities) and raises AssertionError with
+what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fusionlab.fusion.checks import of_items, of_scores
+from fusionlab.fusion.checks.subject import SPECS, Subject
+from fusionlab.fusion.contract import FUSIONS
+from fusionlab.registry import Part
+
+__all__ = ["CHECKS", "SPECS", "CheckResult", "Subject", "check_all"]
+
+Check = Callable[[Subject], None]
+CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        of_items.shapes,
+        of_items.declares_itself,
+        of_items.additive_is_true,
+        of_items.nothing_behind_the_mask,
+        of_items.masked_is_never_there,
+        of_items.rows_are_independent,
+        of_items.parameters_learn,
+        of_items.saves_and_loads,
+        of_items.types_move,
+        of_items.overfits,
+        of_scores.order_of_modalities,
+        of_scores.weights_are_shares,
+        of_scores.folded_is_combined,
+        of_scores.users_are_independent,
+        of_scores.candidates_move,
+        of_scores.extremes_are_finite,
+    )
+}
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check of one strategy; ``problem`` is empty where it holds."""
+
+    fusion: str
+    check: str
+    problem: str = ""
+
+
+def check_all(names: Sequence[str]) -> list[CheckResult]:
+    """Hold each named strategy against each check, with one to four modalities."""
+    return [
+        CheckResult(name, label, _problem(check, FUSIONS.parse(name)))
+        for name in names
+        for label, check in CHECKS.items()
+    ]
+
+
+def _problem(check: Check, part: Part) -> str:
+    for modalities in range(1, len(SPECS) + 1):
+        try:
+            check(Subject(part, modalities))
+        except Exception as error:  # whatever a plug-in raises is its result here
+            return f"with {modalities} modalities: {type(error).__name__}: {error}"
+    return ""
