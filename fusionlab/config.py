@@ -51,6 +51,13 @@ class Inputs(Options):
     scaling: Literal["none", "modality", "feature"] = Field(
         "modality", description="centre and scale by train items: a modality or a column at a time"
     )
+    energy: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="rotate to the principal axes of train items and keep those that hold this "
+        "share of the energy; default: leave the columns as they are",
+    )
     shuffled: bool = Field(False, description="deal whole feature rows to other items (a control)")
 
 

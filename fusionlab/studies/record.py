@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
+import torch
+
+import fusionlab
 
 Kind = Literal["strategy", "control", "ceiling"]
 
@@ -59,6 +64,18 @@ class RunRecord:
     def from_json(cls, data: dict[str, Any], folder: Path) -> RunRecord:
         """Read back what `to_json` wrote."""
         return cls(**{**data, "cost": Cost(**data["cost"]), "folder": folder})
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, as they are now."""
+    return {
+        "fusionlab": fusionlab.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+    }
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from filelock import Timeout
 from torch import Tensor
 
-import fusionlab
 from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
+from fusionlab.data.reduction import reduce_features
 from fusionlab.data.scaling import rescale
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
@@ -28,7 +26,7 @@ from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import Part, family
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.memory import peak_mb, reset_peak
-from fusionlab.studies.record import Cost, RunRecord
+from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.loop import Loop, OnEpoch, Progress
@@ -91,8 +89,8 @@ def _run(
     record = RunRecord(
         id=run,
         config=experiment.model_dump(mode="json"),
-        dataset=_describe(dataset),
-        environment=_environment(),
+        dataset=_describe(dataset, task.features),
+        environment=environment(),
         metrics={split: result.means() for split, result in evaluations.items()},
         cost=Cost(
             parameters=sum(p.numel() for p in task.model.parameters() if p.requires_grad),
@@ -196,7 +194,11 @@ def _resident(experiment: Experiment, stored: ItemFeatures, train_items: Tensor)
     """The features as the model gets them: rescaled, on the device, in the type asked for."""
     runtime = experiment.runtime
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[runtime.features]
-    return rescale(stored, train_items, experiment.inputs.scaling).to(runtime.device, dtype)
+    inputs = experiment.inputs
+    features = rescale(stored, train_items, inputs.scaling)
+    if inputs.energy is not None:
+        features = reduce_features(features, train_items, inputs.energy)
+    return features.to(runtime.device, dtype)
 
 
 def _fusion(experiment: Experiment, features: ItemFeatures, train_items: Tensor) -> Fusion:
@@ -255,7 +257,8 @@ def _configure(runtime: Runtime, seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _describe(dataset: Dataset) -> dict[str, Any]:
+def _describe(dataset: Dataset, features: ItemFeatures | None) -> dict[str, Any]:
+    """The data, and the shapes of the features as the model saw them."""
     described: dict[str, Any] = {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
@@ -267,22 +270,9 @@ def _describe(dataset: Dataset) -> dict[str, Any]:
             "users": clicks.n_users,
             "clicks": {"train": len(clicks.train), "valid": len(clicks.valid)},
         }
-    if dataset.features is not None:
-        described["features"] = {
-            name: asdict(spec) for name, spec in dataset.features.specs.items()
-        }
+    if features is not None:
+        described["features"] = {name: asdict(spec) for name, spec in features.specs.items()}
     return described
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "fusionlab": fusionlab.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-    }
 
 
 def _per_user(

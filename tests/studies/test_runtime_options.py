@@ -33,6 +33,13 @@ def test_option_trains(study_file, tmp_path, changes):
     assert "ndcg@5" in record.metrics["test"]
 
 
+def test_reduced_features_are_recorded(study_file, tmp_path):
+    whole, reduced = (trained(study_file, tmp_path, {"inputs.energy": e}) for e in (None, 0.5))
+    widths = [[one["dim"] for one in run.dataset["features"].values()] for run in (whole, reduced)]
+    assert all(few < many for many, few in zip(*widths, strict=True))
+    assert reduced.history[-1]["loss"] < reduced.history[0]["loss"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++")
 def test_compiled_fusion_trains_like_the_eager_one(study_file, tmp_path):
