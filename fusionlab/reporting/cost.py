@@ -80,10 +80,12 @@ def _cheapest(rows: Sequence[Row], level: Sequence[str]) -> list[str]:
         for row in rows
         if row.label in level
     }
-    cheapest = min(times, key=lambda label: times[label])
+    least = min(times.values())
+    cheapest = ", ".join(label for label, time in times.items() if time == least)
+    takes = f"{_seconds(least)} s an epoch" if least else "nothing to train"
     return [
-        f"No test tells from the best: {', '.join(level)}. The cheapest of them is {cheapest}, "
-        f"with {_seconds(times[cheapest])} s an epoch."
+        f"No test tells from the best: {', '.join(level)}. Cheapest of them: {cheapest}, with "
+        f"{takes}."
     ]
 
 

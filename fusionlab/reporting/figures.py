@@ -62,13 +62,14 @@ def quality_against_cost(
     cost: CostName = "seconds_per_epoch",
     split: str = "test",
     width: float = DOUBLE_WIDTH,
-    height: float = 3.2,
+    height: float | None = None,
 ) -> Figure:
     """A metric against training time: one point a strategy, one line a control or ceiling.
 
     Points stand at the median over seeds of the time and the mean over seeds of the metric with its
     95 % interval over users. Lines too far from the strategies to be in view are named at the edge
-    with an arrow. A strategy that took no time (nothing to train) is a line too.
+    with an arrow. A strategy that took no time (nothing to train) is a line too. The default
+    height (inches) grows with the strategies, to leave room for their names.
     """
     scores = read_scores(rows, [metric], split)
     strategies = timed(rows, cost)
@@ -77,7 +78,8 @@ def quality_against_cost(
             "quality against cost: found no strategy that took time, expected at least one"
         )
     with styled():
-        figure = new_figure(width, height)
+        crowd = max(0, len(strategies) - 12)
+        figure = new_figure(width, height or 3.2 + 0.15 * crowd)
         axes = figure.add_subplot()
         points = np.array(
             [[_time(row, cost), scores[row.label][metric].mean] for row in strategies]
