@@ -77,11 +77,11 @@ def bench_fusion(
     fusion: Fusion = part.build(pool.specs, setting.dim).to(setting.device)
     first = _window(pool, 0, min(FIT_ITEMS, len(pool)))
     fusion.fit(first.to(dtype=torch.float32))
+    parameters = sum(p.numel() for p in fusion.parameters() if p.requires_grad)
     workloads = {
         name: _measure(call, items, setting, pool, ceilings)
         for name, call, items in _workloads(fusion, setting, pool)
     }
-    parameters = sum(p.numel() for p in fusion.parameters() if p.requires_grad)
     return FusionResult(fusion=part.name, parameters=parameters, workloads=workloads)
 
 
@@ -112,7 +112,8 @@ def _workloads(
     yield "forward", forward, setting.items
     if fusion.trainable:
         yield "forward+backward", step, setting.items
-    fusion.eval()
+    # torch's counter hooks what asks for gradients, and stumbles over views made without a graph.
+    fusion.eval().requires_grad_(False)
     yield (
         "inference",
         lambda: fuse_catalogue(fusion, next(catalogues), setting.catalogue),

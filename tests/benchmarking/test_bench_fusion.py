@@ -64,6 +64,10 @@ def test_what_has_no_parameters_has_no_backward():
     assert list(result.workloads) == ["forward", "inference"]
 
 
+def test_inference_of_learned_queries_is_counted():
+    assert measured("perceiver").workloads["inference"].flops > 0
+
+
 def test_bf16_is_measured_on_features_held_in_bf16():
     setting = SMALL.model_copy(update={"precision": "bf16"})
     assert harness.bytes_per_item(harness.draw_pool(setting, 1)) == 2 * (6 + 15) + 4
