@@ -166,6 +166,65 @@ def check(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
         raise click.exceptions.Exit(1)
 
 
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option("--items", default=2048, show_default=True, help="B, items a step.")
+@click.option("--catalogue", default=7050, show_default=True, help="N, items of the catalogue.")
+@click.option(
+    "--modality",
+    "modalities",
+    multiple=True,
+    default=("text=384", "image=512", "audio=128"),
+    show_default=True,
+    metavar="NAME=[TOKENSx]WIDTH",
+    help="The shape of a modality; once for each.",
+)
+@click.option("--dim", default=64, show_default=True, help="D, the width of a view.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--precision", default="fp32", show_default=True, help="fp32, or bf16: features and autocast."
+)
+@click.option("--threads", default=1, show_default=True, help="Threads of torch.")
+@click.option("--rounds", default=20, show_default=True, help="Calls that are timed.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="JSON to write.")
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="OLD.json NEW.json",
+    help="Measure nothing; print the ratios of two results.",
+)
+@plugin_option
+def bench(
+    names: tuple[str, ...],
+    modalities: tuple[str, ...],
+    out: Path | None,
+    compare: tuple[Path, Path] | None,
+    plugins: tuple[str, ...],
+    **setting: int | str,
+) -> None:
+    """Measure speed, memory and FLOPs of fusion strategies: NAMES, or the plug-ins', or all."""
+    from fusionlab import describe, terminal
+    from fusionlab.benchmarking import fusion, results, tables
+    from fusionlab.reporting.render import to_terminal
+    from fusionlab.schema import validate
+
+    if compare:
+        old, new = map(results.BenchReport.read, compare)
+        terminal.show(
+            to_terminal(tables.compare_table(old, new, (compare[0].name, compare[1].name)))
+        )
+        return
+    shapes = results.parse_modalities(modalities)
+    asked = validate(results.Setting, {**setting, "modalities": shapes})
+    chosen = describe.names_to_check(names, plugins)
+    with terminal.runs("benchmark", len(chosen)) as on_fusion:
+        report = fusion.bench(chosen, asked, on_fusion=on_fusion)
+    terminal.show(to_terminal(tables.bench_table(report)))
+    if out:
+        terminal.say(f"wrote {report.write(out)}")
+
+
 @main.group()
 def data() -> None:
     """Look at data."""

@@ -1,0 +1,1 @@
+"""The harness: latency, throughput, peak memory, FLOPs and energy of fusion strategies."""
