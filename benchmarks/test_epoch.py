@@ -1,4 +1,4 @@
-"""An epoch of BPR matrix factorisation: the framework beside a loop written by hand."""
+"""An epoch of recommenders on IDs: the framework beside loops written by hand."""
 
 import polars as pl
 import pytest
@@ -17,17 +17,20 @@ from fusionlab.training.sampling import NegativeSampler
 DIM = 64
 
 
-@pytest.mark.benchmark(group="an epoch of BPR")
-def test_framework(benchmark):
+def framework_epoch(recommender):
     valid, test = clicks(HELD_OUT, 1), clicks(HELD_OUT, 2)
     ids = pl.Series(map(str, range(USERS)))
     interactions = Interactions(ids, clicks(), valid, Sealed("test interactions", test))
-    model = RECOMMENDERS.parse("bpr_mf").build(Context(clicks(), DIM), None)
+    model = RECOMMENDERS.parse(recommender).build(Context(clicks(), DIM), None)
     training = validate(Training, {"batch_size": BATCH})
     task = RankingTask(model, interactions, None, training, Judging(), "ndcg@20", "cpu")
     task.prepare()
-    loop = Loop(task, training, Runtime(), seed=0)
-    benchmark.pedantic(loop.train_epoch, rounds=10, warmup_rounds=2)
+    return Loop(task, training, Runtime(), seed=0).train_epoch
+
+
+@pytest.mark.benchmark(group="an epoch of BPR")
+def test_framework(benchmark):
+    benchmark.pedantic(framework_epoch("bpr_mf"), rounds=10, warmup_rounds=2)
 
 
 @pytest.mark.benchmark(group="an epoch of BPR")
@@ -52,3 +55,55 @@ def test_by_hand(benchmark):
             optimizer.step()
 
     benchmark.pedantic(epoch, rounds=10, warmup_rounds=2)
+
+
+@pytest.mark.benchmark(group="an epoch of LightGCN-2")
+def test_lightgcn_framework(benchmark):
+    benchmark.pedantic(framework_epoch("lightgcn_id"), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="an epoch of LightGCN-2")
+def test_lightgcn_by_hand(benchmark):
+    graph = symmetric_graph()
+    table = torch.nn.init.xavier_uniform_(torch.empty(USERS + ITEMS, DIM)).requires_grad_()
+    optimizer = torch.optim.AdamW([table], lr=1e-3, weight_decay=0, fused=True)
+    sampler, generator = NegativeSampler(clicks()), torch.Generator().manual_seed(0)
+    all_users, all_items = clicks().users, clicks().items + USERS
+
+    def epoch():
+        negatives = sampler.draw(all_users, 1, generator)[:, 0] + USERS
+        for rows in torch.randperm(len(all_users), generator=generator).split(BATCH):
+            u, i, j = all_users[rows], all_items[rows], negatives[rows]
+            first = Product.apply(table, graph)
+            smooth = (table + first + Product.apply(first, graph)) / 3
+            e_u, e_i, e_j = (F.embedding(at, smooth) for at in (u, i, j))
+            l2 = sum(F.embedding(at, table).square().sum() for at in (u, i, j))
+            margin = (e_u * (e_i - e_j)).sum(1)
+            loss = F.softplus(-margin).mean() + 1e-2 / (2 * len(u)) * l2
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+    benchmark.pedantic(epoch, rounds=5, warmup_rounds=1)
+
+
+def symmetric_graph():
+    """D^-1/2 A D^-1/2 of the clicks over users, then items, as one CSR matrix."""
+    n, users, items = USERS + ITEMS, clicks().users, clicks().items + USERS
+    edges = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
+    scale = torch.bincount(edges[0], minlength=n).float().rsqrt()
+    weights = scale[edges[0]] * scale[edges[1]]
+    return torch.sparse_coo_tensor(edges, weights, (n, n)).to_sparse_csr()
+
+
+class Product(torch.autograd.Function):
+    """A x for a symmetric A, whose gradient is A g."""
+
+    @staticmethod
+    def forward(ctx, x, matrix):
+        ctx.matrix = matrix
+        return matrix @ x
+
+    @staticmethod
+    def backward(ctx, grad):
+        return ctx.matrix @ grad, None

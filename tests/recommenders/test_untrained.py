@@ -60,6 +60,7 @@ def build(world, recommender, fusion):
         ("content", "sum", True),
         ("hybrid", "pca", True),
         ("bpr_mf", "pca", True),
+        ("lightgcn_id", "pca", True),
     ],
 )
 def test_a_recommender_knows_whether_it_has_anything_to_train(
