@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.features import ItemFeatures
+from fusionlab.data.features import ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.splits import Given, Ratio, Split, split_clicks
 from fusionlab.data.tables import Table
@@ -203,11 +203,11 @@ def in_k_core(users: Ints, items: Ints, k: int) -> Bools:
 
 
 def _check_names(features: Mapping[str, FeatureRows]) -> None:
-    """A modality's name becomes the key of a torch module, which bears no dot."""
     for name, rows in features.items():
-        if not name or "." in name:
+        if not is_modality_name(name):
             raise FusionlabError(
-                f"{rows.file}: found the modality name {name!r}, expected a name without dots"
+                f"{rows.file}: found the modality name {name!r}, expected a name without dots that "
+                "is no attribute of a torch module"
             )
 
 

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+_TAKEN = {*dir(nn.ModuleDict()), *dir(nn.ParameterDict())}
+
+
+def is_modality_name(name: str) -> bool:
+    """Can a modality be called so? Strategies keep its parts under it in torch's dictionaries,
+    whose keys bear no dot and none of the names that those use themselves (``items``, say)."""
+    return bool(name) and "." not in name and name not in _TAKEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class Fusion(nn.Module):
     """Can it express only sums of functions of single modalities?"""
     trainable: ClassVar[bool] = True
     """Has it parameters that a gradient moves?"""
+    by_rank: ClassVar[bool] = False
+    """Does `combine` return votes by rank? No score can be added to them then."""
     symmetric: ClassVar[bool] = False
     """Does the order of the modalities change nothing (parameters are kept by name)?"""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
+from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
@@ -44,6 +45,11 @@ class Hybrid(Recommender):
     ) -> None:
         super().__init__(context, fusion)
         assert fusion is not None
+        if item_ids and fusion.by_rank:
+            raise FusionlabError(
+                f"recommender.item_ids: found true beside the fusion {fusion.name!r}, whose votes "
+                "by rank an ID score would drown; expected false"
+            )
         self.l2 = l2
         self.tastes = nn.Embedding(self.n_users, fusion.n_views * context.dim)
         nn.init.normal_(self.tastes.weight, std=0.01)

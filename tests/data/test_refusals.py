@@ -367,7 +367,8 @@ BROKEN = {
         "mmrec",
         save("clips/clip.v2_feat.npy", array(5, 2)),
         {},
-        "clips/clip.v2_feat.npy: found the modality name 'clip.v2', expected a name without dots",
+        "clips/clip.v2_feat.npy: found the modality name 'clip.v2', expected a name without dots "
+        "that is no attribute of a torch module",
     ),
     "too few feature rows": (
         "folder",

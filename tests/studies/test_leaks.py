@@ -1,5 +1,8 @@
 """Nothing leaks: not the target into its own profile, not the features of other items."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from fusionlab.config import load_study
@@ -7,7 +10,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.evaluation.significance import compare, over_seeds
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
-from fusionlab.studies.run import load_dataset, run_experiment
+from fusionlab.studies.run import build_task, load_dataset, run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.items import catalogue_views
 from fusionlab.training.sampling import NegativeSampler
@@ -38,6 +41,24 @@ def test_a_profile_without_its_target_cannot_tell_it_from_another():
     standard_error = by_user.std() / len(by_user) ** 0.5
     assert abs(by_user.mean() - 0.5) < 4 * standard_error
     assert naive.mean() > 0.75
+
+
+@pytest.mark.parametrize("name", ["pca", "cca"])
+def test_closed_forms_and_scaling_are_fitted_on_train_items_only(study_file, name):
+    experiment = load_study(study_file).experiment.varied(
+        {"fusion": name, "dataset.split": {"name": "cold_items", "valid": 0.2, "test": 0.2}}
+    )
+    dataset = load_dataset(experiment.dataset)
+    cold = dataset.interactions.train.popularity == 0
+    assert cold.any()
+    far = {m: x.clone() for m, x in dataset.features.values.items()}
+    for x in far.values():
+        x[cold] = 1000 * x[cold] + 7
+    changed = replace(dataset, features=ItemFeatures(far, dataset.features.mask))
+    first, second = (build_task(experiment, one).model.state_dict() for one in (dataset, changed))
+    assert first
+    for key, fitted in first.items():
+        assert torch.equal(fitted, second[key]), key
 
 
 def test_shuffled_features_fall_to_the_id_only_control(study_file, tmp_path):

@@ -11,7 +11,7 @@ from fusionlab.config import load_study
 from fusionlab.errors import FusionlabError
 from fusionlab.studies import identity
 from fusionlab.studies.identity import run_id
-from fusionlab.studies.run import load_dataset, run_experiment
+from fusionlab.studies.run import build_task, load_dataset, run_experiment
 from fusionlab.studies.store import RunStore
 
 
@@ -140,3 +140,12 @@ def test_a_damaged_record_is_named(experiment, tmp_path):
         store.load(record.id)
     with pytest.raises(FusionlabError, match="expected exactly one"):
         store.find("ffff")
+
+
+def test_an_id_score_is_not_added_to_votes(study_file):
+    changes = {"fusion": "rank_fusion", "recommender": {"name": "hybrid"}}
+    experiment = load_study(study_file).experiment.varied(changes)
+    with pytest.raises(FusionlabError, match=r"item_ids: found true beside the fusion 'rank_fu"):
+        build_task(experiment, load_dataset(experiment.dataset))
+    alone = experiment.varied({"recommender.item_ids": False})
+    assert build_task(alone, load_dataset(alone.dataset)).model.fusion.by_rank

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
-from fusionlab.data.features import ItemFeatures
+from fusionlab.data.features import ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.interactions import Sealed
 from fusionlab.data.splits import NAMES, TEST, TRAIN, VALID, Ratio, Split, split_clicks
@@ -247,10 +247,10 @@ class Synthetic(DatasetFormat):
 def _checked(modalities: Sequence[str]) -> tuple[str, ...]:
     names = tuple(modalities)
     for name in names:
-        if not name.isidentifier() or names.count(name) > 1:
+        if not (name.isidentifier() and is_modality_name(name)) or names.count(name) > 1:
             raise FusionlabError(
                 f"modalities: found {name!r} in {names}, expected different names made of "
-                "letters, digits and underscores"
+                "letters, digits and underscores, none an attribute of a torch module"
             )
     return names
 

@@ -46,7 +46,7 @@ def folded_is_combined(subject: Subject) -> None:
     if weights is None:
         return
     folded = query.flatten(1) @ (fused.views * weights[..., None]).flatten(1).T
-    assert torch.allclose(folded, fusion.combine(scores, query, present), atol=1e-5, rtol=1e-5)
+    assert torch.allclose(folded, fusion.combine(scores, query, present), atol=1e-6, rtol=1e-6)
 
 
 def users_are_independent(subject: Subject) -> None:

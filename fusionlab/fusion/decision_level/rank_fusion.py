@@ -54,6 +54,7 @@ class RankFusion(Fusion):
     level = Level.DECISION
     objective = Objective.VIEWS
     additive = True
+    by_rank = True
     symmetric = True
 
     def __init__(
