@@ -93,7 +93,7 @@ def symmetric_graph():
     edges = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
     scale = torch.bincount(edges[0], minlength=n).float().rsqrt()
     weights = scale[edges[0]] * scale[edges[1]]
-    return torch.sparse_coo_tensor(edges, weights, (n, n)).to_sparse_csr()
+    return torch.sparse_coo_tensor(edges, weights, (n, n), check_invariants=False).to_sparse_csr()
 
 
 class Product(torch.autograd.Function):

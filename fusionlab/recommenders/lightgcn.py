@@ -115,7 +115,8 @@ class LightGcn(Recommender):
 
     Options:
         layers: L, how far factors spread; 0 is matrix factorisation
-        l2: weight of the squared rows of e^(0) that a step touches, l2 / (2 B) times their sum
+        l2: weight of the squared rows of e^(0) that a step touches, l2 / (2 B) times their sum (the
+            paper's lambda, there 1e-4)
 
     Source: He et al. 2020, LightGCN: simplifying and powering graph convolution network for
     recommendation.
