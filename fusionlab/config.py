@@ -140,7 +140,9 @@ class Experiment(Options):
 class ReportOptions(Options):
     """What the tables show."""
 
-    metrics: tuple[str, ...] = Field((), description="columns; default: those of the evaluation")
+    metrics: tuple[str, ...] = Field(
+        (), description="columns; default: recall and NDCG of the longest list, and main"
+    )
     main: str | None = Field(None, description="metric that selects and is tested; default: select")
     reference: str | None = Field(None, description="row to test against; default: best control")
     floor: str | None = Field(None, description="row whose gain is 0; default: popularity")

@@ -78,7 +78,9 @@ def test_folds_are_undone_exactly(width, depth, seed):
     # Features are float32: where folds stretch space most, rounding is stretched with it, but
     # never for many items.
     stored = folded(lift, z.astype(np.float32)) * np.float32(3)
-    assert np.median(np.abs(lift.invert(stored) - z)) < 2e-3
+    error = np.abs(lift.invert(stored) - z)
+    assert (error > 2e-2).mean() < 0.1
+    assert np.median(error) < 2e-3
 
 
 def in_float64(lift):
