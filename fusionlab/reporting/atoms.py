@@ -3,67 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from fusionlab.reporting.quality import CEILING
-from fusionlab.reporting.table import Cell, Column, Group, Table, decimal, grouped
-from fusionlab.studies.record import Row, RunRecord
+from fusionlab.reporting.table import ABSENT, Cell, Column, Group, Table, decimal, grouped
+from fusionlab.studies.record import Row
 
-Alignment = dict[str, float]
+NOTHING_TO_GAIN = 0.01
+"""Of an atom with less than this share of the whole gain no share is told."""
+
+Shares = npt.NDArray[np.float64]
 
 
 def known_atoms(rows: Sequence[Row]) -> list[str]:
-    """The atoms for which every run of every row says how far it found them; empty if none does."""
-    found = [_alignment(record) for row in rows for record in row.records]
+    """The atoms of which every run of every row says what it gained; empty if none does."""
+    found = [record.truth.get("gain", {}) for row in rows for record in row.records]
     return [] if not found else [atom for atom in found[0] if all(atom in one for one in found)]
 
 
 def atom_table(rows: Sequence[Row], *, title: str = "Atoms") -> Table:
-    """Per atom, how well a row's scores follow what the atom adds to the true utility.
+    """Of what can be gained from the atoms, the share that each row gained.
 
-    alignment = mean over users of corr(scores, utility of the atom), over the items, divided by
-    the same for the oracle; shown is its mean over seeds, divided by that of the row "achievable,
-    all atoms" where there is one. 0 knows nothing of the atom. Above 1: the scores follow this
-    atom more closely than scores that must follow all atoms can.
+    share = gain(row) / gain(achievable, all atoms), means over seeds; where there is no such row,
+    of what one who knows the answer gains. The gains are those of `ranking_gains` or, for classes,
+    `class_gains`. "all" is the share of their sum; the other columns tell it atom by atom.
     """
     atoms = known_atoms(rows)
-    means = {
-        row.label: {
-            atom: float(np.mean([_alignment(record)[atom] for record in row.records]))
-            for atom in atoms
-        }
-        for row in rows
-    }
-    unit = means.get(CEILING, dict.fromkeys(atoms, 1.0))
+    ceiling = next((row for row in rows if row.label == CEILING), None)
+    if ceiling is not None:
+        unit, whose = _gains(ceiling, atoms).mean(0), CEILING
+    else:
+        unit, whose = _gains(rows[0], atoms, "oracle_gain").mean(0), "one who knows the answer"
     columns = [Column("row", "text")]
-    for atom in atoms:
-        columns += [Column(atom), Column(f"{atom} sd", shown=False)]
+    for name in ("all", *atoms):
+        columns += [Column(name), Column(f"{name} sd", shown=False)]
 
     def cells(row: Row) -> list[Cell]:
         found = [Cell(row.label)]
-        for atom in atoms:
-            share = means[row.label][atom] / (unit[atom] or 1)
-            spread = float(np.std([_alignment(one)[atom] for one in row.records])) / (
-                unit[atom] or 1
-            )
-            found += [Cell(decimal(share, 2), share), Cell(decimal(spread, 4), spread)]
+        gains = _gains(row, atoms)
+        for mean, sd, most in zip(gains.mean(0), gains.std(0), unit, strict=True):
+            if most < NOTHING_TO_GAIN * unit[0] or most <= 0:
+                found += [ABSENT, ABSENT]
+            else:
+                share, spread = float(mean / most), float(sd / most)
+                found += [Cell(decimal(share, 2), share), Cell(decimal(spread, 4), spread)]
         return found
 
-    whose = CEILING if CEILING in means else "the oracle"
     return Table(
         title=title,
         columns=columns,
         groups=[Group(name, [cells(row) for row in of]) for name, of in grouped(rows).items()],
-        notes=[
-            f"Share of each atom found, of what {whose} finds: within-user correlation of scores "
-            "with the atom's part of the true utility, mean over users and seeds. A row that finds "
-            "few atoms may follow them more closely than one that serves all, hence above 1."
-        ],
+        notes=[_note(rows, whose)],
         sources={row.label: [record.id for record in row.records] for row in rows},
     )
 
 
-def _alignment(record: RunRecord) -> Alignment:
-    alignment: Alignment = record.truth.get("alignment", {})
-    return alignment
+def _gains(row: Row, atoms: Sequence[str], key: Literal["gain", "oracle_gain"] = "gain") -> Shares:
+    """(seeds, 1 + A): the sum over atoms, then each atom."""
+    by_atom = np.array([[record.truth[key][atom] for atom in atoms] for record in row.records])
+    return np.concatenate([by_atom.sum(1, keepdims=True), by_atom], axis=1)
+
+
+def _note(rows: Sequence[Row], whose: str) -> str:
+    task = next((record.config.get("task") for row in rows for record in row.records), None)
+    if task == "classification":
+        gain = (
+            "accuracy above chance, split over the atoms that the class depends on (what takes "
+            "several atoms at once: in equal parts)"
+        )
+    else:
+        gain = (
+            "how much more of the atom's true utility the higher ranked of two candidates has "
+            "(0: its order knows nothing of the atom). A row that serves few atoms may gain more "
+            "of these, hence above 1; over all atoms it cannot"
+        )
+    return f"Shares of the gain of {whose}; means over seeds. Gain: {gain}."

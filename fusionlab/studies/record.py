@@ -34,7 +34,7 @@ class RunRecord:
 
     ``metrics[split][metric]`` are means over users (or over items for classification) in full
     precision, for the splits ``valid`` and ``test``. ``truth`` holds, on synthetic data, the
-    figures that only a known answer allows (oracle metrics, atom alignment).
+    gain of each atom, found by the model and by one who knows the answer.
     """
 
     id: str

@@ -19,6 +19,7 @@ from fusionlab.data.interactions import Openings
 from fusionlab.data.reduction import reduce_features
 from fusionlab.data.scaling import rescale
 from fusionlab.errors import ConfigError, FusionlabError, one_of
+from fusionlab.evaluation.atom_gains import class_gains, ranking_gains
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Fusion
@@ -233,17 +234,23 @@ def _judge(
 ) -> tuple[dict[str, Evaluation], dict[str, Any]]:
     """Metrics on validation and test; the one place where a run opens test labels."""
     task.model.eval()
-    why = "final evaluation"
-    truth = dataset.truth
+    why, truth = "final evaluation", dataset.truth
+    known: dict[str, Any] = {}
     if isinstance(task, ClassificationTask):
         assert dataset.labels is not None
         test = dataset.labels.test.open(ledger, why)
-        return task.judge({"valid": dataset.labels.valid, "test": test}), {}
+        logits = task.logits()
+        if truth is not None:
+            found = class_gains(truth, test.items, logits[test.items].argmax(1))
+            known = {"gain": found, "oracle_gain": class_gains(truth, test.items, test.classes)}
+        return task.judge({"valid": dataset.labels.valid, "test": test}, logits), known
     assert dataset.interactions is not None
     clicks = dataset.interactions
     ranker = task.ranker()
     relevant = {"valid": clicks.valid, "test": clicks.test.open(ledger, why)}
-    known = {} if truth is None else {"alignment": truth.atom_alignment(ranker)}
+    if truth is not None:
+        found = ranking_gains(truth, ranker, clicks.train, device=task.device)
+        known = {"gain": found, "oracle_gain": ranking_gains(truth, truth.utility, clicks.train)}
     return task.judge(relevant, ranker), known
 
 

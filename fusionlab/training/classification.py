@@ -91,10 +91,16 @@ class ClassificationTask:
         return self.judge({"valid": self.labels.valid})["valid"].means()
 
     @torch.no_grad()
-    def judge(self, splits: dict[str, Labelled]) -> dict[str, Evaluation]:
-        """Classify once and measure against each of the named splits."""
+    def logits(self) -> Tensor:
+        """Logits (N, C) of every item of the catalogue, on the CPU."""
         fused = fuse_catalogue(self.model.fusion, self.features, len(self.features))
-        logits = self.model.combine(self.model.by_view(fused), fused).cpu()
+        return self.model.combine(self.model.by_view(fused), fused).cpu()
+
+    def judge(
+        self, splits: dict[str, Labelled], logits: Tensor | None = None
+    ) -> dict[str, Evaluation]:
+        """Classify once and measure against each of the named splits."""
+        logits = self.logits() if logits is None else logits
         return {
             name: classify(logits[part.items], part.classes, self.labels.names, items=part.items)
             for name, part in splits.items()

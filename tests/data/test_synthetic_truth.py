@@ -238,44 +238,6 @@ def test_without_flips_everything_determines_the_class():
     assert truth.bayes_accuracy(NAMES) == 1.0
 
 
-def test_alignment_is_one_for_the_oracle_and_zero_for_ignorance():
-    truth = truth_of(users=300, items=2000)
-    oracle = truth.atom_alignment(truth.utility)
-    assert oracle == pytest.approx(dict.fromkeys(oracle, 1.0), abs=1e-6)
-    rescaled = truth.atom_alignment(lambda users: 7 * truth.utility(users) + users[:, None])
-    assert rescaled == pytest.approx(oracle, abs=1e-5)
-    generator = torch.Generator().manual_seed(0)
-    ignorant = truth.atom_alignment(lambda u: torch.randn(len(u), 2000, generator=generator))
-    assert all(abs(value) < 0.02 for value in ignorant.values())
-    constant = truth.atom_alignment(lambda users: torch.ones(len(users), 2000))
-    assert constant == dict.fromkeys(oracle, 0.0)
-    additive = truth.atom_alignment(truth.additive_utility)
-    assert abs(additive.pop("synergy")) < 0.05
-    assert min(additive.values()) > 1
-
-
-def test_alignment_is_the_formula_and_does_not_depend_on_blocks(monkeypatch):
-    truth = truth_of(users=7, items=50, alphabet=3)
-    generator = torch.Generator().manual_seed(1)
-    scores = torch.randn(7, 50, generator=generator) + truth.utility(torch.arange(7))
-    want = {}
-    for atom in truth.atoms:
-        part = truth.atom_utility(torch.arange(7), atom.name).numpy()
-        oracle = truth.utility(torch.arange(7)).numpy()
-        mine = np.mean([np.corrcoef(scores[u].numpy(), part[u])[0, 1] for u in range(7)])
-        best = np.mean([np.corrcoef(oracle[u], part[u])[0, 1] for u in range(7)])
-        want[atom.name] = mine / best
-    assert truth.atom_alignment(lambda u: scores[u]) == pytest.approx(want, abs=1e-5)
-    monkeypatch.setattr("fusionlab.data.synthetic.truth.BLOCK", 100)
-    assert truth.atom_alignment(lambda u: scores[u]) == pytest.approx(want, abs=1e-5)
-
-
-def test_alignment_refuses_masked_scores():
-    truth = truth_of()
-    with pytest.raises(FusionlabError, match="nothing masked"):
-        truth.atom_alignment(lambda users: torch.full((len(users), 40), -torch.inf))
-
-
 def test_questions_about_unknown_names_or_classes_are_refused():
     truth = truth_of()
     with pytest.raises(FusionlabError, match="did you mean 'audio'"):

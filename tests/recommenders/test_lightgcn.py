@@ -246,4 +246,4 @@ def test_an_experiment_trains_it_and_repeats_its_bits(tmp_path, precision):
     assert first.metrics == second.metrics
     assert first.history[-1]["loss"] < first.history[0]["loss"]
     assert first.cost.parameters == (60 + 40) * D
-    assert "synergy" in first.truth["alignment"]
+    assert "synergy" in first.truth["gain"]

@@ -40,7 +40,7 @@ def test_the_record_holds_what_it_must(experiment, tmp_path):
     assert record.cost.parameters == 3 * 8 * 16 + 8
     assert record.cost.epochs == len(record.history) == 3
     assert record.cost.peak_memory_mb > 1
-    assert set(record.truth["alignment"]) >= {"redundant", "synergy"}
+    assert set(record.truth["gain"]) >= {"redundant", "synergy"}
     users = record.per_user().filter(pl.col("split") == "test")
     mean = users["ndcg@5"].mean()
     assert mean == pytest.approx(record.metrics["test"]["ndcg@5"], abs=1e-12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -120,36 +120,6 @@ class Truth:
         index = names.index(atom)
         return self._weighted(users)[:, index][:, self.observed[:, index]]
 
-    def atom_alignment(self, score_block: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """How much of each atom a model's scores follow: 1 as the oracle, 0 as one ignorant of it.
-
-        alignment(a) = mean_u corr_i(score(u, i), part_a(u, i)) / mean_u corr_i(utility(u, i),
-        part_a(u, i)), with part_a the `atom_utility` and corr_i the Pearson correlation over all
-        items within a user (0 for a user whose scores are constant).
-
-        ``score_block`` maps users (b,) to raw scores (b, N), finite: no masked train items.
-
-        Read it with care. It is invariant to each user's scale and offset, but not to monotone
-        maps: probabilities score lower than logits. Correlations share one budget, so a model
-        that knows only some atoms can exceed 1 on these. In a small catalogue atoms are slightly
-        correlated by chance, and knowing one gives a little of another. NaN where the atom takes
-        one value in the whole catalogue.
-        """
-        n_users, n_items = len(self.tastes), len(self.observed)
-        mine = torch.zeros(len(self.atoms), dtype=torch.float64)
-        best = torch.zeros_like(mine)
-        for users in torch.arange(n_users).split(max(1, BLOCK // n_items)):
-            scores = score_block(users)
-            if scores.shape != (len(users), n_items) or not scores.isfinite().all():
-                raise FusionlabError(
-                    f"atom alignment: found scores of shape {tuple(scores.shape)}, expected "
-                    f"{(len(users), n_items)} finite numbers (raw scores, nothing masked)"
-                )
-            mine += self._correlations(users, scores.detach().cpu()).sum(0)
-            best += self._correlations(users, self.utility(users)).sum(0)
-        names = [atom.name for atom in self.atoms]
-        return dict(zip(names, (mine / best).tolist(), strict=True))
-
     # What the best classifier is
 
     def bayes_accuracy(self, modalities: Iterable[str]) -> float:
@@ -193,11 +163,6 @@ class Truth:
     def _bits(self) -> Tensor:
         return torch.tensor([atom.bits for atom in self.atoms], dtype=torch.float64)
 
-    @cached_property
-    def _one_hot(self) -> Tensor:
-        """(N, A * k) of the labels."""
-        return torch.nn.functional.one_hot(self.observed, self.alphabet).flatten(1).double()
-
     def _weighted(self, users: Tensor) -> Tensor:
         """(b, A, k): w_a theta_u[a, v]."""
         weights = torch.tensor([atom.weight for atom in self.atoms])
@@ -222,17 +187,3 @@ class Truth:
         for column in range(states.shape[1]):
             scores += tables[:, column].index_select(1, distinct[:, column])
         return scores.index_select(1, group) + self.tau * self.popularity
-
-    def _correlations(self, users: Tensor, scores: Tensor) -> Tensor:
-        """(b, A): within-user correlation of scores (b, N) with each atom's part."""
-        theta = self.tastes[users].double()
-        scores = scores.double()
-        scores = scores - scores.mean(1, keepdim=True)
-        by_value = (scores @ self._one_hot).view(theta.shape)
-        covariance = (by_value * theta).sum(-1)
-        counts = self._one_hot.sum(0).view(theta.shape[1:])
-        n = counts[0].sum()
-        mean = (counts * theta).sum(-1, keepdim=True) / n
-        spread = (counts * (theta - mean).square()).sum(-1)
-        size = (scores.square().sum(1, keepdim=True) * spread).sqrt()
-        return torch.where(size > 0, covariance / size, torch.zeros_like(size))
