@@ -37,12 +37,12 @@ def atom_table(rows: Sequence[Row], *, title: str = "Atoms") -> Table:
         unit, whose = _gains(ceiling, atoms).mean(0), CEILING
     else:
         unit, whose = _gains(rows[0], atoms, "oracle_gain").mean(0), "one who knows the answer"
-    columns = [Column("row", "text")]
+    columns = [Column("row", "text"), Column("additive", "text")]
     for name in ("all", *atoms):
         columns += [Column(name), Column(f"{name} sd", shown=False)]
 
     def cells(row: Row) -> list[Cell]:
-        found = [Cell(row.label)]
+        found = [Cell(row.label), Cell("yes") if row.additive else ABSENT]
         gains = _gains(row, atoms)
         for mean, sd, most in zip(gains.mean(0), gains.std(0), unit, strict=True):
             if most < NOTHING_TO_GAIN * unit[0] or most <= 0:
@@ -77,7 +77,10 @@ def _note(rows: Sequence[Row], whose: str) -> str:
     else:
         gain = (
             "how much more of the atom's true utility the higher ranked of two candidates has "
-            "(0: its order knows nothing of the atom). A row that serves few atoms may gain more "
-            "of these, hence above 1; over all atoms it cannot"
+            "(0: its order knows nothing of the atom)"
         )
-    return f"Shares of the gain of {whose}; means over seeds. Gain: {gain}."
+    return (
+        f"Shares of the gain of {whose}; means over seeds. Gain: {gain}. A row that serves few "
+        "atoms may gain more of these, hence single shares above 1. additive: expresses only sums "
+        "of functions of single modalities."
+    )

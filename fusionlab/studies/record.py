@@ -86,3 +86,5 @@ class Row:
     kind: Kind
     records: list[RunRecord]
     level: str = ""
+    additive: bool = False
+    """Does the strategy say that it expresses only sums of functions of single modalities?"""

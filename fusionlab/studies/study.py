@@ -13,6 +13,7 @@ from fusionlab.data.fingerprint import fingerprint
 from fusionlab.errors import ConfigError, one_of
 from fusionlab.evaluation.classification import CLASS_FIGURES
 from fusionlab.evaluation.metrics import CATALOGUE_METRICS
+from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import family
 from fusionlab.studies.controls import Control
 from fusionlab.studies.identity import run_id
@@ -34,8 +35,9 @@ class PlannedRow:
     """A row before it has run. Of several variants the best on validation is shown."""
 
     kind: Kind
-    level: str
     variants: tuple[Variant, ...]
+    level: str = ""
+    additive: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,13 @@ class Plan:
 
     def _collect(self, row: PlannedRow, store: RunStore) -> Row:
         finished = [
-            Row(variant.label, row.kind, [store.load(run) for run, _ in variant.runs], row.level)
+            Row(
+                variant.label,
+                row.kind,
+                [store.load(run) for run, _ in variant.runs],
+                row.level,
+                row.additive,
+            )
             for variant in row.variants
         ]
         return max(finished, key=self._on_validation)
@@ -74,7 +82,7 @@ class Plan:
 def plan(study: Study) -> Plan:
     """Resolve axes, controls and seeds into runs; all is validated before anything runs."""
     base = study.experiment
-    rows = [_row(study, "strategy", _level(e), {label: e}) for label, e in _grid(study)]
+    rows = [_strategy(study, label, experiment) for label, experiment in _grid(study)]
     for part in study.controls:
         control: Control = part.build()
         variants = control.variants(base, load_dataset(base.dataset))
@@ -84,7 +92,7 @@ def plan(study: Study) -> Plan:
             )
         experiments = {label: base.varied(changes) for label, changes in variants.items()}
         if experiments:
-            rows.append(_row(study, control.kind, "", experiments))
+            rows.append(PlannedRow(control.kind, _over_seeds(study, experiments)))
     main = study.report.main or base.selecting
     metrics = study.report.metrics or _columns(base, main)
     planned = Plan(tuple(rows), tuple(dict.fromkeys([*metrics, main])), main)
@@ -144,18 +152,19 @@ def _columns(base: Experiment, main: str) -> tuple[str, ...]:
     return tuple(metric for metric in usual if metric in measured(base))
 
 
-def _row(study: Study, kind: Kind, level: str, variants: Mapping[str, Experiment]) -> PlannedRow:
-    return PlannedRow(kind, level, tuple(_over_seeds(study, *item) for item in variants.items()))
+def _strategy(study: Study, label: str, experiment: Experiment) -> PlannedRow:
+    fusion: type[Fusion] = family("fusion")[experiment.fusion.name]
+    variants = _over_seeds(study, {label: experiment})
+    return PlannedRow("strategy", variants, str(fusion.level), fusion.additive)
 
 
-def _over_seeds(study: Study, label: str, experiment: Experiment) -> Variant:
-    fingerprint = load_dataset(experiment.dataset).fingerprint
-    seeded = [experiment.varied({"seed": seed}) for seed in study.seeds]
-    return Variant(label, tuple((run_id(one, fingerprint), one) for one in seeded))
-
-
-def _level(experiment: Experiment) -> str:
-    return str(family("fusion")[experiment.fusion.name].level)
+def _over_seeds(study: Study, experiments: Mapping[str, Experiment]) -> tuple[Variant, ...]:
+    variants = []
+    for label, experiment in experiments.items():
+        fingerprint = load_dataset(experiment.dataset).fingerprint
+        seeded = [experiment.varied({"seed": seed}) for seed in study.seeds]
+        variants.append(Variant(label, tuple((run_id(one, fingerprint), one) for one in seeded)))
+    return tuple(variants)
 
 
 def _grid(study: Study) -> Iterator[tuple[str, Experiment]]:

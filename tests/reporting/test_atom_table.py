@@ -41,13 +41,20 @@ def test_shares_are_of_what_is_achievable(make_row: MakeRow) -> None:
 
 def test_without_an_achievable_row_shares_are_of_what_the_truth_gains(make_row: MakeRow) -> None:
     oracle = {"redundant": 0.5, "synergy": 0.25}
-    row = with_gains(make_row("sum"), "classification", oracle=oracle, redundant=0.25, synergy=0.05)
+    row = with_gains(
+        replace(make_row("sum"), additive=True),
+        "classification",
+        oracle=oracle,
+        redundant=0.25,
+        synergy=0.05,
+    )
     table = atom_table([row])
     found = values_of(table)
     assert found["redundant"] == pytest.approx(0.5)
     assert found["synergy"] == pytest.approx(0.2)
     assert found["all"] == pytest.approx(0.4)
     assert "accuracy above chance" in table.notes[0]
+    assert next(table.rows())[1].text == "yes"
 
 
 def test_real_data_has_no_atom_table(make_row: MakeRow) -> None:
