@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -39,8 +40,14 @@ def execute(
             missing[run] = experiment
     if not missing:
         return
-    execute_missing = _in_this_process if workers == 1 else _in_workers
-    failures = execute_missing(missing, store, workers, on_run)
+    share = store.shared(runs)
+    try:
+        if workers == 1:
+            failures = _in_this_process(missing, store, on_run)
+        else:
+            failures = _in_workers(missing, store, workers, share, on_run)
+    finally:
+        shutil.rmtree(share, ignore_errors=True)
     if failures:
         listed = "\n".join(f"  {_name(runs[run])}: {why}" for run, why in failures.items())
         raise FusionlabError(f"{len(failures)} of {len(runs)} runs failed:\n{listed}")
@@ -59,9 +66,7 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{where}"
 
 
-def _in_this_process(
-    runs: Mapping[str, Experiment], store: RunStore, workers: int, on_run: OnRun
-) -> Failures:
+def _in_this_process(runs: Mapping[str, Experiment], store: RunStore, on_run: OnRun) -> Failures:
     failures: Failures = {}
     busy = dict(runs)
     for patient in (False, True):  # first what no other process works on, then wait for the rest
@@ -77,7 +82,7 @@ def _in_this_process(
 
 
 def _in_workers(
-    runs: Mapping[str, Experiment], store: RunStore, workers: int, on_run: OnRun
+    runs: Mapping[str, Experiment], store: RunStore, workers: int, share: Path, on_run: OnRun
 ) -> Failures:
     failures: Failures = {}
     spawn = multiprocessing.get_context("spawn")
@@ -88,7 +93,7 @@ def _in_workers(
     data = {run: experiment.model_dump(mode="json") for run, experiment in runs.items()}
 
     def submit(run: str, *, patient: bool) -> Future[tuple[bool, str]]:
-        return pool.submit(_work, data[run], store.root, patient)
+        return pool.submit(_work, data[run], store.root, share, patient)
 
     try:
         waiting = {submit(run, patient=False): run for run in runs}
@@ -113,10 +118,11 @@ def _in_workers(
     return failures
 
 
-def _work(data: dict[str, Any], root: Path, patient: bool) -> tuple[bool, str]:
+def _work(data: dict[str, Any], root: Path, share: Path, patient: bool) -> tuple[bool, str]:
     """In a worker: do the run. Was it done (or is another process at it), and what went wrong."""
     try:
-        record = run_experiment(experiment_from(data), RunStore(root), patient=patient)
+        experiment, store = experiment_from(data), RunStore(root)
+        record = run_experiment(experiment, store, patient=patient, share=share)
     except Exception as error:  # told to the parent in words: not every error can be sent
         return False, _why(error)
     return record is not None, ""

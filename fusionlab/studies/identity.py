@@ -45,6 +45,24 @@ def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
         "config": config,
         "sources": _sources(experiment),
     }
+    return _digest(identity)
+
+
+def inputs_id(experiment: Experiment, dataset_fingerprint: str) -> str:
+    """The id of prepared features: of all that may change a bit of them, the code included."""
+    identity = {
+        "fusionlab": _own_source(),
+        "torch": torch.__version__,
+        "dataset": dataset_fingerprint,
+        "task": experiment.task,
+        "inputs": experiment.inputs.model_dump(mode="json"),
+        "runtime": experiment.runtime.model_dump(mode="json"),
+        "seed": experiment.seed if experiment.inputs.shuffled else None,
+    }
+    return _digest(identity)
+
+
+def _digest(identity: dict[str, Any]) -> str:
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return sha256(canonical.encode()).hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,8 +17,6 @@ from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
-from fusionlab.data.reduction import reduce_features
-from fusionlab.data.scaling import rescale
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.atom_gains import class_gains, ranking_gains
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
@@ -26,6 +25,7 @@ from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import Part, family
 from fusionlab.studies.identity import run_id
+from fusionlab.studies.inputs import prepare_features
 from fusionlab.studies.memory import peak_mb, reset_peak
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
@@ -54,11 +54,13 @@ def run_experiment(
     *,
     patient: bool = True,
     on_epoch: OnEpoch | None = None,
+    share: Path | None = None,
 ) -> RunRecord | None:
     """The record of an experiment: from the store if it ran before, else by running it.
 
     While another process works on the same run, this one waits, or, if not ``patient``, returns
     None. A run that was interrupted goes on from its checkpoint and ends with the same bits.
+    ``share`` is a folder in which the processes of a study share prepared features.
     """
     dataset = load_dataset(experiment.dataset)
     run = run_id(experiment, dataset.fingerprint)
@@ -66,7 +68,7 @@ def run_experiment(
         with store.lock(run).acquire(timeout=-1 if patient else 0):
             if run in store:
                 return store.load(run)
-            return _run(run, experiment, dataset, store, on_epoch)
+            return _run(run, experiment, dataset, store, on_epoch, share)
     except Timeout:
         return None
 
@@ -77,11 +79,12 @@ def _run(
     dataset: Dataset,
     store: RunStore,
     on_epoch: OnEpoch | None,
+    share: Path | None,
 ) -> RunRecord:
     started = time.perf_counter()
     _configure(experiment.runtime, experiment.seed)
     reset_peak(experiment.runtime.device)
-    task = build_task(experiment, dataset)
+    task = build_task(experiment, dataset, share)
     progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
     ledger = Openings()
     judged = time.perf_counter()
@@ -147,26 +150,28 @@ def reads_content(experiment: Experiment) -> bool:
     return experiment.task == "classification" or cls.uses_content
 
 
-def build_task(experiment: Experiment, dataset: Dataset) -> AnyTask:
-    """The model of an experiment, ready to train, with everything but the test labels."""
+def build_task(experiment: Experiment, dataset: Dataset, share: Path | None = None) -> AnyTask:
+    """The model of an experiment, ready to train, with everything but the test labels.
+
+    ``share`` is a folder in which processes share prepared features.
+    """
     check(experiment, dataset)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.inputs.shuffled:
         dataset = dataset.with_shuffled_features(experiment.seed)
     if experiment.task == "classification":
-        return _classification(experiment, dataset)
-    return _ranking(experiment, dataset)
+        return _classification(experiment, dataset, share)
+    return _ranking(experiment, dataset, share)
 
 
-def _ranking(experiment: Experiment, dataset: Dataset) -> RankingTask:
+def _ranking(experiment: Experiment, dataset: Dataset, share: Path | None) -> RankingTask:
     assert dataset.interactions is not None
     runtime, clicks = experiment.runtime, dataset.interactions.train
     features, fusion = None, None
     if reads_content(experiment):
-        stored = dataset.require_features("a content recommender")
         seen = clicks.popularity.nonzero().flatten()
-        features = _resident(experiment, stored, seen)
+        features = prepare_features(experiment, dataset, seen, share)
         fusion = _fusion(experiment, features, seen)
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
@@ -181,25 +186,15 @@ def _ranking(experiment: Experiment, dataset: Dataset) -> RankingTask:
     )
 
 
-def _classification(experiment: Experiment, dataset: Dataset) -> ClassificationTask:
+def _classification(
+    experiment: Experiment, dataset: Dataset, share: Path | None
+) -> ClassificationTask:
     assert dataset.labels is not None
     labels = dataset.labels
-    stored = dataset.require_features("classification")
-    features = _resident(experiment, stored, labels.train.items)
+    features = prepare_features(experiment, dataset, labels.train.items, share)
     fusion = _fusion(experiment, features, labels.train.items)
     model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
     return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)
-
-
-def _resident(experiment: Experiment, stored: ItemFeatures, train_items: Tensor) -> ItemFeatures:
-    """The features as the model gets them: rescaled, on the device, in the type asked for."""
-    runtime = experiment.runtime
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[runtime.features]
-    inputs = experiment.inputs
-    features = rescale(stored, train_items, inputs.scaling)
-    if inputs.energy is not None:
-        features = reduce_features(features, train_items, inputs.energy)
-    return features.to(runtime.device, dtype)
 
 
 def _fusion(experiment: Experiment, features: ItemFeatures, train_items: Tensor) -> Fusion:

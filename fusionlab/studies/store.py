@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
@@ -36,6 +38,11 @@ class RunStore:
     def lock(self, run: str) -> FileLock:
         """The lock of one run; hold it while you work on the run."""
         return FileLock(self._made(self.root / ".locks") / f"{run}.lock")
+
+    def shared(self, runs: Iterable[str]) -> Path:
+        """Where the workers of a study share what they prepared; of no use after it."""
+        study = sha256("".join(sorted(runs)).encode()).hexdigest()
+        return self.root / ".shared" / study
 
     def _made(self, folder: Path) -> Path:
         try:

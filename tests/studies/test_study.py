@@ -100,6 +100,7 @@ def test_a_broken_strategy_is_named_and_the_others_finish(study_file, tmp_path, 
     assert f"content, {name}, seed 1: ValueError: matrix of the wrong shape" in str(error.value)
     assert "boom.py, line 7" in str(error.value)
     assert len(store.runs()) == 14
+    assert not any((store.root / ".shared").glob("*"))  # what workers shared is gone
 
 
 @pytest.mark.parametrize(
@@ -164,3 +165,4 @@ def test_killed_studies_end_like_an_uninterrupted_one(study_file, tmp_path):
     assert after.keys() == {*RunStore(whole / "runs").runs()}
     assert before.items() <= after.items()
     assert list((runs / ".partial").iterdir()) == []
+    assert list((runs / ".shared").iterdir()) == []

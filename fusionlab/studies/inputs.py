@@ -1,0 +1,67 @@
+"""Features as a model gets them: rescaled, reduced, in the type asked for, and prepared once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from fusionlab.config import Experiment
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.features import ItemFeatures
+from fusionlab.data.reduction import reduce_features
+from fusionlab.data.scaling import rescale
+from fusionlab.studies.identity import inputs_id
+
+_latest: dict[str, ItemFeatures] = {}
+
+
+def prepare_features(
+    experiment: Experiment, dataset: Dataset, train_items: Tensor, share: Path | None = None
+) -> ItemFeatures:
+    """The features of ``dataset`` by the experiment's ``inputs`` and ``runtime``, on its device.
+
+    The latest stay in this process for the next run that asks for the same. With a folder
+    ``share`` they are written there once and memory-mapped by every process that works on the
+    study: N workers hold one copy.
+
+    Args:
+        experiment: says which modalities, scaling, share of energy, type and device.
+        dataset: in which modalities are already chosen and, for that control, rows dealt out.
+        train_items: (n,) rows of the items that scales and axes may be learned from.
+        share: where processes find one another's work; the caller deletes it.
+    """
+    key = inputs_id(experiment, dataset.fingerprint)
+    if key not in _latest:
+        _latest.clear()
+        file = None if share is None else share / f"{key}.pt"
+        _latest[key] = _prepared(experiment, dataset, train_items, file)
+    return _latest[key].to(experiment.runtime.device)
+
+
+def _prepared(
+    experiment: Experiment, dataset: Dataset, train_items: Tensor, file: Path | None
+) -> ItemFeatures:
+    if file is None:
+        return _computed(experiment, dataset, train_items)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):  # the others wait instead of doing the same
+        if not file.is_file():
+            features = _computed(experiment, dataset, train_items)
+            partial = file.with_suffix(".part")
+            torch.save({"values": features.values, "mask": features.mask}, partial)
+            os.replace(partial, file)
+    return ItemFeatures(**torch.load(file, mmap=True, weights_only=True))
+
+
+def _computed(experiment: Experiment, dataset: Dataset, train_items: Tensor) -> ItemFeatures:
+    inputs = experiment.inputs
+    stored = dataset.require_features("a model of content")
+    features = rescale(stored, train_items, inputs.scaling)
+    if inputs.energy is not None:
+        features = reduce_features(features, train_items, inputs.energy)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[experiment.runtime.features]
+    return features.to(dtype=dtype)
