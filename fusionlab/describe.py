@@ -51,11 +51,12 @@ def part(family_name: str, name: str, plugins: Sequence[str]) -> list[Renderable
     _load(plugins)
     registry = family(family_name)
     cls = registry[name]
-    doc = (inspect.getdoc(cls) or "").partition("\n\nOptions:")
-    source = doc[2].partition("\n\n")[2]
+    said, _, rest = (inspect.getdoc(cls) or "").partition("\n\nOptions:")
+    letters = ", ".join(f"{letter} {meaning}" for letter, meaning in registry.notation.items())
+    paragraphs = [said, rest.partition("\n\n")[2], letters and f"Letters: {letters}."]
     found: list[RenderableType] = [
         Text(f"{family_name} {name}", style="bold"),
-        Text(doc[0] + (f"\n\n{source}" if source else "") + "\n", no_wrap=True, overflow="ignore"),
+        Text("\n\n".join(filter(None, paragraphs)) + "\n"),
     ]
     options = _options(registry.schema(name))
     if options.row_count:

@@ -86,14 +86,18 @@ class Registry(Generic[T]):
         family: the word used on the command line, e.g. ``fusion``.
         base: the contract; only its subclasses may be registered.
         package: where the built-in parts live; imported when a name is first looked up.
+        notation: letters that the docstrings of all parts share, and what they mean.
     """
 
     families: ClassVar[dict[str, Registry[Any]]] = {}
 
-    def __init__(self, family: str, base: type[T], package: str) -> None:
+    def __init__(
+        self, family: str, base: type[T], package: str, notation: Mapping[str, str] | None = None
+    ) -> None:
         self.family = family
         self.base = base
         self.package = package
+        self.notation = dict(notation or {})
         self._parts: dict[str, type[T]] = {}
         self._schemas: dict[str, type[Part]] = {}
         self._loaded = False

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from fusionlab.fusion.checks import CheckResult
@@ -26,13 +27,18 @@ console = Console()
 
 
 def show(*things: RenderableType) -> None:
-    """Print things one after the other; a wide table is printed whole, never cut."""
+    """Print things one after the other; neither a wide table nor a long line of text is cut.
+
+    Text is printed line by line as it is written: a wrapped formula is hard to read and to search.
+    """
     unbounded = console.options.update(max_width=10_000)
     for thing in things:
         needed = 0
         if isinstance(thing, Table):
             needed = Measurement.get(console, unbounded, thing).maximum
-        (console if needed <= console.width else Console(width=needed)).print(thing)
+        (console if needed <= console.width else Console(width=needed)).print(
+            thing, soft_wrap=isinstance(thing, Text)
+        )
 
 
 def say(*lines: str) -> None:

@@ -1,6 +1,6 @@
 """What a fusion strategy is: item features in, item views out.
 
-Shapes: B items, M modalities, T tokens, d input width, D fused width, K views, N candidates.
+Shapes and costs are written in the letters of `NOTATION`.
 """
 
 from __future__ import annotations
@@ -162,4 +162,16 @@ def at_least_float32(scores: Tensor) -> Tensor:
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
-FUSIONS: Registry[Fusion] = Registry("fusion", Fusion, "fusionlab.fusion")
+NOTATION = {
+    "B": "items",
+    "M": "modalities",
+    "T_m": "tokens of modality m",
+    "T": "tokens in all (sum_m T_m)",
+    "d_m": "input width of modality m",
+    "D": "fused width",
+    "K": "views",
+    "N": "candidates",
+}
+"""What the letters of shapes and costs mean, in every strategy; what else it uses it defines."""
+
+FUSIONS: Registry[Fusion] = Registry("fusion", Fusion, "fusionlab.fusion", NOTATION)

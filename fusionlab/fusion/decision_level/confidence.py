@@ -18,24 +18,25 @@ class Confidence(Fusion):
     """Quality-aware fusion: a modality counts the more, the lower the energy of its scores.
 
     s_k = sum_m w_mk s_mk,  w_k = softmax over the m that candidate k has of a_m c_m + b_m,
-    c_m = T log mean_k exp((s_mk - mean_k s_mk) / T),  a_m > 0
+    c_m = tau log mean_k exp((s_mk - mean_k s_mk) / tau),  a_m > 0
 
     s_mk are modality m's scores of one query for the candidates k that have m: its logits. The
-    paper's energy is E_m = -T log sum_k exp(s_mk / T) and its weight falls linearly in E_m. c_m is
-    -E_m, made comparable: without the mean score (a ranking loss sees differences only, so the
-    level of a modality's scores is arbitrary) and a candidate (so it does not grow with their
-    number). That is T times the divergence of the uniform distribution from the softmax of s_m:
+    paper's energy is E_m = -tau log sum_k exp(s_mk / tau) and its weight falls linearly in E_m.
+    c_m is -E_m, made comparable: without the mean score (a ranking loss sees differences only, so
+    the level of a modality's scores is arbitrary) and a candidate (so it does not grow with their
+    number). That is tau times the divergence of the uniform distribution from the softmax of s_m:
     zero for flat scores. The softmax over m keeps weights positive where the paper's line may
     not. The paper's regulariser, which ranks confidences by each sample's past losses, is left out.
 
     c_m belongs to the list: the catalogue in ranking, the C classes in classification, and in
-    training the sampled candidates (with C = 2, T log cosh of half their difference over T), so
-    more candidates in training make it less noisy. It reads all modalities, so it is not additive.
+    training the sampled candidates (with C = 2, tau log cosh of half their difference over tau),
+    so more candidates in training make it less noisy. It reads all modalities, so it is not
+    additive.
 
-    Complexity: O(D sum_m d_m) an item; ranking O(M D) a pair, over whole lists.
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(M D) a pair to rank, over whole lists.
 
     Options:
-        temperature: T of the energy
+        temperature: tau of the energy
 
     Source: Zhang et al. 2023, Provable dynamic fusion for low-quality multimodal data (QMF).
     """

@@ -52,7 +52,7 @@ class Evidential(Fusion):
     both. The paper's loss (per-view losses, divergence from the uniform Dirichlet for wrong
     classes) needs labels and is left to the training side; here the task's own loss is used.
 
-    Complexity: O(D sum_m d_m) an item; ranking O(M D) a pair, over whole lists.
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(M D) a pair to rank, over whole lists.
 
     Options:
         evidence: "softplus" or "relu" of the scores (a relu has no slope where it gives none)

@@ -20,10 +20,14 @@ class MeanScores(Fusion):
     ``objective = "views"`` each s_m has a loss of its own and the mean is taken only to rank: an
     ensemble of unimodal models, trained separately (the modalities share no parameter here).
 
-    Complexity: O(D sum_m d_m) an item, one matrix product over M D columns to rank.
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(M D) a pair to rank, all in one matrix product.
 
     Options:
         objective: the loss sees the "fused" score, or "views": each modality's score on its own
+
+    Source: Kittler et al. 1998, On combining classifiers (the sum rule, of scores instead of
+        posteriors); as late fusion in Snoek et al. 2005, Early versus late fusion in semantic video
+        analysis.
     """
 
     level = Level.DECISION

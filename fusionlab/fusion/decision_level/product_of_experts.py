@@ -44,7 +44,8 @@ class ProductOfExperts(Fusion):
     sampled candidates in training, where BPR (C = 2) sees no difference from a sum unless one of
     the two lacks a modality. A bernoulli expert judges each candidate by itself.
 
-    Complexity: O(D sum_m d_m) an item; ranking O(M D) a pair, for softmax over whole lists.
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(M D) a pair to rank, for softmax over whole
+        lists.
 
     Options:
         expert: "softmax" (one of the candidates is right) or "bernoulli" (each is or is not)

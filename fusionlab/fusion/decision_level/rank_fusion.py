@@ -41,7 +41,8 @@ class RankFusion(Fusion):
     Ranks have no gradient: every modality trains on its own loss (an ensemble), and only ranking
     fuses. The lists hold the whole catalogue, items that the user clicked in training included.
 
-    Complexity: O(D sum_m d_m) an item; ranking O(M N (D + log N)) a user, over whole lists.
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(M N (D + log(M N))) a user to rank, over whole
+        lists of N candidates.
 
     Options:
         method: "reciprocal_rank" or "borda"

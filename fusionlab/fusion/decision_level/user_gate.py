@@ -26,7 +26,8 @@ class UserGate(Fusion):
     Given the query, a score is a sum of functions of single modalities. It is not where the item
     is its own query (classification): there the gate multiplies modalities.
 
-    Complexity: O(D sum_m d_m) an item and O(M D^2) a user; ranking O(M D) a pair, nothing folds.
+    Complexity: O(sum_m (T_m + D) d_m) an item, O(M D^2) a user and O(M D) a pair to rank: nothing
+        folds.
 
     Source: the gate of mixtures of experts (Jacobs et al. 1991, Adaptive mixtures of local
     experts), read from the user instead of the input.

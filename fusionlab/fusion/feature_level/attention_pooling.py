@@ -20,7 +20,7 @@ class AttentionPooling(Fusion):
 
     One weight a modality, where `gated` has one for each of its elements.
 
-    Complexity: O((D + M) sum_m d_m) an item.
+    Complexity: O(sum_m (T_m + D + M) d_m) an item.
 
     Source: Bahdanau et al. 2015 for the weights; over modalities as in Hori et al. 2017,
         Attention-based multimodal fusion for video description.

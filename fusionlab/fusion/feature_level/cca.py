@@ -29,7 +29,8 @@ class Cca(ClosedForm):
     nothing to agree with: v are the whitened principal components, rho = 1. Components with
     rho <= 0 (the modalities disagree) are left out. ``spectrum`` holds rho.
 
-    Complexity: O(D sum_m d_m) an item; O(n P^2 + P^3) to fit n items, P = sum_m d_m.
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(n (sum_m T_m d_m + P^2) + P^3) to fit
+        on n train items, P = sum_m d_m.
 
     Options:
         ridge: added to the variances, as a share of the modality's mean variance, so that few items

@@ -19,7 +19,10 @@ class Concat(Fusion):
     W is kept as one block a modality, W = [W_1 ... W_M], initialised as the whole would be (uniform
     within 1 / sqrt(sum of widths)), so that an absent modality is simply a block that adds nothing.
 
-    Complexity: O(sum_m T_m d_m + D sum_m d_m) an item.
+    Complexity: O(sum_m (T_m + D) d_m) an item.
+
+    Source: Snoek et al. 2005, Early versus late fusion in semantic video analysis (early fusion:
+        one model over the concatenated features).
     """
 
     level = Level.FEATURE

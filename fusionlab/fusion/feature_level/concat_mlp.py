@@ -23,7 +23,7 @@ class ConcatMlp(Fusion):
     W_1 is kept as one block a modality, as in `concat`; an absent modality adds nothing to the
     hidden layer. The plainest strategy in which modalities may mean together what none means alone.
 
-    Complexity: O(H sum_m d_m + H D) an item.
+    Complexity: O(sum_m (T_m + H) d_m + H D) an item.
 
     Options:
         hidden: H, the width of the hidden layer (default: 2 D)

@@ -23,7 +23,7 @@ class Film(Fusion):
     F_m is a network with one hidden layer of width D: a linear one could only join modalities in
     pairs. The paper modulates one modality by one other; here all are treated alike.
 
-    Complexity: O(D sum_m d_m + M D^2) an item.
+    Complexity: O(sum_m (T_m + D) d_m + M D^2 + M^2 D) an item.
 
     Source: Perez et al. 2018, FiLM: visual reasoning with a general conditioning layer.
     """

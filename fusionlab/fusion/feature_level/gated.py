@@ -24,7 +24,7 @@ class Gated(Fusion):
     with ``gate`` a softmax over the modalities present or a sigmoid for each. The gate reads the
     projections instead of the raw inputs, which costs D rather than d_m columns a modality.
 
-    Complexity: O(D sum_m d_m + M^2 D^2) an item.
+    Complexity: O(sum_m (T_m + D) d_m + M^2 D^2) an item.
 
     Options:
         gate: "softmax" over the modalities present, or "sigmoid" for each on its own

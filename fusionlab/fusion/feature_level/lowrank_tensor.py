@@ -25,7 +25,7 @@ class LowRankTensor(Fusion):
     1 + (terms of single modalities) + (their products) instead of near zero. An absent modality is
     a factor of one.
 
-    Complexity: O(R D sum_m d_m) an item.
+    Complexity: O(sum_m (T_m + R D) d_m) an item.
 
     Options:
         rank: R, the number of rank-one terms

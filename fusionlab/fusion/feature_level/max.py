@@ -19,7 +19,10 @@ class Max(Fusion):
 
     Not a sum over modalities: 2 max(a, b) = a + b + |a - b|.
 
-    Complexity: O(sum_m T_m d_m + D sum_m d_m) an item.
+    Complexity: O(sum_m (T_m + D) d_m) an item.
+
+    Source: Chartsias et al. 2018, Multimodal MR synthesis via modality-invariant latent
+        representation (the maximum of whichever modalities an input has).
     """
 
     level = Level.FEATURE

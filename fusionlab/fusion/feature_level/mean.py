@@ -16,7 +16,10 @@ class Mean(Fusion):
     S are the modalities that the item has. Unlike `sum`, a view keeps its size when a modality is
     missing: the others count for more. Among items with the same S it is a sum over modalities.
 
-    Complexity: O(sum_m T_m d_m + D sum_m d_m) an item.
+    Complexity: O(sum_m (T_m + D) d_m) an item.
+
+    Source: Havaei et al. 2016, HeMIS: hetero-modal image segmentation (the mean of the embeddings
+        of whichever modalities an input has; their variance, also read there, is left out).
     """
 
     level = Level.FEATURE

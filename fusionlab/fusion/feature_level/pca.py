@@ -25,7 +25,8 @@ class Pca(ClosedForm):
     closest rank-D approximation of the products of the scaled, centred features, so a profile of
     clicked items ranks as it stands. ``spectrum`` holds the variances of the components.
 
-    Complexity: O(D sum_m d_m) an item; O(n P^2 + P^3) to fit n items, P = sum_m d_m.
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(n (sum_m T_m d_m + P^2) + P^3) to fit
+        on n train items, P = sum_m d_m.
 
     Options:
         scale: what is brought to a variance of one first: the "modality" as a whole, so that

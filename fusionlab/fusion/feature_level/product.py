@@ -24,7 +24,7 @@ class Product(Fusion):
     subsets start with the same weight, so what the modalities mean together is learned from the
     first step.
 
-    Complexity: O(sum_m T_m d_m + D sum_m d_m) an item.
+    Complexity: O(sum_m (T_m + D) d_m) an item.
 
     Source: Kim et al. 2017, Hadamard product for low-rank bilinear pooling.
     """

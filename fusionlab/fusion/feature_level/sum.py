@@ -16,7 +16,10 @@ class Sum(Fusion):
     The same functions as `concat` where every modality is present; the two differ in how they start
     (each W_m by its own width) and in what an absent modality takes away (its own bias too).
 
-    Complexity: O(sum_m T_m d_m + D sum_m d_m) an item.
+    Complexity: O(sum_m (T_m + D) d_m) an item.
+
+    Source: Fukui et al. 2016, Multimodal compact bilinear pooling for visual question answering and
+        visual grounding (the element-wise sum, one of their baselines).
     """
 
     level = Level.FEATURE

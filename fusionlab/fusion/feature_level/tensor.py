@@ -27,7 +27,7 @@ class TensorFusion(Fusion):
     h_m = 0, which leaves the terms without it. P_m starts so that standardised inputs give h_m unit
     variance, whatever M, and the terms of all subsets the same size.
 
-    Complexity: O(w sum_m d_m + (w + 1)^M D) an item.
+    Complexity: O(sum_m (T_m + w) d_m + (w + 1)^M D) an item.
 
     Options:
         width: w, of each modality in the product (default: the widest up to D for which Z has at

@@ -26,22 +26,22 @@ from fusionlab.fusion.layers import (
 class Bottleneck(Fusion):
     """A transformer a modality; they exchange information through a few shared tokens alone.
 
-    z_m = W_m x_m, and F is learned, N tokens. Layer l has a block of its own for each modality:
+    z_m = W_m x_m, and F is learned, S tokens. Layer l has a block of its own for each modality:
     l < fusion_layer:   z_m <- Block_ml(z_m)
     l >= fusion_layer:  [z_m; F_m] <- Block_ml([z_m; F]),  F <- mean over present m of F_m
     v = mean over present m of U_m pool(norm_m(z_m))
 
     pool is the mean over the tokens that are on, where the paper reads a class token (with pooled
-    features, T = 1, that would double the sequence). What one modality writes into F in a layer the
-    others read in the next, so two layers at least must use the bottleneck. The last layer's
+    features, T_m = 1, that would double the sequence). What one modality writes into F in a layer
+    the others read in the next, so two layers at least must use the bottleneck. The last layer's
     F is read by nobody and is not computed. A modality that an item lacks does not write.
 
-    Complexity: O(L sum_m ((T_m + N)^2 D + (T_m + N) D^2)) an item, N bottleneck tokens.
+    Complexity: O(D sum_m T_m d_m + L sum_m ((T_m + S)^2 D + (T_m + S) D^2)) an item.
 
     Options:
         layers: L, the number of blocks a modality
         fusion_layer: the first layer, counted from 0, that uses the bottleneck
-        bottlenecks: N, the shared tokens (the paper has 4 beside hundreds of tokens)
+        bottlenecks: S, the shared tokens (the paper has 4 beside hundreds of tokens)
         heads: attention heads; must divide the width
 
     Source: Nagrani et al. 2021, Attention bottlenecks for multimodal fusion.

@@ -37,10 +37,11 @@ class CrossAttention(Fusion):
     positions (tokens are a set); readings are averaged, not concatenated, so that absent modalities
     leave no hole; the pooled mean is read out, not the last token.
 
-    Complexity: O(sum_{j != m} T_j T_m D + M^2 T D^2) an item.
+    Complexity: O(D sum_m T_m d_m + L (T^2 D + M T D^2)) an item: every token is in M - 1 pairs
+        as a query and in M - 1 as a key.
 
     Options:
-        layers: cross-attention blocks stacked for each pair
+        layers: L, the cross-attention blocks stacked for each pair
         heads: attention heads; must divide the width
 
     Source: Tsai et al. 2019, Multimodal transformer for unaligned multimodal language sequences.

@@ -37,7 +37,7 @@ class MixtureOfExperts(Fusion):
     **The views are experts, not modalities**: view weights tell which expert spoke for a pair of
     user and item, and nothing of what text or image contributed (coalitions tell that).
 
-    Complexity: O(D sum_m d_m + E D^2) an item, O(E D) a pair to rank.
+    Complexity: O(sum_m (T_m + D) d_m + E D^2) an item; O(E D) a pair to rank.
 
     Options:
         experts: E, the number of experts (and of views)

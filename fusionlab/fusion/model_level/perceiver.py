@@ -24,7 +24,7 @@ class Perceiver(Fusion):
     Perceiver reads and then self-attends as here, Flamingo's resampler does both in one attention
     over [X; Z]. The cost is linear in the number of tokens.
 
-    Complexity: O(L (R S D + R^2 D + (R + S) D^2)) an item, S = sum_m T_m.
+    Complexity: O(D sum_m T_m d_m + L (R T D + R^2 D + (R + T) D^2)) an item.
 
     Options:
         latents: R, the number of latents

@@ -23,13 +23,14 @@ class Transformer(Fusion):
     e_m is the modality's embedding. The class token is always there, so attention has a key even
     for an item without any modality. The "late transformer" of the comparison literature.
 
-    Complexity: O(L (S^2 D + S D^2)) an item, S = 1 + sum_m T_m.
+    Complexity: O(D sum_m T_m d_m + L (T^2 D + T D^2)) an item.
 
     Options:
         layers: L, the number of blocks
         heads: attention heads; must divide the width
 
-    Source: Vaswani et al. 2017; compared at length in "Fusion or confusion?" (2025).
+    Source: Vaswani et al. 2017, Attention is all you need; compared at length in
+    "Fusion or confusion?" (2025).
     """
 
     level = Level.MODEL

@@ -35,7 +35,8 @@ class VariationalExperts(Fusion):
     network. The paper's further ELBOs, of subsets of the modalities, are what training with
     modality dropout adds.
 
-    Complexity: O(D sum_m d_m + M D^2) an item, in training twice that.
+    Complexity: O(sum_m (T_m + D) d_m + M D^2) an item, about half of it for the decoders,
+        which run in evaluation too.
 
     Options:
         beta: weight of the divergence from the prior

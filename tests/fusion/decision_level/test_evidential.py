@@ -103,19 +103,51 @@ def test_worked_example_by_hand():
     assert fusion.combine(scores, None, present).exp().tolist() == pytest.approx([7 / 8, 1 / 8])
 
 
-def test_combined_uncertainty_where_ordered_pairs_go_wrong():
-    """Logits (0, 0, 0) and (1, 2, 2): uncertainty .251.
+def added_over_ordered_pairs(opinions_of, classes):
+    """What MultiBench++ does instead (`DS_Combin` of its TMC), as read in its code.
 
-    Adding beliefs and multiplying uncertainties over the ordered pairs (1, 2) and (2, 1), which is
-    not Dempster's rule, doubles b and squares u before they are made evidence again: .041.
+    It goes over all ordered pairs i != j of modalities, combines each by Dempster's rule, adds up
+    the beliefs and multiplies the uncertainties, and returns alpha = b K / u + 1 of those two
+    totals, K classes. The uncertainty that this alpha holds is K / sum alpha.
+    """
+    belief, uncertainty = [0.0] * classes, 1.0
+    for i, first in enumerate(opinions_of):
+        for j, second in enumerate(opinions_of):
+            if i != j:
+                pair = dempster(first, second)
+                belief = [b + pair[k] for k, b in enumerate(belief)]
+                uncertainty *= pair[THETA]
+    alpha = [b * classes / uncertainty + 1 for b in belief]
+    return classes / sum(alpha)
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        ((0.0, 0.0, 0.0), (1.0, 2.0, 2.0)),
+        # In conflict: first rows of two draws of 3 randn(4, 3), seed 0.
+        ((4.6230, -0.8803, -6.5364), (-2.5700, 3.3018, -3.2136)),
+    ],
+)
+def test_combined_uncertainty_where_ordered_pairs_go_wrong(logits):
+    """Two modalities, three classes, softplus evidence: uncertainty .251, and not .041.
+
+    Dempster's rule leaves u = .251. Added over the ordered pairs (1, 2) and (2, 1) the beliefs
+    double and the uncertainty is squared: u^2 / (2 (1 - u) + u^2) = .041. So with two modalities
+    .041 follows from u = .2514 whatever the logits; these are examples that have it (the logits of
+    the published pair of numbers are not known).
     """
     fusion = build("evidential", 2)
-    belief, uncertainty = fusion.opinion(*opinions([0.0, 0.0, 0.0], [1.0, 2.0, 2.0]))
+    belief, uncertainty = fusion.opinion(*opinions(*logits))
+    masses = [opinion([softplus(x) for x in view], 3) for view in logits]
+    combined = dempster(*masses)
     u = uncertainty.item()
+    assert u == pytest.approx(combined[THETA], abs=1e-12)
+    assert belief.tolist() == pytest.approx([combined[k] for k in range(3)], abs=1e-12)
     assert round(u, 3) == 0.251
-    assert belief.sum().item() == pytest.approx(1 - u)
-    evidence = 2 * belief * 3 / u**2
-    assert round(3 / (evidence.sum().item() + 3), 3) == 0.041
+    wrong = added_over_ordered_pairs(masses, 3)
+    assert wrong == pytest.approx(u**2 / (2 * (1 - u) + u**2))
+    assert round(wrong, 3) == 0.041
 
 
 EVIDENCE = st.floats(0, 1e3, allow_subnormal=False)
