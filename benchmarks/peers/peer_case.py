@@ -104,7 +104,8 @@ class Case:
         pairs = self._draw_pairs(draw)
         ends = self.train, self.train + self.held_out
         parts = dict(zip(SPLITS, np.split(pairs, ends), strict=True))
-        np.savez(self.path / "clicks.npz", **parts)
+        train, valid, test = parts.values()
+        np.savez(self.path / "clicks.npz", train=train, valid=valid, test=test)
         labels = np.repeat([0, 1, 2], [len(part) for part in parts.values()])
         table = np.column_stack([pairs, labels])
         file, header = self.path / f"{self.name}.inter", "userID\titemID\tx_label"

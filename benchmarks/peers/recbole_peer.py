@@ -84,14 +84,6 @@ def epochs(model: str) -> Callable[[Case], Work]:
     return ready
 
 
-def start(case: Case) -> None:
-    """Run BPR from nothing; it has no VBPR."""
-    wanted = settings(case)
-    from recbole.quick_start import run_recbole
-
-    run_recbole("BPR", case.name, config_dict=wanted, saved=False)
-
-
 def sampling(case: Case) -> Work:
     """Negatives for all clicks of an epoch, a batch at a time."""
     session = Session(case, "BPR")
