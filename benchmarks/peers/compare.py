@@ -59,7 +59,7 @@ from fusionlab.terminal import console, say, show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write; 1 if a contender broke or computes something else."""
+    """Measure group by group, print, write; 1 if a contender broke or computes something else."""
     options = parse(arguments)
     outcomes: dict[Key, Outcome] = {}
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
@@ -76,9 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     warmup=options.warmup,
                     note=status.update,
                 )
-    rows = [row for name in options.only for row in GROUPS[name]]
-    show(table(rows, outcomes))
-    write(options.out, rows, outcomes, case)
+            show(table(name, GROUPS[name], outcomes))
+            write(options.out, outcomes, case)  # after each group: a long call may be cut short
     say(*notes(outcomes), f"All rounds: {options.out}")
     return int(any(outcome.failed for outcome in outcomes.values()))
 
@@ -113,9 +112,11 @@ def interpreters(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def table(rows: Sequence[Row], outcomes: dict[Key, Outcome]) -> Table:
+def table(name: str, rows: Sequence[Row], outcomes: dict[Key, Outcome]) -> Table:
     """A line a row: medians, their ratio, the target and whether it is reached."""
-    drawn = Table(title="Seconds, medians; times faster = peer / ours", header_style="bold")
+    drawn = Table(
+        title=f"{name}: seconds, medians; times faster = peer / ours", header_style="bold"
+    )
     drawn.add_column("work")
     drawn.add_column("peer")
     for header in ("ours", "peer's", "times faster", "target"):
@@ -152,9 +153,14 @@ def notes(outcomes: dict[Key, Outcome]) -> list[str]:
     ]
 
 
-def write(file: Path, rows: Sequence[Row], outcomes: dict[Key, Outcome], case: Case) -> None:
+def write(file: Path, outcomes: dict[Key, Outcome], case: Case) -> None:
     """Everything measured: machine, versions, figures and the seconds of every round."""
-    pairs = [(row, outcomes[OURS, row.ours], outcomes[row.peer, row.theirs]) for row in rows]
+    pairs = [
+        (row, outcomes[OURS, row.ours], outcomes[row.peer, row.theirs])
+        for rows in GROUPS.values()
+        for row in rows
+        if (OURS, row.ours) in outcomes and (row.peer, row.theirs) in outcomes
+    ]
     ratios = [
         asdict(row) | {"times_faster": times_faster(ours, theirs)}
         for row, ours, theirs in pairs
