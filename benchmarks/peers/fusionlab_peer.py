@@ -192,6 +192,7 @@ WORKS: dict[str, Callable[[Case], Work]] = {
     "vbpr": epochs(**VBPR),
     "vbpr_bf16": epochs(**VBPR, runtime=BF16),
     "gated_3": epochs(recommender="hybrid", fusion="gated"),
+    "gated_3_bf16": epochs(recommender="hybrid", fusion="gated", runtime=BF16),
     "lightgcn": epochs(recommender={"name": "lightgcn_id", "layers": LAYERS}),
     "evaluation": evaluation,
     "metrics": metrics,

@@ -31,7 +31,7 @@ def _rows(title: str, work: str, **targets: float | None) -> list[Row]:
     return [Row(title, peer, work, work, target) for peer, target in targets.items()]
 
 
-GATED = "epoch of gated x 3 modalities, against VBPR"
+GATED = "epoch of gated x 3 modalities, {}, against VBPR"
 GROUPS: dict[str, list[Row]] = {
     "sampling": _rows("negatives of an epoch", "sampling", MMRec=15, RecBole=None),
     "bpr": _rows("epoch of BPR", "bpr", MMRec=4, RecBole=3, Cornac=None, LensKit=None),
@@ -40,7 +40,8 @@ GROUPS: dict[str, list[Row]] = {
         Row("epoch of VBPR, fp32", "Cornac", "vbpr", "vbpr", 2.5),
         Row("epoch of VBPR, bf16 features", "MMRec", "vbpr_bf16", "vbpr", 3.3),
         Row("epoch of VBPR, bf16 features", "Cornac", "vbpr_bf16", "vbpr", 4),
-        Row(GATED, "MMRec", "gated_3", "vbpr", 1),
+        Row(GATED.format("fp32"), "MMRec", "gated_3", "vbpr", 2),
+        Row(GATED.format("bf16 features"), "MMRec", "gated_3_bf16", "vbpr", 3),
     ],
     "lightgcn": _rows("epoch of LightGCN-2", "lightgcn", MMRec=3, RecBole=2.5, LensKit=None),
     "evaluation": _rows("validation + test", "evaluation", MMRec=5, RecBole=15, Cornac=15),
