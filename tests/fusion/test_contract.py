@@ -1,11 +1,12 @@
-"""Every registered strategy holds every check of the contract, with one to four modalities."""
+"""Every registered strategy holds every check of the contract, with one to four modalities, in float32
+and in bfloat16."""
 
 import pytest
 import torch
 
 from fusionlab.data.features import FeatureSpec
 from fusionlab.fusion import checks
-from fusionlab.fusion.checks import CHECKS, SPECS, Subject
+from fusionlab.fusion.checks import CHECKS, DTYPES, SPECS, Subject
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import Projections
 
@@ -17,8 +18,9 @@ PARTS = [FUSIONS.parse(name) for name in FUSIONS.names()] + [
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 @pytest.mark.parametrize("modalities", range(1, len(SPECS) + 1))
-def test_contract(part, check, modalities):
-    check(Subject(part, modalities))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_contract(part, check, modalities, dtype):
+    check(Subject(part, modalities, dtype))
 
 
 class Broken(Fusion):

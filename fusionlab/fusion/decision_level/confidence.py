@@ -9,7 +9,14 @@ from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, softmax_present
+from fusionlab.fusion.contract import (
+    FUSIONS,
+    FusedItems,
+    Fusion,
+    Level,
+    at_least_float32,
+    softmax_present,
+)
 from fusionlab.fusion.layers import Projections
 
 
@@ -70,7 +77,7 @@ class Confidence(Fusion):
 
     def confidences(self, scores: Tensor, present: Tensor) -> Tensor:
         """c (..., 1, K) from scores (..., N, K); zero where no candidate has the view."""
-        scores = torch.where(present, scores, 0)
+        scores = torch.where(present, at_least_float32(scores), 0)
         on = present | ~present.any(-2, keepdim=True)
         count = on.sum(-2, keepdim=True).to(scores.dtype)
         centred = (scores - scores.sum(-2, keepdim=True) / count) / self.temperature
