@@ -52,7 +52,7 @@ class CheckResult:
 
 
 def check_all(names: Sequence[str]) -> list[CheckResult]:
-    """Hold each named strategy against each check, with one to four modalities in each of `DTYPES`."""
+    """Hold each named strategy against each check, with 1 to 4 modalities in each of `DTYPES`."""
     return [
         CheckResult(name, label, _problem(check, FUSIONS.parse(name)))
         for name in names

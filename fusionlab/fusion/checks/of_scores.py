@@ -32,7 +32,9 @@ def weights_are_shares(subject: Subject) -> None:
     weights = fusion.view_weights(scores, query, present)
     assert weights.shape == scores.shape, f"weights are {tuple(weights.shape)}"
     assert (weights[~present] == 0).all(), "an absent view has a weight"
-    assert_close(weights.double().sum(-1), present.any(-1), subject.dtype, "weights do not sum to 1")
+    assert_close(
+        weights.double().sum(-1), present.any(-1), subject.dtype, "weights do not sum to 1"
+    )
     assert fusion.combine(scores, query, present).shape == scores.shape[:-1]
 
 

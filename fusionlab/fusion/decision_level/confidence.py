@@ -37,7 +37,8 @@ class Confidence(Fusion):
 
     c_m belongs to the list: the catalogue in ranking, the C classes in classification, and in
     training the sampled candidates (with C = 2, T log cosh of half their difference over T), so
-    more candidates in training make it less noisy. It reads all modalities, so it is not additive.
+    more candidates in training make it less noisy. It reads modality m alone, but the softmax
+    weighs m against the others, so the strategy is not additive.
 
     Complexity: O(D sum_m d_m) an item; ranking O(M D) a pair, over whole lists.
 
