@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion, Level
-from fusionlab.fusion.layers import pool_tokens
+from fusionlab.fusion.layers import absent, pool_tokens
 
 BLOCK = 8192
 RELATIVE_ZERO = 1e-10
@@ -109,7 +109,7 @@ class ClosedForm(Fusion):
                 part = fixed(pool_tokens(items.values[name], items.mask[name]))
                 part = torch.where(on[:, None], part, 0)
             else:
-                part = fixed.weight.new_zeros(len(items), self.dim)
+                part = absent(fixed.weight, len(items), self.dim)
                 on = part.new_zeros(len(items), dtype=torch.bool)
             parts.append(part)
             present.append(on)

@@ -65,7 +65,10 @@ class Fusion(nn.Module):
     objective: Objective = Objective.FUSED
     """What the loss sees; an option may set it on the instance."""
     additive: ClassVar[bool]
-    """Can it express only sums of functions of single modalities?"""
+    """Can it express only sums of functions of single modalities, in views and combined scores?
+
+    It is said of items that have every modality; such a function may read its modality in the whole
+    list of candidates, and in the query (which in classification is the item itself)."""
     trainable: ClassVar[bool] = True
     """Has it parameters that a gradient moves?"""
     by_rank: ClassVar[bool] = False

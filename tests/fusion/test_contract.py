@@ -1,11 +1,14 @@
-"""Every registered strategy holds every check of the contract, with one to four modalities."""
+"""Every registered strategy holds every check of the contract, with one to four modalities and in
+each type."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from fusionlab.data.features import FeatureSpec
 from fusionlab.fusion import checks
-from fusionlab.fusion.checks import CHECKS, SPECS, Subject
+from fusionlab.fusion.checks import CHECKS, DTYPES, SPECS, Subject
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import Projections
 
@@ -17,8 +20,9 @@ PARTS = [FUSIONS.parse(name) for name in FUSIONS.names()] + [
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 @pytest.mark.parametrize("modalities", range(1, len(SPECS) + 1))
-def test_contract(part, check, modalities):
-    check(Subject(part, modalities))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_contract(part, check, modalities, dtype):
+    check(Subject(part, modalities, dtype))
 
 
 class Broken(Fusion):
@@ -88,6 +92,33 @@ class KeepsTheBiasOfTheAbsent(Broken):
         return FusedItems((parts.sum(1) + 1)[:, None], torch.ones(len(parts), 1, dtype=torch.bool))
 
 
+class AddsAFloat32Constant(Broken):
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(parts.sum(1) + torch.ones(self.dim), present)
+
+
+class MultipliesByAFloat32Constant(Broken):
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(parts.sum(1) @ torch.eye(self.dim), present)
+
+
+class LosesDigits(Broken):
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(parts.sum(1) + 256 - 256, present)
+
+
+class FillsATensorInFloat32(Broken):
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        view = self.project.linear("text").weight.new_zeros(len(items), self.dim)
+        on = present.any(1)
+        view[on] = parts.sum(1)[on]
+        return one_view(view, present)
+
+
 @pytest.mark.parametrize(
     ("cls", "check"),
     [
@@ -116,3 +147,28 @@ def test_modality_parameters_belong_to_one_modality():
         a, b = ({id(p) for p in fusion.modality_parameters(name)} for name in ("a", "b"))
         assert not a & b, part.name
         assert bool(a) == fusion.trainable, part.name
+
+
+@pytest.mark.parametrize(
+    ("cls", "check", "dtype"),
+    [
+        (AddsAFloat32Constant, "types_move", torch.bfloat16),
+        (MultipliesByAFloat32Constant, "shapes", torch.bfloat16),
+        (LosesDigits, "types_move", torch.bfloat16),
+        (FillsATensorInFloat32, "types_mix", torch.float32),
+        (FillsATensorInFloat32, "types_mix", torch.bfloat16),
+    ],
+)
+def test_checks_catch_what_breaks_in_bfloat16(cls, check, dtype):
+    part = SimpleNamespace(build=cls)
+    with pytest.raises((AssertionError, RuntimeError)):
+        checks.CHECKS[check](Subject(part, 3, dtype))
+    checks.CHECKS["shapes"](Subject(part, 3))
+
+
+def test_a_problem_names_the_type(monkeypatch):
+    part = SimpleNamespace(build=MultipliesByAFloat32Constant)
+    monkeypatch.setattr(type(FUSIONS), "parse", lambda self, name: part)
+    problems = {result.check: result.problem for result in checks.check_all(["mine"])}
+    assert problems["shapes"].startswith("with 1 modalities in bfloat16: RuntimeError: ")
+    assert problems["declares_itself"] == ""

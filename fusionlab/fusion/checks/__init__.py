@@ -1,20 +1,21 @@
 """The contract as checks that any strategy can be held against, in tests and on the command line.
 
-Each check takes a `Subject` (a strategy and a number of modalities) and raises AssertionError with
-what is wrong.
+Each check takes a `Subject` (a strategy, a number of modalities, a type of floating-point numbers)
+and raises AssertionError with what is wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from fusionlab.fusion.checks import of_items, of_scores
-from fusionlab.fusion.checks.subject import SPECS, Subject
+from fusionlab.fusion.checks.subject import DTYPES, SPECS, Subject
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.registry import Part
 
-__all__ = ["CHECKS", "SPECS", "CheckResult", "Subject", "check_all"]
+__all__ = ["CHECKS", "DTYPES", "SPECS", "CheckResult", "Subject", "check_all"]
 
 Check = Callable[[Subject], None]
 CHECKS: dict[str, Check] = {
@@ -29,6 +30,7 @@ CHECKS: dict[str, Check] = {
         of_items.parameters_learn,
         of_items.saves_and_loads,
         of_items.types_move,
+        of_items.types_mix,
         of_items.overfits,
         of_scores.order_of_modalities,
         of_scores.weights_are_shares,
@@ -50,7 +52,7 @@ class CheckResult:
 
 
 def check_all(names: Sequence[str]) -> list[CheckResult]:
-    """Hold each named strategy against each check, with one to four modalities."""
+    """Hold each named strategy against each check, with 1 to 4 modalities in each of `DTYPES`."""
     return [
         CheckResult(name, label, _problem(check, FUSIONS.parse(name)))
         for name in names
@@ -59,9 +61,10 @@ def check_all(names: Sequence[str]) -> list[CheckResult]:
 
 
 def _problem(check: Check, part: Part) -> str:
-    for modalities in range(1, len(SPECS) + 1):
+    for dtype, modalities in product(DTYPES, range(1, len(SPECS) + 1)):
         try:
-            check(Subject(part, modalities))
+            check(Subject(part, modalities, dtype))
         except Exception as error:  # whatever a plug-in raises is its result here
-            return f"with {modalities} modalities: {type(error).__name__}: {error}"
+            kind = str(dtype).removeprefix("torch.")
+            return f"with {modalities} modalities in {kind}: {type(error).__name__}: {error}"
     return ""

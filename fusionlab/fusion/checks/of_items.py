@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.fusion.checks.subject import B, D, Subject
+from fusionlab.fusion.checks.subject import B, D, Subject, assert_close
 from fusionlab.fusion.contract import FusedItems, Fusion, Level, Objective
 
 
@@ -40,11 +40,14 @@ def declares_itself(subject: Subject) -> None:
 
 
 def additive_is_true(subject: Subject) -> None:
-    """Views are sums of functions of single modalities exactly where ``additive`` says so.
+    """Views and scores are sums of functions of single modalities just where ``additive`` says so.
 
     For such a sum f(a, b) - f(a', b) - f(a, b') + f(a', b') is zero, whatever the modalities; here
-    b is the last modality and a all others, with every modality present. A strategy of the decision
-    level may join modalities in `combine`, so only its promise to be additive is held against it.
+    b is the last modality and a all others, of all items at once (a function of a modality may read
+    it in the whole list of candidates), with every modality present. f is the views, the combined
+    scores of the items for users, and the combined scores of classes for the items, which then are
+    the query (`Classifier`). A sum shows in none of them an interaction, another strategy in one at
+    least. The claim is exact, so it is tested in float64 whatever the type of the subject.
     """
     if subject.modalities == 1:
         return
@@ -55,13 +58,15 @@ def additive_is_true(subject: Subject) -> None:
         ItemFeatures({**x.values, last: y.values[last]}, x.mask)
         for x, y in ((first, first), (second, first), (first, second), (second, second))
     ]
-    ours, left, right, both = (fusion(items).views for items in mixed)
-    interaction = (ours - left - right + both).abs().max().item()
+    found = {}
+    for what, f in {"views": _views, "ranking": _ranking, "classifying": _classifying}.items():
+        ours, left, right, both = (f(fusion, items) for items in mixed)
+        found[what] = (ours - left - right + both).abs().max().item()
+    where, interaction = max(found.items(), key=lambda pair: pair[1])
     if fusion.additive:
-        assert interaction < 1e-9, (
-            f"calls itself additive, but joins modalities ({interaction:.1e})"
-        )
-    elif fusion.level is not Level.DECISION:
+        problem = f"calls itself additive, but joins modalities ({where}: {interaction:.1e})"
+        assert interaction < 1e-9, problem
+    else:
         assert interaction > 1e-9, "does not call itself additive, but never joins modalities"
 
 
@@ -92,18 +97,15 @@ def nothing_behind_the_mask(subject: Subject) -> None:
 
 def masked_is_never_there(subject: Subject) -> None:
     """A modality that is masked everywhere equals a modality the catalogue never had, bitwise."""
-    fusion, items = subject.build(), subject.items()
-    for name in list(subject.specs)[: subject.modalities - 1]:
-        others = [other for other in subject.specs if other != name]
-        _assert_same(fusion(items.only(others)), fusion(items.without_columns([name])), name)
+    _assert_never_there(subject.build(), subject.items())
 
 
 def rows_are_independent(subject: Subject) -> None:
-    """A subset or a permutation of the batch gives the same rows, to 1e-6."""
+    """A subset or a permutation of the batch gives the same rows, up to rounding."""
     fusion, items = subject.build(), subject.items()
     rows = torch.tensor([7, 3, 0, 11, 4])
     whole, part = fusion(items), fusion(items.take(rows))
-    assert torch.allclose(whole.views[rows], part.views, atol=1e-6), "views depend on the batch"
+    assert_close(part.views, whole.views[rows], subject.dtype, "views depend on the batch")
     assert torch.equal(whole.present[rows], part.present)
 
 
@@ -130,44 +132,72 @@ def saves_and_loads(subject: Subject) -> None:
     file = io.BytesIO()
     torch.save(fusion.state_dict(), file)
     file.seek(0)
-    other: Fusion = subject.part.build(subject.specs, D)
+    other = subject.unfitted()
     other.load_state_dict(torch.load(file, weights_only=True))
-    _assert_same(fusion(items), other.eval()(items), "output after loading")
+    _assert_same(fusion(items), other(items), "output after loading")
 
 
 def types_move(subject: Subject) -> None:
-    """The strategy follows a move to float64 and to bfloat16."""
-    items, reference = subject.items(), subject.build()(subject.items()).views
-    for dtype, tolerance in ((torch.float64, 1e-4), (torch.bfloat16, 0.25)):
-        views = subject.build().to(dtype)(items.to(dtype=dtype)).views
-        assert views.dtype == dtype, f"views of type {views.dtype} from inputs of type {dtype}"
-        worst = (views.float() - reference).abs().max() / reference.abs().max().clamp(min=1)
-        assert worst < tolerance, f"views in {dtype} differ by {worst:.2g}"
+    """The strategy computes in its own type what the same weights give in float64."""
+    fusion, items = subject.build(), subject.items()
+    fused = fusion(items)
+    assert fused.views.dtype == subject.dtype, f"views of type {fused.views.dtype}"
+    exact = fusion.double()(items.to(dtype=torch.float64))
+    assert exact.views.dtype == torch.float64, f"views of type {exact.views.dtype} in float64"
+    _assert_follows(fused, exact, subject.dtype)
+
+
+def types_mix(subject: Subject) -> None:
+    """Weights in float32 take features of the subject's type, also under autocast to bfloat16.
+
+    These are the settings ``features`` and ``precision`` of a run. Views are those of float64 up to
+    rounding in the type that is computed in, gradients are finite, and a modality that is masked
+    everywhere still equals one that was never there.
+    """
+    fusion, items = subject.build(weights=torch.float32), subject.items()
+    exact = subject.build(weights=torch.float64)(items.to(dtype=torch.float64))
+    fused = fusion(items)
+    assert fused.views.dtype == torch.float32, f"views of type {fused.views.dtype}"
+    _assert_follows(fused, exact, subject.dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused = fusion(items)
+        loss = _loss(fused, fusion)
+        _assert_never_there(fusion, items)
+    _assert_follows(fused, exact, torch.bfloat16)
+    if not fusion.trainable:
+        return
+    loss.backward()
+    for name, p in fusion.named_parameters():
+        finite = p.grad is None or p.grad.isfinite().all()
+        assert finite, f"under autocast the gradient of {name} is not finite"
 
 
 def overfits(subject: Subject) -> None:
     """Eight items with distinct classes can be told apart by a linear head after training.
 
     A strategy whose views train on their own is given their losses instead of the combined one.
+    The weights stay in float32, as in a run: bfloat16 means features stored in it, and autocast.
     """
     items = subject.items(40).take(torch.arange(40))
     full = torch.stack([items.present(name) for name in subject.specs], 1).all(1)
     items = items.take(full.nonzero().flatten()[:8])
-    fusion = subject.build()
+    fusion = subject.build(weights=torch.float32)
     if not fusion.trainable:
         return
     classes = torch.arange(len(items))
     head = torch.randn(fusion.n_views, D, len(items), requires_grad=True)
     optimizer = torch.optim.Adam([*fusion.train().parameters(), head], lr=0.02)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=subject.dtype is torch.bfloat16)
     for _ in range(600):
-        fused = fusion(items)
-        logits = torch.einsum("bkd,kdc->bck", fused.views, head)
-        present = fused.present[:, None].expand(logits.shape)
-        combined = fusion.combine(logits, fused.views, present)
-        if fusion.objective is Objective.VIEWS:
-            loss = F.cross_entropy(logits, classes[:, None].expand(-1, fusion.n_views))
-        else:
-            loss = F.cross_entropy(combined, classes)
+        with autocast:
+            fused = fusion(items)
+            logits = torch.einsum("bkd,kdc->bck", fused.views, head)
+            present = fused.present[:, None].expand(logits.shape)
+            combined = fusion.combine(logits, fused.views, present)
+            if fusion.objective is Objective.VIEWS:
+                loss = F.cross_entropy(logits, classes[:, None].expand(-1, fusion.n_views))
+            else:
+                loss = F.cross_entropy(combined, classes)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -182,6 +212,49 @@ def _complete(subject: Subject, seed: int) -> ItemFeatures:
     return ItemFeatures(items.values, {n: torch.ones_like(on) for n, on in items.mask.items()})
 
 
+def _views(fusion: Fusion, items: ItemFeatures) -> Tensor:
+    return fusion(items).views
+
+
+def _ranking(fusion: Fusion, items: ItemFeatures) -> Tensor:
+    """Combined scores (4, B) of the items as candidates, for four users."""
+    fused = fusion(items)
+    query = _draw(4, fusion.n_views, D).to(fused.views.dtype)
+    scores = torch.einsum("ukd,bkd->ubk", query, fused.views)
+    return fusion.combine(scores, query, fused.present.expand(scores.shape))
+
+
+def _classifying(fusion: Fusion, items: ItemFeatures) -> Tensor:
+    """Combined scores (B, 4) of four classes, each item being its own query."""
+    fused = fusion(items)
+    heads = _draw(4, fusion.n_views, D).to(fused.views.dtype)
+    logits = torch.einsum("bkd,ckd->bck", fused.views, heads)
+    return fusion.combine(logits, fused.views, fused.present[:, None].expand(logits.shape))
+
+
+def _draw(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3))
+
+
+def _assert_never_there(fusion: Fusion, items: ItemFeatures) -> None:
+    """Each modality but the last, masked everywhere, gives the bits of a catalogue without it."""
+    for name in items.modalities[:-1]:
+        others = [other for other in items.modalities if other != name]
+        _assert_same(fusion(items.only(others)), fusion(items.without_columns([name])), name)
+
+
+def _assert_follows(fused: FusedItems, exact: FusedItems, dtype: torch.dtype) -> None:
+    """Views are those of float64, up to rounding in ``dtype``.
+
+    A router that sends items to some of its views decides by a rounding where two are nearly equal;
+    so items need only have the same views mostly, and are compared where they do.
+    """
+    same = (fused.present == exact.present).all(1)
+    assert 2 * same.sum() > len(same), f"computed in {dtype}, most items have other views"
+    problem = "views are not those of float64"
+    assert_close(fused.views[same], exact.views[same], dtype, problem)
+
+
 def _with_gradients(items: ItemFeatures) -> ItemFeatures:
     """The same items, with values that collect gradients."""
     values = {name: x.detach().clone().requires_grad_() for name, x in items.values.items()}
@@ -191,7 +264,7 @@ def _with_gradients(items: ItemFeatures) -> ItemFeatures:
 def _loss(fused: FusedItems, fusion: Fusion | None = None) -> Tensor:
     """A scalar that every parameter moves: views, penalty and (given a fusion) combination."""
     draw = torch.Generator().manual_seed(3)
-    query = torch.randn(4, *fused.views.shape[1:], generator=draw)
+    query = torch.randn(4, *fused.views.shape[1:], generator=draw).to(fused.views.dtype)
     total = (fused.views * torch.randn(fused.views.shape, generator=draw)).sum()
     if fused.penalty is not None:
         total = total + fused.penalty.sum()

@@ -9,7 +9,14 @@ from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, softmax_present
+from fusionlab.fusion.contract import (
+    FUSIONS,
+    FusedItems,
+    Fusion,
+    Level,
+    at_least_float32,
+    softmax_present,
+)
 from fusionlab.fusion.layers import Projections
 
 
@@ -30,8 +37,8 @@ class Confidence(Fusion):
 
     c_m belongs to the list: the catalogue in ranking, the C classes in classification, and in
     training the sampled candidates (with C = 2, tau log cosh of half their difference over tau),
-    so more candidates in training make it less noisy. It reads all modalities, so it is not
-    additive.
+    so more candidates in training make it less noisy. It reads modality m alone, but the softmax
+    weighs m against the others, so the strategy is not additive.
 
     Complexity: O(sum_m (T_m + D) d_m) an item; O(M D) a pair to rank, over whole lists.
 
@@ -71,7 +78,7 @@ class Confidence(Fusion):
 
     def confidences(self, scores: Tensor, present: Tensor) -> Tensor:
         """c (..., 1, K) from scores (..., N, K); zero where no candidate has the view."""
-        scores = torch.where(present, scores, 0)
+        scores = torch.where(present, at_least_float32(scores), 0)
         on = present | ~present.any(-2, keepdim=True)
         count = on.sum(-2, keepdim=True).to(scores.dtype)
         centred = (scores - scores.sum(-2, keepdim=True) / count) / self.temperature

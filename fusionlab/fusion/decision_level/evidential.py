@@ -44,7 +44,8 @@ class Evidential(Fusion):
 
     the log of the expected probability. A modality that no candidate has is the vacuous opinion
     (u = 1). The order of candidates is that of sum_m log(1 + e_mk / W), a sum over modalities, so
-    no parity can be ranked; the probabilities are products and the strategy is not additive.
+    no parity can be ranked; but e_k is made of products and the score is its log, so the score is
+    no sum over modalities and the strategy is not additive.
 
     The frame is the list. In ranking N is the catalogue and e_k is nearly the plain sum of
     evidence (its products are divided by W = N). In training it is the C sampled candidates: with

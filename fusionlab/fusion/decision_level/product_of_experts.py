@@ -35,7 +35,8 @@ class ProductOfExperts(Fusion):
 
     p_0 is what an expert that knows nothing says, and an absent modality is that expert. Z is the
     same for all candidates of a query: ranks, BPR and softmax losses do not see it, so it is left
-    out. log p_m is a function of modality m alone, so the strategy is additive.
+    out. log p_m is a function of modality m alone (for softmax, of m in the whole list), so the
+    strategy is additive.
 
     What makes it differ from a sum of scores: for softmax, only candidates that lack a modality (a
     sum would rank them as if s_m were 0 there, this one as if exp(s_m) were its mean over the

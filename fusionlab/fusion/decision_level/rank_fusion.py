@@ -34,6 +34,8 @@ class RankFusion(Fusion):
     - reciprocal_rank: v(r) = 1 / (k + r)
     - borda: v(r) = (N_m - r + 1) / N_m, the share of the list that k does not stand behind
 
+    v reads the scores of modality m alone, those of the whole list, so the strategy is additive.
+
     A modality that the candidate lacks does not vote. Where all are present the order is that of
     the papers' sums; those give an unlisted candidate 0, which here would punish an item for what
     nobody recorded.

@@ -49,6 +49,35 @@ class Exponentiates(Broken):
         return scores.exp().sum(-1)
 
 
+class MultipliesScores(Broken):
+    additive = True
+
+    def combine(self, scores, query, present):
+        return scores.prod(-1)
+
+
+class WeighsByTheList(Broken):
+    """Each modality's scores count by how far all modalities' scores spread over the list."""
+
+    additive = True
+
+    def view_weights(self, scores, query, present):
+        return scores.std(-2, keepdim=True).softmax(-1).expand(scores.shape)
+
+
+class WeighsByTheQuery(Broken):
+    """Given a user this is a sum; where the item is the query it is not."""
+
+    additive = True
+
+    def view_weights(self, scores, query, present):
+        return query.sum(-1).softmax(-1)[..., None, :].expand(scores.shape)
+
+
+class HidesThatItIsASum(Broken):
+    pass
+
+
 @pytest.mark.parametrize(
     ("cls", "check"),
     [
@@ -57,6 +86,10 @@ class Exponentiates(Broken):
         (WeighsByPosition, "order_of_modalities"),
         (DividesByTheLengthOfTheQuery, "extremes_are_finite"),
         (Exponentiates, "extremes_are_finite"),
+        (MultipliesScores, "additive_is_true"),
+        (WeighsByTheList, "additive_is_true"),
+        (WeighsByTheQuery, "additive_is_true"),
+        (HidesThatItIsASum, "additive_is_true"),
     ],
 )
 def test_checks_catch_a_broken_combination(cls, check):

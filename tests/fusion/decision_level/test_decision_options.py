@@ -2,7 +2,7 @@
 
 import pytest
 
-from fusionlab.fusion.checks import CHECKS, Subject
+from fusionlab.fusion.checks import CHECKS, DTYPES, Subject
 from fusionlab.fusion.contract import FUSIONS
 
 OPTIONS = [
@@ -19,9 +19,10 @@ OPTIONS = [
 @pytest.mark.parametrize("label", CHECKS)
 @pytest.mark.parametrize("part", OPTIONS, ids=str)
 @pytest.mark.parametrize("modalities", [1, 3])
-def test_contract(part, label, modalities):
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_contract(part, label, modalities, dtype):
     if label == "overfits" and "relu" in part.values():
         pytest.skip("a relu has no slope where it gives no evidence: some items stay untold")
     if label == "overfits" and "bernoulli" in part.values() and modalities == 1:
         pytest.skip("one expert that accepts two classes alike has almost no slope left")
-    CHECKS[label](Subject(FUSIONS.parse(part), modalities))
+    CHECKS[label](Subject(FUSIONS.parse(part), modalities, dtype))

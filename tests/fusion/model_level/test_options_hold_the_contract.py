@@ -2,7 +2,7 @@
 
 import pytest
 
-from fusionlab.fusion.checks import CHECKS, Subject
+from fusionlab.fusion.checks import CHECKS, DTYPES, Subject
 from fusionlab.fusion.contract import FUSIONS
 
 OPTIONS = [
@@ -19,5 +19,6 @@ OPTIONS = [
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("part", OPTIONS, ids=str)
 @pytest.mark.parametrize("modalities", [1, 3])
-def test_contract(part, check, modalities):
-    check(Subject(FUSIONS.parse(part), modalities))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_contract(part, check, modalities, dtype):
+    check(Subject(FUSIONS.parse(part), modalities, dtype))
