@@ -13,7 +13,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.result import Evaluation
-from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender
+from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
 from fusionlab.training.items import catalogue_views, drop_modalities
 from fusionlab.training.losses import Loss
 from fusionlab.training.sampling import NegativeSampler
@@ -80,18 +80,19 @@ class RankingTask:
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Ranking loss, plus the penalties of the strategy and of the recommender."""
         items, extra = self._item_views(batch, generator)
+        touched = self.model.touch(batch, items)
         if items is not None and self.model.trains_by_view:
-            total = self._loss_by_view(batch, items)
+            total = self._loss_by_view(touched)
         else:
-            total = self.ranking_loss(self.model.pair_scores(batch, items)).mean()
-        for term in (extra, self.model.penalty(batch, items)):
+            total = self.ranking_loss(self.model.pair_scores(touched)).mean()
+        for term in (extra, self.model.penalty(touched)):
             total = total if term is None else total + term
         return total
 
-    def _loss_by_view(self, batch: Batch, items: ItemViews) -> Tensor:
+    def _loss_by_view(self, touched: Touched) -> Tensor:
         """The sum over views of each one's own mean loss."""
         total = torch.zeros((), device=self.device)
-        for scores, counted in self.model.scores_by_view(batch, items):
+        for scores, counted in self.model.scores_by_view(touched):
             losses = torch.where(counted, self.ranking_loss(scores), 0)
             total = total + losses.sum() / counted.sum().clamp(min=1)
         return total
