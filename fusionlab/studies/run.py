@@ -78,7 +78,7 @@ def _run(
     on_epoch: OnEpoch | None,
 ) -> RunRecord:
     started = time.perf_counter()
-    _configure(experiment.runtime, experiment.seed)
+    configure(experiment.runtime, experiment.seed)
     reset_peak(experiment.runtime.device)
     task = build_task(experiment, dataset)
     progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
@@ -247,7 +247,8 @@ def _judge(
     return task.judge(relevant, ranker), known
 
 
-def _configure(runtime: Runtime, seed: int) -> None:
+def configure(runtime: Runtime, seed: int) -> None:
+    """Seed and set up this process as a run has it."""
     if runtime.device != "cpu" and not torch.cuda.is_available():
         raise FusionlabError(
             f"runtime.device: found {runtime.device!r}, but torch sees no GPU here; expected 'cpu'"
