@@ -1,6 +1,6 @@
 """Loops as a careful user of PyTorch would write them: what the framework is measured against.
 
-Each function returns a call that trains one epoch (or evaluates once). The maths is the framework's:
+Each function returns a call that trains one epoch (or evaluates once). Maths as in the framework:
 BPR loss, an L2 penalty on the rows that a step touches, AdamW (fused), exact negatives.
 """
 
@@ -64,7 +64,7 @@ def bpr(factors=None):
 
 
 def vbpr(held_in):
-    """The hybrid with `concat`: both modalities in one table, one product for the distinct items."""
+    """The hybrid with `concat`: one table, one product for the distinct items."""
     stored = torch.cat([x[:, 0] for x in features(image=4096, text=384).values.values()], 1)
     return content(held_in, [stored], nn.Linear(stored.shape[1], DIM))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fusionlab.config import Judging, Training
 from fusionlab.data.distinct import Distinct
-from fusionlab.data.features import ItemFeatures
+from fusionlab.data.features import ItemFeatures, Taker
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.result import Evaluation
@@ -67,6 +67,7 @@ class RankingTask:
         self.users = self.train.users.to(self.device)
         self.items = self.train.items.to(self.device)
         self.distinct = Distinct(self.train.n_items).to(self.device)
+        self.take = None if self.features is None else Taker(self.features)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """An epoch: negatives drawn for all clicks at once, then the clicks in random order."""
@@ -102,9 +103,9 @@ class RankingTask:
     ) -> tuple[ItemViews | None, Tensor | None]:
         if not self.model.uses_content:
             return None, None
-        assert self.features is not None
+        assert self.take is not None
         items, position = self.distinct(self.model.items_needed(batch))
-        features = self.features.take(items)
+        features = self.take(items)
         if self.training.modality_dropout:
             features = drop_modalities(features, self.training.modality_dropout, generator)
         fused = self.model.fuse(features)
