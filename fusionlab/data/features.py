@@ -93,3 +93,26 @@ class ItemFeatures:
             {name: x.to(device=device, dtype=dtype) for name, x in self.values.items()},
             {name: mask.to(device=device) for name, mask in self.mask.items()},
         )
+
+
+class Taker:
+    """Takes rows of ``features`` step after step into memory that is used again.
+
+    Wide rows of a batch are too large for the allocator to keep: each step would get fresh pages
+    from the system, and writing to those costs as much as copying the rows.
+    """
+
+    def __init__(self, features: ItemFeatures) -> None:
+        self.features = features
+        self._room = {name: x[:0].clone() for name, x in features.values.items()}
+
+    def __call__(self, items: Tensor) -> ItemFeatures:
+        """`ItemFeatures.take`; the next call overwrites the values."""
+        n = len(items)
+        values = {}
+        for name, x in self.features.values.items():
+            if len(self._room[name]) < n:
+                self._room[name] = x.new_empty(min(n + n // 4, len(x)), *x.shape[1:])
+            values[name] = torch.index_select(x, 0, items, out=self._room[name][:n])
+        mask = {name: mask.index_select(0, items) for name, mask in self.features.mask.items()}
+        return ItemFeatures(values, mask)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.fusion.layers import clean
 from fusionlab.registry import Registry
 
 
@@ -142,8 +143,8 @@ def one_view(view: Tensor, present: Tensor) -> FusedItems:
 
     An item without any modality gets a zero view that is marked absent.
     """
-    on = present.any(1, keepdim=True)
-    return FusedItems(torch.where(on, view, 0)[:, None], on)
+    on = present.any(1)
+    return FusedItems(clean(view, on)[:, None], on[:, None])
 
 
 def normalised(weights: Tensor, present: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from fusionlab.errors import FusionlabError
 
 
 def clean(values: Tensor, mask: Tensor) -> Tensor:
-    """Zero what stands behind a false mask: (B, T, d) and (B, T) to (B, T, d).
+    """Zero what stands behind a false mask: (..., d) and (...) to (..., d).
 
     Where nothing is masked the values are returned as they are, which is the same bits without a
     copy.
@@ -134,6 +134,8 @@ def softmax_over_present(logits: Tensor, present: Tensor) -> Tensor:
 
     An item without any modality gets a softmax over all, which is defined; its view is absent.
     """
+    if not torch.compiler.is_compiling() and present.all():
+        return logits.softmax(1)
     on = present | ~present.any(1, keepdim=True)
     on = on.reshape(on.shape + (1,) * (logits.ndim - 2))
     return logits.masked_fill(~on, -torch.inf).softmax(1)

@@ -6,7 +6,14 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews, Recommender
+from fusionlab.recommenders.contract import (
+    RECOMMENDERS,
+    Batch,
+    Context,
+    IdRows,
+    Recommender,
+    Touched,
+)
 from fusionlab.recommenders.factors import IdFactors
 
 
@@ -34,6 +41,10 @@ class BprMf(Recommender):
         """[q_i, b_i]."""
         return self.ids.item(items)
 
-    def penalty(self, batch: Batch, items: ItemViews | None) -> Tensor:
+    def id_rows(self, batch: Batch) -> IdRows:
+        """p, q and b."""
+        return self.ids(batch)
+
+    def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty on the factors."""
-        return self.ids.penalty(batch)
+        return self.ids.penalty(touched)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fusionlab.recommenders.contract import Batch, Context
+from fusionlab.recommenders.contract import Batch, Context, IdRows, Touched
 
 
 class IdFactors(nn.Module):
@@ -35,7 +35,13 @@ class IdFactors(nn.Module):
         """[q_i, b_i] as (..., dim + 1)."""
         return torch.cat([self.items(items), self.bias(items)], -1)
 
-    def penalty(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> IdRows:
+        """The rows of a step."""
+        bias = self.bias(batch.candidates)[..., 0]
+        return IdRows(self.users(batch.users), self.items(batch.candidates), bias)
+
+    def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty of a step."""
-        rows = self.users(batch.users).square().sum() + self.items(batch.candidates).square().sum()
-        return self.l2 / (2 * len(batch.users)) * rows
+        assert touched.ids is not None
+        size = touched.ids.users.square().sum() + touched.ids.items.square().sum()
+        return self.l2 / (2 * len(touched.ids.users)) * size

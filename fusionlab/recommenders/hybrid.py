@@ -11,8 +11,10 @@ from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Batch,
     Context,
+    IdRows,
     ItemViews,
     Recommender,
+    Touched,
 )
 from fusionlab.recommenders.factors import IdFactors
 
@@ -69,15 +71,20 @@ class Hybrid(Recommender):
         """[q_i, b_i]."""
         return None if self.ids is None else self.ids.item(items)
 
-    def penalty(self, batch: Batch, items: ItemViews | None) -> Tensor:
+    def id_rows(self, batch: Batch) -> IdRows | None:
+        """p, q and b."""
+        return None if self.ids is None else self.ids(batch)
+
+    def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty on both sides of both products: tastes and views, p and q.
 
         Were the views free, a fusion could grow to make up for small tastes.
         """
+        items, query = touched.items, touched.query
         assert items is not None
-        rows = items.rows(batch.candidates).flatten()
+        assert query is not None
+        rows = items.rows(touched.batch.candidates).flatten()
         times = rows.bincount(minlength=len(items.views))
         views = (items.views.square().sum((1, 2)) * times).sum()
-        size = self.tastes(batch.users).square().sum() + views
-        content = self.l2 / (2 * len(batch.users)) * size
-        return content if self.ids is None else content + self.ids.penalty(batch)
+        content = self.l2 / (2 * len(query)) * (query.square().sum() + views)
+        return content if self.ids is None else content + self.ids.penalty(touched)

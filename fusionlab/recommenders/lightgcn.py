@@ -16,9 +16,11 @@ from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Batch,
     Context,
+    IdRows,
     ItemViews,
     Ranker,
     Recommender,
+    Touched,
 )
 
 # Torch says so once a process; the two products used here are tested against dense ones.
@@ -150,16 +152,16 @@ class LightGcn(Recommender):
         """e_i; smooths the whole graph, so ask for many items at once."""
         return F.embedding(items, self.smoothed()[1])
 
-    def penalty(self, batch: Batch, items: ItemViews | None) -> Tensor:
+    def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty on e^(0)."""
+        batch = touched.batch
         rows = self.users(batch.users).square().sum() + self.items(batch.candidates).square().sum()
         return self.l2 / (2 * len(batch.users)) * rows
 
-    def _id_scores(self, batch: Batch) -> Tensor:
+    def id_rows(self, batch: Batch) -> IdRows:
         """Both sides of the product from one pass over the graph."""
         users, items = self.smoothed()
-        p, q = F.embedding(batch.users, users), F.embedding(batch.candidates, items)
-        return torch.einsum("be,bce->bc", p, q)
+        return IdRows(F.embedding(batch.users, users), F.embedding(batch.candidates, items))
 
     def ranker(self, items: ItemViews | None) -> Ranker:
         """Scores from tables smoothed once, when the ranker is made."""

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from fusionlab.config import Judging, Training
 from fusionlab.data.distinct import Distinct
-from fusionlab.data.features import ItemFeatures
+from fusionlab.data.features import ItemFeatures, Taker
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.result import Evaluation
-from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender
+from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
 from fusionlab.training.items import catalogue_views, drop_modalities
 from fusionlab.training.losses import Loss
 from fusionlab.training.sampling import NegativeSampler
@@ -67,6 +67,7 @@ class RankingTask:
         self.users = self.train.users.to(self.device)
         self.items = self.train.items.to(self.device)
         self.distinct = Distinct(self.train.n_items).to(self.device)
+        self.take = None if self.features is None else Taker(self.features)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """An epoch: negatives drawn for all clicks at once, then the clicks in random order."""
@@ -80,18 +81,19 @@ class RankingTask:
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Ranking loss, plus the penalties of the strategy and of the recommender."""
         items, extra = self._item_views(batch, generator)
+        touched = self.model.touch(batch, items)
         if items is not None and self.model.trains_by_view:
-            total = self._loss_by_view(batch, items)
+            total = self._loss_by_view(touched)
         else:
-            total = self.ranking_loss(self.model.pair_scores(batch, items)).mean()
-        for term in (extra, self.model.penalty(batch, items)):
+            total = self.ranking_loss(self.model.pair_scores(touched)).mean()
+        for term in (extra, self.model.penalty(touched)):
             total = total if term is None else total + term
         return total
 
-    def _loss_by_view(self, batch: Batch, items: ItemViews) -> Tensor:
+    def _loss_by_view(self, touched: Touched) -> Tensor:
         """The sum over views of each one's own mean loss."""
         total = torch.zeros((), device=self.device)
-        for scores, counted in self.model.scores_by_view(batch, items):
+        for scores, counted in self.model.scores_by_view(touched):
             losses = torch.where(counted, self.ranking_loss(scores), 0)
             total = total + losses.sum() / counted.sum().clamp(min=1)
         return total
@@ -101,9 +103,9 @@ class RankingTask:
     ) -> tuple[ItemViews | None, Tensor | None]:
         if not self.model.uses_content:
             return None, None
-        assert self.features is not None
+        assert self.take is not None
         items, position = self.distinct(self.model.items_needed(batch))
-        features = self.features.take(items)
+        features = self.take(items)
         if self.training.modality_dropout:
             features = drop_modalities(features, self.training.modality_dropout, generator)
         fused = self.model.fuse(features)

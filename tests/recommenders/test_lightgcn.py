@@ -76,12 +76,12 @@ def test_gradients_equal_those_of_the_dense_formula(clicks, layers):
     with torch.no_grad():
         model.users.weight.normal_()
         model.items.weight.normal_()
-    (model.pair_scores(batch, None) * scale).sum().backward()
+    (model.pair_scores(model.touch(batch, None)) * scale).sum().backward()
     leaves = [p.detach().clone().requires_grad_() for p in (model.users.weight, model.items.weight)]
     users, items = dense(clicks, *leaves, layers)
     scores = torch.einsum("be,bce->bc", users[batch.users], items[batch.candidates])
     (scores * scale).sum().backward()
-    assert torch.allclose(model.pair_scores(batch, None), scores, atol=1e-5)
+    assert torch.allclose(model.pair_scores(model.touch(batch, None)), scores, atol=1e-5)
     assert torch.allclose(model.users.weight.grad, leaves[0].grad, atol=1e-5)
     assert torch.allclose(model.items.weight.grad, leaves[1].grad, atol=1e-5)
 
@@ -104,7 +104,7 @@ def test_isolated_nodes_keep_their_share_of_layer_0(clicks):
     users, items = model.smoothed()
     assert torch.equal(users[1], model.users.weight[1] / 4)
     assert torch.equal(items[30:], model.items.weight[30:] / 4)
-    model.pair_scores(some_batch(wider), None).sum().backward()
+    model.pair_scores(model.touch(some_batch(wider), None)).sum().backward()
     for value in (users, items, model.users.weight.grad, model.items.weight.grad):
         assert value.isfinite().all()
     assert model.ranker(None)(torch.arange(20)).isfinite().all()
@@ -134,9 +134,9 @@ def test_smoothing_stays_exact_under_autocast(clicks):
     model, batch = build(clicks), some_batch(clicks)
     with torch.autocast("cpu", torch.bfloat16):
         users, _ = model.smoothed()
-        scores = model.pair_scores(batch, None)
+        scores = model.pair_scores(model.touch(batch, None))
     assert torch.equal(users, model.smoothed()[0])
-    assert torch.allclose(scores.float(), model.pair_scores(batch, None), atol=1e-2)
+    assert torch.allclose(scores.float(), model.pair_scores(model.touch(batch, None)), atol=1e-2)
     scores.float().sum().backward()
     assert model.users.weight.grad.isfinite().all()
 
@@ -146,7 +146,7 @@ def test_a_ranker_sees_the_parameters_of_the_moment(clicks):
     before = model.ranker(None)
     old = before(users)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-    model.pair_scores(some_batch(clicks), None).sum().backward()
+    model.pair_scores(model.touch(some_batch(clicks), None)).sum().backward()
     optimizer.step()
     new = model.ranker(None)(users)
     p, q = dense(clicks, model.users.weight, model.items.weight, 2)
@@ -163,7 +163,7 @@ def test_a_step_smooths_once_and_a_ranker_once(clicks, monkeypatch):
     monkeypatch.setattr(
         ClickGraph, "smooth", lambda self, *args: passes.append(1) or smooth(self, *args)
     )
-    loss = model.pair_scores(some_batch(clicks), None).sum()
+    loss = model.pair_scores(model.touch(some_batch(clicks), None)).sum()
     assert len(passes) == 1
     loss.backward()
     assert len(passes) == 2
@@ -178,8 +178,8 @@ def test_penalty_is_of_layer_0_and_of_the_rows_touched(clicks):
     batch = Batch(torch.tensor([3, 5]), torch.tensor([[1, 2], [4, 2]]), torch.tensor([0, 1]))
     p, q = model.users.weight, model.items.weight
     rows = p[[3, 5]].square().sum() + q[[1, 2, 4, 2]].square().sum()
-    assert torch.allclose(model.penalty(batch, None), 0.3 / 4 * rows)
-    model.penalty(batch, None).backward()
+    assert torch.allclose(model.penalty(model.touch(batch, None)), 0.3 / 4 * rows)
+    model.penalty(model.touch(batch, None)).backward()
     assert p.grad.any(1).nonzero().flatten().tolist() == [3, 5]
 
 

@@ -83,7 +83,9 @@ def test_views_of_distinct_items_equal_views_of_all(clicks, features):
     fused = model.fusion(features.take(distinct))
     part = ItemViews(fused.views, fused.present, position)
     assert torch.allclose(
-        model.pair_scores(batch, part), model.pair_scores(batch, items), atol=1e-6
+        model.pair_scores(model.touch(batch, part)),
+        model.pair_scores(model.touch(batch, items)),
+        atol=1e-6,
     )
 
 
@@ -93,10 +95,10 @@ def test_views_and_ids_train_on_their_own(clicks, features):
     rows = torch.tensor([2, 9, 40])
     candidates = torch.stack([clicks.items[rows], torch.tensor([3, 4, 5])], 1)
     batch = Batch(clicks.users[rows], candidates, rows)
-    *views, (ids, counted) = model.scores_by_view(batch, items)
+    *views, (ids, counted) = model.scores_by_view(model.touch(batch, items))
     assert len(views) == 2
     assert counted.all()
-    fused = model.pair_scores(batch, items)
+    fused = model.pair_scores(model.touch(batch, items))
     present = items.present[candidates]
     mean = (torch.stack([scores for scores, _ in views], -1) * present).sum(-1)
     assert torch.allclose(fused, mean / present.sum(-1).clamp(min=1) + ids, atol=1e-6)
@@ -138,6 +140,6 @@ def test_penalty_touches_only_the_rows_of_the_step(clicks):
     batch = Batch(torch.tensor([3, 5]), torch.tensor([[1, 2], [4, 2]]), torch.tensor([0, 1]))
     p, q = model.ids.users.weight, model.ids.items.weight
     rows = p[[3, 5]].square().sum() + q[[1, 2, 4, 2]].square().sum()
-    assert torch.allclose(model.penalty(batch, None), 0.3 / 4 * rows)
-    model.penalty(batch, None).backward()
+    assert torch.allclose(model.penalty(model.touch(batch, None)), 0.3 / 4 * rows)
+    model.penalty(model.touch(batch, None)).backward()
     assert p.grad.any(1).nonzero().flatten().tolist() == [3, 5]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
@@ -53,8 +54,9 @@ class Gated(Fusion):
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Gate the squashed projections and add them."""
         h, present = self.project.pooled(items)
-        votes = [gate(h[:, index]) for index, gate in enumerate(self.gates.values())]
-        logits = rearrange(sum(votes), "b (m d) -> b m d", m=len(self.specs)) + self.gate_bias
+        gates = torch.cat([*self.gates.parameters()], 1)  # one product for all
+        logits = F.linear(h.flatten(1), gates, self.gate_bias.flatten())
+        logits = rearrange(logits, "b (m d) -> b m d", m=len(self.specs))
         softmax = self.gate == "softmax"
         z = softmax_over_present(logits, present) if softmax else logits.sigmoid()
         return one_view((z * torch.tanh(h)).sum(1), present)

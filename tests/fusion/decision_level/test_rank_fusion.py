@@ -109,7 +109,7 @@ def test_trains_by_view_and_ranks_by_votes(clicks, features):
     assert task.model.fusion.objective is Objective.VIEWS
     batch = next(task.batches(torch.Generator().manual_seed(0)))
     items, _ = task._item_views(batch, torch.Generator())
-    assert len(task.model.scores_by_view(batch, items)) == 2
+    assert len(task.model.scores_by_view(task.model.touch(batch, items))) == 2
     before = task.loss(batch, torch.Generator()).item()
     train(task, epochs=20)
     assert task.loss(batch, torch.Generator()).item() < before - 0.1

@@ -1,0 +1,227 @@
+"""Loops as a careful user of PyTorch would write them: what the framework is measured against.
+
+Each function returns a call that trains one epoch (or evaluates once). Maths as in the framework:
+BPR loss, an L2 penalty on the rows that a step touches, AdamW (fused), exact negatives.
+"""
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks, features
+from torch import nn
+
+from fusionlab.training.sampling import NegativeSampler
+
+DIM, L2 = 64, 1e-2
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def epoch(parameters, loss, bf16=False):
+    """A pass over the clicks in random order; ``loss`` maps users (B,) and pairs (B, 2) to ()."""
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0, fused=True)
+    sampler, generator = NegativeSampler(clicks()), torch.Generator().manual_seed(0)
+    users, items = clicks().users, clicks().items
+
+    def one_epoch():
+        pairs = torch.stack([items, sampler.draw(users, 1, generator)[:, 0]], 1)
+        for rows in torch.randperm(len(users), generator=generator).split(BATCH):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                value = loss(users[rows], pairs[rows])
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+
+    return one_epoch
+
+
+class Factors(nn.Module):
+    """p, q and b of matrix factorisation."""
+
+    def __init__(self):
+        super().__init__()
+        self.users, self.items = nn.Embedding(USERS, DIM), nn.Embedding(ITEMS, DIM)
+        self.bias = nn.Embedding(ITEMS, 1)
+        nn.init.normal_(self.users.weight, std=0.01)
+        nn.init.normal_(self.items.weight, std=0.01)
+        nn.init.zeros_(self.bias.weight)
+
+    def margin(self, users, pairs):
+        """How far the clicked item is ahead (B,), and the squared size of the rows."""
+        p, q, b = self.users(users), self.items(pairs), self.bias(pairs)[..., 0]
+        margin = (p * (q[:, 0] - q[:, 1])).sum(1) + b[:, 0] - b[:, 1]
+        return margin, p.square().sum() + q.square().sum()
+
+
+def bpr(factors=None):
+    factors = factors or Factors()
+
+    def loss(users, pairs):
+        margin, size = factors.margin(users, pairs)
+        return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
+
+    return epoch(factors.parameters(), loss)
+
+
+def vbpr(held_in):
+    """The hybrid with `concat`: one table, one product for the distinct items."""
+    stored = torch.cat([x[:, 0] for x in features(image=4096, text=384).values.values()], 1)
+    return content(held_in, [stored], nn.Linear(stored.shape[1], DIM))
+
+
+def gated(held_in):
+    """The hybrid with a gated multimodal unit of three modalities."""
+    stored = [x[:, 0] for x in features(image=4096, text=384, audio=128).values.values()]
+    return content(held_in, stored, GatedUnit([x.shape[1] for x in stored]))
+
+
+class GatedUnit(nn.Module):
+    """z = softmax over the modalities of G [h_1; ...; h_M] + c, v = sum_m z_m tanh(h_m)."""
+
+    def __init__(self, widths):
+        super().__init__()
+        self.project = nn.ModuleList(nn.Linear(width, DIM) for width in widths)
+        self.gate = nn.Linear(len(widths) * DIM, len(widths) * DIM)
+
+    def forward(self, *modalities):
+        h = torch.cat([f(x) for f, x in zip(self.project, modalities, strict=True)], 1)
+        z = self.gate(h).unflatten(1, (-1, DIM)).softmax(1)
+        return (z * torch.tanh(h).unflatten(1, (-1, DIM))).sum(1)
+
+
+def content(held_in, stored, fuse):
+    """Tastes against fused views, beside the factors; a batch fuses its distinct items once."""
+    stored = [x.to(TYPES[held_in]) for x in stored]
+    taken = [torch.empty_like(x[: min(2 * BATCH, ITEMS)]) for x in stored]
+    tastes, factors = nn.Embedding(USERS, DIM), Factors()
+    nn.init.normal_(tastes.weight, std=0.01)
+    seen, place = torch.zeros(ITEMS).bool(), torch.zeros(ITEMS).long()
+
+    def loss(users, pairs):
+        seen.zero_()
+        seen[pairs.flatten()] = True
+        distinct = seen.nonzero()[:, 0]
+        place[distinct] = torch.arange(len(distinct))
+        for table, buffer in zip(stored, taken, strict=True):
+            torch.index_select(table, 0, distinct, out=buffer[: len(distinct)])
+        views = fuse(*(buffer[: len(distinct)] for buffer in taken))
+        t, v = tastes(users), F.embedding(place[pairs], views)
+        margin, size = factors.margin(users, pairs)
+        margin = margin + (t * (v[:, 0] - v[:, 1])).sum(1)
+        size = size + t.square().sum() + v.square().sum()
+        return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
+
+    parameters = [p for m in (tastes, factors, fuse) for p in m.parameters()]
+    return epoch(parameters, loss, bf16=held_in == "bf16")
+
+
+def lightgcn():
+    """Two layers over one symmetric matrix by Horner's rule: x + A (x + A x), a third of it."""
+    graph = symmetric_graph()
+    table = nn.init.xavier_uniform_(torch.empty(USERS + ITEMS, DIM)).requires_grad_()
+
+    def loss(users, pairs):
+        smooth, pairs = Smooth.apply(table, graph), pairs + USERS
+        p, q = F.embedding(users, smooth), F.embedding(pairs, smooth)
+        size = sum(F.embedding(at, table).square().sum() for at in (users, pairs))
+        margin = (p * (q[:, 0] - q[:, 1])).sum(1)
+        return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
+
+    return epoch([table], loss)
+
+
+def symmetric_graph():
+    """D^-1/2 A D^-1/2 of the clicks over users, then items, as one CSR matrix."""
+    n, users, items = USERS + ITEMS, clicks().users, clicks().items + USERS
+    edges = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
+    scale = torch.bincount(edges[0], minlength=n).float().rsqrt()
+    weights = scale[edges[0]] * scale[edges[1]]
+    return torch.sparse_coo_tensor(edges, weights, (n, n), check_invariants=False).to_sparse_csr()
+
+
+class Smooth(torch.autograd.Function):
+    """(1 + A + A^2) x / 3 for a symmetric A, whose gradient is the same of g."""
+
+    @staticmethod
+    def forward(ctx, x, matrix):
+        ctx.matrix = matrix
+        return torch.addmm(x, matrix, torch.addmm(x, matrix, x)).div_(3)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return Smooth.forward(ctx, grad, ctx.matrix), None
+
+
+def evaluation(users, items, splits=None, cutoffs=(10, 20)):
+    """Recall and NDCG by full ranking: a call that ranks each user once for all splits.
+
+    ``users()`` are (U, E) and ``items()`` (E, N), read anew by each call.
+    """
+    splits = splits or {"valid": clicks(HELD_OUT, 1), "test": clicks(HELD_OUT, 2)}
+    some = torch.stack([c.counts > 0 for c in splits.values()]).any(0).nonzero()[:, 0]
+    blocks = [(rows, *_clicked(rows)) for rows in some.split(256)]
+    positives = {
+        name: (torch.cat([c.users * ITEMS + c.by_item, torch.tensor([USERS * ITEMS])]), c.counts)
+        for name, c in splits.items()
+    }
+    discount = 1 / torch.arange(2, max(cutoffs) + 2).double().log2()
+
+    @torch.no_grad()
+    def judge():
+        table, matrix = users(), items()
+        lists = torch.empty(len(some), max(cutoffs), dtype=torch.long)
+        scores, start = torch.empty(256, ITEMS), 0
+        for rows, at, seen in blocks:
+            part = torch.mm(table[rows], matrix, out=scores[: len(rows)])
+            part[at, seen] = -torch.inf
+            lists[start : start + len(rows)] = part.topk(max(cutoffs)).indices
+            start += len(rows)
+        keys = some[:, None] * ITEMS + lists
+        return {
+            f"{name}.{metric}@{k}": value
+            for name, (known, counts) in positives.items()
+            for k in cutoffs
+            for metric, value in _measure(keys, known, counts[some], discount, k).items()
+        }
+
+    return judge
+
+
+def _measure(keys, known, counts, discount, k):
+    hits = (known[torch.searchsorted(known, keys[:, :k])] == keys[:, :k])[counts > 0]
+    counts = counts[counts > 0]
+    ideal = discount.cumsum(0)[counts.clamp(max=k) - 1]
+    recall = (hits.sum(1) / counts).mean()
+    return {"recall": float(recall), "ndcg": float(((hits * discount[:k]).sum(1) / ideal).mean())}
+
+
+def _clicked(rows):
+    """Train clicks of a block of users: rows within the block, and items."""
+    counts, starts = clicks().counts[rows], clicks().indptr[rows]
+    at = torch.repeat_interleave(torch.arange(len(rows)), counts)
+    within = torch.arange(len(at)) - (counts.cumsum(0) - counts)[at]
+    return at, clicks().items[starts[at] + within]
+
+
+def whole_run(epochs):
+    """Train matrix factorisation, validate after each epoch, keep the best, judge it at the end."""
+    factors = Factors()
+    train = bpr(factors)
+    sides = partial(_users, factors), partial(_items, factors)
+    validate = evaluation(*sides, {"valid": clicks(HELD_OUT, 1)})
+    judge, best, state = evaluation(*sides), -1.0, {}
+    for _ in range(epochs):
+        train()
+        found = validate()["valid.ndcg@20"]
+        if found > best:
+            best, state = found, {n: x.clone() for n, x in factors.state_dict().items()}
+    factors.load_state_dict(state)
+    return judge()
+
+
+def _users(factors):
+    return torch.cat([factors.users.weight, torch.ones(USERS, 1)], 1)
+
+
+def _items(factors):
+    return torch.cat([factors.items.weight, factors.bias.weight], 1).T.contiguous()

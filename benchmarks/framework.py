@@ -1,0 +1,76 @@
+"""The same epochs as in `by_hand`, as users of the framework call them."""
+
+import tempfile
+from pathlib import Path
+
+import polars as pl
+import torch
+from by_hand import DIM, TYPES
+from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks, features
+
+from fusionlab.config import Judging, Runtime, Training, experiment_from
+from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
+from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.fusion.contract import FUSIONS
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.schema import validate
+from fusionlab.studies.executor import execute
+from fusionlab.studies.run import run_experiment
+from fusionlab.studies.store import RunStore
+from fusionlab.training.loop import Loop
+from fusionlab.training.ranking import RankingTask
+
+
+def interactions():
+    ids = pl.Series(map(str, range(USERS)))
+    valid, test = clicks(HELD_OUT, 1), clicks(HELD_OUT, 2)
+    return Interactions(ids, clicks(), valid, Sealed("test interactions", test))
+
+
+def epoch(recommender, fusion=None, held_in="fp32", **widths):
+    """One training epoch; ``widths`` are those of the modalities that ``fusion`` reads."""
+    stored = features(**widths).to(dtype=TYPES[held_in]) if widths else None
+    strategy = FUSIONS.parse(fusion).build(stored.specs, DIM) if stored else None
+    model = RECOMMENDERS.parse(recommender).build(Context(clicks(), DIM), strategy)
+    training = validate(Training, {"batch_size": BATCH})
+    task = RankingTask(model, interactions(), stored, training, Judging(), "ndcg@20", "cpu")
+    task.prepare()
+    runtime = validate(Runtime, {"precision": held_in, "features": held_in})
+    return Loop(task, training, runtime, seed=0).train_epoch
+
+
+@DATASETS.register("baby_shape")
+class BabyShape(DatasetFormat):
+    """The random clicks of `shapes`, without features."""
+
+    def load(self):
+        ids = pl.Series(map(str, range(ITEMS)))
+        return Dataset("baby_shape", ids, None, interactions(), None, "baby-shape")
+
+
+def whole_run(epochs):
+    """`by_hand.whole_run` as an experiment: logged, checkpointed and recorded."""
+    experiment = experiment_from(
+        {
+            "dataset": {"name": "baby_shape"},
+            "recommender": "bpr_mf",
+            "training": {"epochs": epochs, "patience": epochs, "batch_size": BATCH},
+            "evaluation": {"metrics": ["recall", "ndcg"], "cutoffs": [10, 20]},
+            "runtime": {"threads": torch.get_num_threads()},
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        return run_experiment(experiment, RunStore(Path(folder)), on_epoch=lambda entry: None)
+
+
+def study(workers, runs=16):
+    """Runs on a small catalogue, a seed each, in ``workers`` processes."""
+    base = {
+        "dataset": {"name": "synthetic", "users": 2000, "items": 1000},
+        "recommender": "hybrid",
+        "training": {"epochs": 20, "patience": 20},
+    }
+    planned = {f"seed {seed}": experiment_from(base | {"seed": seed}) for seed in range(runs)}
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore(Path(folder))
+        execute(planned, store, workers=workers, on_run=lambda run: None)

@@ -1,0 +1,114 @@
+"""Framework / by hand for every loop, in paired rounds: ``python benchmarks/ratios.py [names]``.
+
+A ratio compares medians of alternating rounds within one process. The framework runs as a run does
+(deterministic algorithms), the loop by hand without.
+"""
+
+import argparse
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+# Before torch is imported: idle threads sleep instead of spinning on the other call's core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import by_hand
+import framework
+import torch
+from paired import pair
+from rich.console import Console
+from rich.table import Table
+from shapes import clicks
+from test_evaluation import factors, judging
+from test_sampling import rejection_in_python
+
+from fusionlab.config import Runtime
+from fusionlab.studies.run import configure
+from fusionlab.training.sampling import NegativeSampler
+
+VBPR = {"image": 4096, "text": 384}
+GATED = {**VBPR, "audio": 128}
+
+
+def sampling():
+    sampler, generator = NegativeSampler(clicks()), torch.Generator().manual_seed(0)
+    return lambda: sampler.draw(clicks().users, 1, generator), rejection_in_python()
+
+
+def evaluation():
+    users, items = factors()
+    return judging(("recall", "ndcg")), by_hand.evaluation(lambda: users, lambda: items)
+
+
+def hybrid(fusion, held_in, widths, theirs):
+    return framework.epoch("hybrid", fusion, held_in, **widths), theirs(held_in)
+
+
+def whole_run():
+    return partial(framework.whole_run, 30), partial(by_hand.whole_run, 30)
+
+
+def study():
+    return partial(framework.study, 2), partial(framework.study, 1)
+
+
+# name: (makes the pair of calls, the ratio that must not be passed or None)
+PAIRS = {
+    "sampling": (sampling, None),
+    "bpr": (lambda: (framework.epoch("bpr_mf"), by_hand.bpr()), 1.15),
+    "lightgcn": (lambda: (framework.epoch("lightgcn_id"), by_hand.lightgcn()), 1.15),
+    "vbpr_fp32": (partial(hybrid, "concat", "fp32", VBPR, by_hand.vbpr), 1.15),
+    "vbpr_bf16": (partial(hybrid, "concat", "bf16", VBPR, by_hand.vbpr), 1.15),
+    "gated_fp32": (partial(hybrid, "gated", "fp32", GATED, by_hand.gated), 1.15),
+    "gated_bf16": (partial(hybrid, "gated", "bf16", GATED, by_hand.gated), 1.15),
+    "evaluation": (evaluation, 1.15),
+    "whole_run": (whole_run, 1.08),
+    "study": (study, None),
+}
+
+
+def as_a_run(call, threads):
+    def configured():
+        configure(Runtime(threads=threads), seed=0)
+        call()
+
+    return configured
+
+
+def bare(call, threads):
+    def configured():
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+        call()
+
+    return configured
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(PAIRS)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(PAIRS)
+    if unknown:
+        parser.error(f"found {', '.join(sorted(unknown))}, expected names of {', '.join(PAIRS)}")
+    table = Table("pair", "framework s", "by hand s", "ratio (range)", "limit", box=None)
+    found = []
+    for name in options.names or PAIRS:
+        make, limit = PAIRS[name]
+        ours, theirs = make()
+        calls = as_a_run(ours, options.threads), bare(theirs, options.threads)
+        row = pair(name, *calls, options.rounds).summary()
+        found.append(row | {"limit": limit, "threads": options.threads})
+        spread = f"{row['ratio']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})"
+        table.add_row(name, f"{row['ours']:.3f}", f"{row['theirs']:.3f}", spread, str(limit or ""))
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
