@@ -89,6 +89,10 @@ class Judging(Options):
     cutoffs: tuple[PositiveInt, ...] = Field(
         (10, 20), min_length=1, description="lengths of the lists"
     )
+    users: PositiveInt | None = Field(
+        None,
+        description="rank for this many random users, the same in every row and seed; default: all",
+    )
     select: str | None = Field(None, description="default: ndcg of the longest list, or accuracy")
 
 

@@ -76,6 +76,7 @@ def test_wrong_overrides_say_where(file, override, message):
     [
         ("inputs.modalities=[]", "inputs.modalities: found []"),
         ("evaluation.cutoffs=[]", "evaluation.cutoffs: found []"),
+        ("evaluation.users=0", "evaluation.users: found 0"),
         ("plugins=foo.py", "plugins: found 'foo.py', expected a list"),
         ("runtime.device=gpu", "runtime.device: found 'gpu'"),
     ],

@@ -39,7 +39,7 @@ class Clicks:
         indptr = np.concatenate([[0], np.cumsum(counts)])
         return cls(
             torch.from_numpy(indptr.astype(np.int64)),
-            torch.from_numpy(items[order].astype(np.int64)),
+            torch.from_numpy(items[order].astype(np.int64, copy=False)),
             n_items,
         )
 
@@ -69,8 +69,27 @@ class Clicks:
     @cached_property
     def by_item(self) -> Tensor:
         """(E,) the items sorted within each user's row: what membership tests search."""
-        keys = self.users * self.n_items + self.items
-        return keys.sort().values - self.users * self.n_items
+        rows = self.users * self.n_items
+        keys = rows + self.items
+        keys.numpy().sort()  # in place, and without the positions that torch would return too
+        return keys.sub_(rows)
+
+    def only(self, users: Tensor) -> Clicks:
+        """The same users and items, with no clicks but those of ``users`` (n,)."""
+        kept = torch.zeros(self.n_users, dtype=torch.bool)
+        kept[users] = True
+        indptr = torch.zeros_like(self.indptr)
+        torch.cumsum(self.counts * kept, 0, out=indptr[1:])
+        return Clicks(indptr, self.items[kept.repeat_interleave(self.counts)], self.n_items)
+
+    def some_users(self, count: int) -> Tensor:
+        """At most ``count`` random users (n,) of those who clicked, always the same ones.
+
+        The first in one random order of all U users, which depends on U alone: the samples of two
+        splits share as many users as they can, and a smaller sample is part of a larger one.
+        """
+        order = torch.randperm(self.n_users, generator=torch.Generator().manual_seed(0))
+        return order[self.counts[order] > 0][:count]
 
 
 @dataclass

@@ -26,7 +26,7 @@ def evaluate(
     *,
     metrics: Sequence[str],
     cutoffs: Sequence[int],
-    block: int = 256,
+    block: int | None = None,
     device: torch.device | str = "cpu",
 ) -> dict[str, Evaluation]:
     """Rank all N items for each user and judge the lists against every split.
@@ -41,7 +41,8 @@ def evaluate(
         relevant: split name to the positives, over the same users and items.
         metrics: names from `LIST_METRICS`, `CATALOGUE_METRICS` and `FULL_METRICS`.
         cutoffs: lengths K of the lists judged.
-        block: b, users scored at a time; it bounds memory and changes no figure.
+        block: b, users scored at a time; it bounds memory and changes no figure. By default 256,
+            fewer for more than 262,144 items.
         device: where scores are computed and ranked; results are on the CPU.
 
     Returns:

@@ -19,6 +19,10 @@ NOTHING = -1
 
 CHUNK = 32
 
+MOST_USERS, MOST_SCORES = 256, 2**26
+"""A block has no more users than the first and, for memory's sake, no more scores than the second
+(256 MB of float32)."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -35,7 +39,7 @@ def top_k(
     users: Tensor,
     k: int,
     *,
-    block: int = 256,
+    block: int | None = None,
     device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
     """The k best items of each user, best first, over the whole catalogue.
@@ -48,7 +52,7 @@ def top_k(
         exclude: items that are not recommended, as a rule the train clicks.
         users: (U,) rows of ``exclude``, in any order.
         k: the length of the lists.
-        block: b, users scored at a time.
+        block: b, users scored at a time; default: `block_of` the catalogue's size.
         device: where scores are computed and ranked.
 
     Returns:
@@ -69,14 +73,25 @@ def top_k(
     return items, torch.empty(items.shape) if values is None else values
 
 
+def block_of(n_items: int) -> int:
+    """How many users to score at a time over ``n_items`` items."""
+    return min(MOST_USERS, max(1, MOST_SCORES // n_items))
+
+
 @torch.no_grad()
 def score_blocks(
-    scores: Scores, exclude: Clicks, users: Tensor, *, block: int, device: torch.device | str
+    scores: Scores,
+    exclude: Clicks,
+    users: Tensor,
+    *,
+    block: int | None = None,
+    device: torch.device | str,
 ) -> Iterator[Block]:
     """Score ``users`` (U,) block by block, with -inf in place of the items in ``exclude``."""
     masked_rows, masked_items = clicks_of(exclude, users)
     positions = (masked_rows * exclude.n_items + masked_items).to(device)
     ends = [0, *exclude.counts[users].cumsum(0).tolist()]
+    block = block or block_of(exclude.n_items)
     for start in range(0, len(users), block):
         rows = slice(start, min(start + block, len(users)))
         chosen = users[rows].to(device)

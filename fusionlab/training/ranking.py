@@ -58,7 +58,7 @@ class RankingTask:
         self.train = interactions.train
         self.ranking_loss: Loss = training.loss.build()
         self.metrics = judging.metrics or DEFAULT_METRICS
-        self.cutoffs = judging.cutoffs
+        self.cutoffs, self.sampled = judging.cutoffs, judging.users
         self.select = select
 
     def prepare(self) -> None:
@@ -72,8 +72,10 @@ class RankingTask:
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """An epoch: negatives drawn for all clicks at once, then the clicks in random order."""
         count = self.training.negatives
-        negatives = self.sampler.draw(self.users, count, generator)
-        candidates = torch.cat([self.items[:, None], negatives], 1)
+        # Nothing else refers to the negatives, so they do not stand in memory twice.
+        candidates = torch.cat(
+            [self.items[:, None], self.sampler.draw(self.users, count, generator)], 1
+        )
         order = torch.randperm(len(self.items), generator=generator, device=self.device)
         for rows in order.split(self.training.batch_size):
             yield Batch(self.users[rows], candidates[rows], rows)
@@ -128,7 +130,15 @@ class RankingTask:
     def judge(
         self, relevant: dict[str, Clicks], ranker: Callable[[Tensor], Tensor] | None = None
     ) -> dict[str, Evaluation]:
-        """Rank once and measure against each of the named splits."""
+        """Rank once and measure against each of the named splits, for a sample of users if asked.
+
+        The sample depends neither on the model nor on the seed: rows of a table stay paired.
+        """
+        if self.sampled is not None:
+            relevant = {
+                name: clicks.only(clicks.some_users(self.sampled))
+                for name, clicks in relevant.items()
+            }
         return evaluate(
             ranker or self.ranker(),
             self.train,

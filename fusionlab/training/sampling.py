@@ -26,9 +26,11 @@ class NegativeSampler:
                 f"user row {int(full[0])} clicked all {clicks.n_items} items in train: there is "
                 "nothing to draw as a negative"
             )
-        rank_in_row = torch.arange(len(clicks)) - clicks.indptr[clicks.users]
-        gaps = clicks.by_item - rank_in_row
-        self.keys = (clicks.users * self.n_items + gaps).to(device)
+        keys = clicks.users * self.n_items
+        keys += clicks.by_item  # less the rank in the row, in place: E may be tens of millions
+        keys -= torch.arange(len(clicks))
+        keys += clicks.indptr[clicks.users]
+        self.keys = keys.to(device)
         self.indptr = clicks.indptr.to(device)
 
     def draw(self, users: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -38,6 +40,7 @@ class NegativeSampler:
         uniform = torch.rand(
             len(users), count, generator=generator, device=users.device, dtype=torch.float64
         )
-        rank = (uniform * unclicked[:, None]).long()
+        rank = uniform.mul_(unclicked[:, None]).long()
         key = rank + (users * self.n_items)[:, None]
-        return rank + torch.searchsorted(self.keys, key, right=True) - starts[:, None]
+        below = torch.searchsorted(self.keys, key, right=True)
+        return rank.add_(below).sub_(starts[:, None])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from ranking_reference import clicks, draw, ranked, row
 
 from fusionlab.errors import FusionlabError
-from fusionlab.evaluation.ranking import NOTHING, top_k
+from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -84,6 +84,12 @@ def test_users_in_any_order_and_repeated() -> None:
     chosen = torch.tensor([7, 0, 7, 3])
     items, _ = top_k(problem.scores, problem.exclude, chosen, 5, block=3)
     assert torch.equal(items, everyone[chosen])
+
+
+def test_a_large_catalogue_is_ranked_in_smaller_blocks() -> None:
+    assert block_of(7050) == block_of(2**18) == 256
+    assert block_of(2_000_000) == 33
+    assert block_of(2**30) == 1
 
 
 def test_no_users() -> None:

@@ -149,3 +149,15 @@ def test_an_id_score_is_not_added_to_votes(study_file):
         build_task(experiment, load_dataset(experiment.dataset))
     alone = experiment.varied({"recommender.item_ids": False})
     assert build_task(alone, load_dataset(alone.dataset)).model.fusion.by_rank
+
+
+def test_records_of_a_sample_hold_the_sampled_users_alone(experiment, tmp_path):
+    sampled = experiment.varied({"evaluation.users": 9, "training.epochs": 1})
+    frames = [
+        run_experiment(sampled.varied({"seed": seed}), RunStore(tmp_path)).per_user()
+        for seed in (0, 1)
+    ]
+    for split in ("valid", "test"):
+        users = [frame.filter(pl.col("split") == split)["user"].to_list() for frame in frames]
+        assert len(users[0]) == 9
+        assert users[0] == users[1]

@@ -1,0 +1,262 @@
+"""How time and memory grow with users, items, clicks, modalities and the width of features.
+
+    python benchmarks/scaling.py --out scaling.json --plot scaling.png
+    python benchmarks/scaling.py --only items --points 5
+    python benchmarks/scaling.py --large
+
+Every point is a process of its own, so that its peak memory is its own, and trains and judges a
+recommender by the calls that `fusionlab run` makes, on random clicks and features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from scaling_data import random_dataset
+from scaling_report import exponents, panels, stages
+
+from fusionlab.benchmarking.growth import Growth, fit_growth
+from fusionlab.config import experiment_from
+from fusionlab.studies.memory import peak_mb, reset_peak
+from fusionlab.studies.record import environment
+from fusionlab.studies.run import build_task
+from fusionlab.terminal import say, show
+from fusionlab.training.loop import Loop
+from fusionlab.training.ranking import RankingTask
+
+TOLERANCE = 0.1
+LIMIT_MB = 20_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The sizes of one point, and by what it is trained."""
+
+    users: int = 16_384
+    items: int = 16_384
+    clicks: int = 500_000
+    modalities: int = 2
+    width: int = 64
+    dim: int = 32
+    batch: int = 8_192
+    judged: int = 2_000
+    rounds: int = 3
+    threads: int = 2
+    held_in: str = "fp32"
+    fusion: str = "concat"
+    recommender: str = "hybrid"
+
+
+TINY = {"users": 300, "items": 300, "clicks": 3_000, "modalities": 1, "width": 8, "rounds": 1}
+LARGE = Setting(
+    users=1_000_000,
+    items=2_000_000,
+    clicks=50_000_000,
+    dim=64,
+    batch=65_536,
+    judged=5_000,
+    rounds=1,
+)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where a size starts to grow, and what must grow in proportion to it."""
+
+    start: int
+    judged: tuple[str, ...]
+
+
+# Left out are costs that a size enters only in part or not at all. An epoch sees items and users
+# through AdamW, which moves whole tables, beside steps that depend on clicks alone; the evaluation
+# of a fixed number of users does not see the others or their clicks; steps and ranking work on D
+# columns whatever the features are, so modalities and width enter only through the projection.
+AXES = {
+    "clicks": Axis(250_000, ("prepare", "epoch", "memory")),
+    "items": Axis(16_384, ("prepare", "evaluation", "memory")),
+    "users": Axis(16_384, ("memory",)),
+    "modalities": Axis(1, ("prepare", "memory")),
+    "width": Axis(32, ("prepare", "memory")),
+}
+QUANTITIES = ("prepare", "epoch", "evaluation", "memory")
+
+
+@dataclass
+class Meter:
+    """Seconds and peak memory from one lap to the next, above what stood in memory at the start."""
+
+    floor: float = 0.0
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    memory_mb: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        reset_peak("cpu")
+        self.floor = peak_mb("cpu")
+        self.started = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        self.seconds.setdefault(name, []).append(time.perf_counter() - self.started)
+        peak = peak_mb("cpu") - self.floor
+        self.memory_mb[name] = max(peak, self.memory_mb.get(name, 0.0))
+        reset_peak("cpu")
+        self.started = time.perf_counter()
+
+
+class Metered:
+    """A task whose validation ends the lap of the epoch before it and is a lap itself."""
+
+    def __init__(self, task: RankingTask, meter: Meter) -> None:
+        self.task, self.meter = task, meter
+        self.model, self.select = task.model, task.select
+        self.batches, self.loss = task.batches, task.loss
+
+    def validate(self) -> dict[str, float]:
+        self.meter.lap("epoch")
+        metrics = self.task.validate()
+        self.meter.lap("evaluation")
+        return metrics
+
+
+def measure(setting: Setting) -> dict[str, dict[str, float]]:
+    """Train and judge once for each round; of each stage the best seconds and the highest peak."""
+    torch.set_num_threads(setting.threads)
+    torch.use_deterministic_algorithms(True)  # as a run does
+    experiment = experiment_from(
+        {
+            "dataset": "synthetic",  # stands for the random one, which has no configuration
+            "dim": setting.dim,
+            "fusion": setting.fusion,
+            "recommender": setting.recommender,
+            "training": {"batch_size": setting.batch, "epochs": setting.rounds},
+            "evaluation": {"users": setting.judged},
+            "runtime": {"threads": setting.threads, "features": setting.held_in},
+        }
+    )
+    meter = Meter()
+    dataset = random_dataset(
+        setting.users, setting.items, setting.clicks, setting.modalities, setting.width
+    )
+    meter.lap("data")
+    task = build_task(experiment, dataset)
+    assert isinstance(task, RankingTask)
+    task.prepare()
+    loop = Loop(Metered(task, meter), experiment.training, experiment.runtime, seed=0)
+    meter.lap("prepare")
+    loop.run()
+    return {
+        "seconds": {name: min(laps) for name, laps in meter.seconds.items()},
+        "memory_mb": meter.memory_mb,
+    }
+
+
+def point(setting: Setting) -> dict[str, Any]:
+    """Measure a setting in a fresh process."""
+    command = [sys.executable, __file__, "--point", json.dumps(asdict(setting))]
+    threads = {"OMP_NUM_THREADS": str(setting.threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    done = subprocess.run(
+        command, env=os.environ | threads, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    stages = ("prepare", "epoch", "evaluation")  # how the random data came about is no cost
+    memory = max(found["memory_mb"][stage] for stage in stages)
+    return {"setting": asdict(setting), **found, "figures": found["seconds"] | {"memory": memory}}
+
+
+def grow(axis: str, start: int, points: int, base: Setting) -> Iterable[dict[str, Any]]:
+    """Measure at ``start``, twice that, and so on."""
+    for size in (start * 2**k for k in range(points)):
+        found = {"axis": axis, "size": size, **point(replace(base, **{axis: size}))}
+        figures = ", ".join(f"{name} {found['figures'][name]:.4g}" for name in QUANTITIES)
+        say(f"{axis} {size:,}: {figures}")
+        yield found
+
+
+def growth(points: Sequence[dict[str, Any]]) -> dict[str, dict[str, Growth]]:
+    """The fit of every quantity along every axis that was measured."""
+    fits: dict[str, dict[str, Growth]] = {}
+    for axis in dict.fromkeys(found["axis"] for found in points):
+        along = [found for found in points if found["axis"] == axis]
+        sizes = [found["size"] for found in along]
+        fits[axis] = {
+            name: fit_growth(sizes, [found["figures"][name] for found in along])
+            for name in QUANTITIES
+        }
+    return fits
+
+
+def main() -> None:
+    options = arguments()
+    if options.point:
+        asked = Setting(**json.loads(options.point))
+        # What is loaded late and kept, such as threads and their buffers, is no cost of a size.
+        measure(replace(asked, **TINY))
+        print(json.dumps(measure(asked)))
+        return
+    given = {name: getattr(options, name) for name in asdict(Setting())}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.large:
+        large(replace(LARGE, **given))
+        return
+    if options.read:
+        points = json.loads(options.read.read_text())["points"]
+    else:
+        base = replace(Setting(), **given)
+        axes = {name: axis for name, axis in AXES.items() if options.only in (None, name)}
+        points = [
+            found
+            for name, axis in axes.items()
+            for found in grow(name, given.get(name, axis.start), options.points, base)
+        ]
+    report(points, options.out, options.plot)
+
+
+def report(points: Sequence[dict[str, Any]], out: Path | None, plot: Path | None) -> None:
+    """Print the exponents; write points and fits, and draw them, where asked."""
+    fits = growth(points)
+    if out is not None:
+        laws = {axis: {n: asdict(law) for n, law in of.items()} for axis, of in fits.items()}
+        content = {"environment": environment(), "points": list(points), "growth": laws}
+        out.write_text(json.dumps(content, indent=1))
+    judged = {axis: AXES[axis].judged for axis in fits}
+    show(exponents(points, fits, judged, TOLERANCE))
+    if plot is not None:
+        panels(points, fits, judged).savefig(plot, dpi=200)
+
+
+def large(setting: Setting) -> None:
+    """One point: its stages, and whether it stays within the limit."""
+    found = point(setting)
+    show(stages(found, LIMIT_MB))
+
+
+def arguments() -> argparse.Namespace:
+    """The command line: what to measure, and every size."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=AXES, help="grow this size alone")
+    parser.add_argument("--points", type=int, default=5, help="powers of two (default: 5)")
+    parser.add_argument("--out", type=Path, help="write points and fits as JSON")
+    parser.add_argument("--read", type=Path, help="take the points from a JSON written before")
+    parser.add_argument("--plot", type=Path, help="draw a panel an axis")
+    parser.add_argument("--large", action="store_true", help="one point of 50 million clicks")
+    parser.add_argument("--point", help=argparse.SUPPRESS)
+    for item in fields(Setting):
+        kind = type(item.default)
+        shown = f"default: {item.default}, with --large {getattr(LARGE, item.name)}"
+        parser.add_argument(f"--{item.name.replace('_', '-')}", type=kind, help=shown)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
