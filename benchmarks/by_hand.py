@@ -188,7 +188,7 @@ def evaluation(users, items, splits=None, cutoffs=(10, 20)):
 
 
 def _measure(keys, known, counts, discount, k):
-    hits = (known[torch.searchsorted(known, keys[:, :k])] == keys[:, :k])[counts > 0]
+    hits = (known[torch.searchsorted(known, keys[:, :k].contiguous())] == keys[:, :k])[counts > 0]
     counts = counts[counts > 0]
     ideal = discount.cumsum(0)[counts.clamp(max=k) - 1]
     recall = (hits.sum(1) / counts).mean()
