@@ -1,8 +1,11 @@
-"""Names of modalities."""
+"""Names of modalities, and rows taken from features."""
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fusionlab.data.features import FeatureSpec, is_modality_name
+from fusionlab.data.features import FeatureSpec, ItemFeatures, Taker, is_modality_name
 from fusionlab.fusion.contract import FUSIONS
 
 
@@ -16,3 +19,17 @@ def test_other_names_are_modalities(name):
     assert is_modality_name(name)
     for part in map(FUSIONS.parse, FUSIONS.names()):
         part.build({name: FeatureSpec(3), "text2": FeatureSpec(4)}, 8)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=14), min_size=1, max_size=6))
+def test_rows_taken_into_used_memory_are_the_rows(steps):
+    draw = torch.Generator().manual_seed(0)
+    values = {"a": torch.randn(10, 1, 3, generator=draw), "b": torch.randn(10, 2, 4).bfloat16()}
+    features = ItemFeatures(values, {n: torch.rand(x.shape[:2]) > 0.5 for n, x in values.items()})
+    take = Taker(features)
+    for step in steps:
+        items = torch.tensor(step, dtype=torch.int64)
+        found, want = take(items), features.take(items)
+        for name in values:
+            assert torch.equal(found.values[name], want.values[name])
+            assert torch.equal(found.mask[name], want.mask[name])
