@@ -77,12 +77,13 @@ class Axis:
     judged: tuple[str, ...]
 
 
-# Left out are costs that a size enters only in part or not at all. An epoch sees items and users
-# through AdamW, which moves whole tables, beside steps that depend on clicks alone; the evaluation
-# of a fixed number of users does not see the others or their clicks; steps and ranking work on D
-# columns whatever the features are, so modalities and width enter only through the projection.
+# Left out are costs that a size enters only in part or not at all. Preparation sees clicks in one
+# sort beside all the features. An epoch sees items and users through AdamW, which moves whole
+# tables, beside steps that depend on clicks alone. Evaluating a fixed number of users does not see
+# the others or their clicks. Steps and ranking work on D columns whatever the features are, so
+# modalities and width enter only through the projection.
 AXES = {
-    "clicks": Axis(250_000, ("prepare", "epoch", "memory")),
+    "clicks": Axis(500_000, ("epoch", "memory")),
     "items": Axis(16_384, ("prepare", "evaluation", "memory")),
     "users": Axis(16_384, ("memory",)),
     "modalities": Axis(1, ("prepare", "memory")),
