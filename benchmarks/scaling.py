@@ -57,7 +57,14 @@ class Setting:
     recommender: str = "hybrid"
 
 
-TINY = {"users": 300, "items": 300, "clicks": 3_000, "modalities": 1, "width": 8, "rounds": 1}
+TINY: dict[str, Any] = {
+    "users": 300,
+    "items": 300,
+    "clicks": 3_000,
+    "modalities": 1,
+    "width": 8,
+    "rounds": 1,
+}
 LARGE = Setting(
     users=1_000_000,
     items=2_000_000,
