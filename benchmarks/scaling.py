@@ -25,7 +25,7 @@ import torch
 from scaling_data import random_dataset
 from scaling_report import exponents, panels, stages
 
-from fusionlab.benchmarking.growth import Growth, fit_growth
+from fusionlab.benchmarking.growth import FEWEST, Growth, fit_growth
 from fusionlab.config import experiment_from
 from fusionlab.studies.memory import peak_mb, reset_peak
 from fusionlab.studies.record import environment
@@ -263,7 +263,10 @@ def arguments() -> argparse.Namespace:
         kind = type(item.default)
         shown = f"default: {item.default}, with --large {getattr(LARGE, item.name)}"
         parser.add_argument(f"--{item.name.replace('_', '-')}", type=kind, help=shown)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.points < FEWEST:
+        parser.error(f"--points: found {options.points}, expected at least {FEWEST} for a fit")
+    return options
 
 
 if __name__ == "__main__":

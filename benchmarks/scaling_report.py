@@ -44,14 +44,15 @@ def exponents(points: Points, fits: Fits, judged: Judged, tolerance: float) -> T
         for name, law in laws.items():
             first, last = (found["figures"][name] for found in (along[0], along[-1]))
             unit = UNITS.get(name, "s")
-            verdict = "yes" if abs(law.exponent - 1) <= tolerance else "NO"
+            known = law.error < VAGUE
+            verdict = "yes" if known and abs(law.exponent - 1) <= tolerance else "NO"
             table.add_row(
                 sizes,
                 name,
                 f"{first:.4g} {unit}",
                 f"{last:.4g} {unit}",
                 f"{law.constant:.3g} {unit}",
-                f"{law.exponent:.2f} ± {law.error:.2f}" if law.error < VAGUE else "undetermined",
+                f"{law.exponent:.2f} ± {law.error:.2f}" if known else "undetermined",
                 f"{law.slope:.2f}",
                 verdict if name in judged[axis] else "",
                 end_section=name == list(laws)[-1],
