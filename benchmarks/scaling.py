@@ -25,7 +25,7 @@ import torch
 from scaling_data import random_dataset
 from scaling_report import exponents, panels, stages
 
-from fusionlab.benchmarking.growth import Growth, fit_growth
+from fusionlab.benchmarking.growth import FEWEST, Growth, fit_growth
 from fusionlab.config import experiment_from
 from fusionlab.studies.memory import peak_mb, reset_peak
 from fusionlab.studies.record import environment
@@ -57,7 +57,14 @@ class Setting:
     recommender: str = "hybrid"
 
 
-TINY = {"users": 300, "items": 300, "clicks": 3_000, "modalities": 1, "width": 8, "rounds": 1}
+TINY: dict[str, Any] = {
+    "users": 300,
+    "items": 300,
+    "clicks": 3_000,
+    "modalities": 1,
+    "width": 8,
+    "rounds": 1,
+}
 LARGE = Setting(
     users=1_000_000,
     items=2_000_000,
@@ -77,12 +84,13 @@ class Axis:
     judged: tuple[str, ...]
 
 
-# Left out are costs that a size enters only in part or not at all. An epoch sees items and users
-# through AdamW, which moves whole tables, beside steps that depend on clicks alone; the evaluation
-# of a fixed number of users does not see the others or their clicks; steps and ranking work on D
-# columns whatever the features are, so modalities and width enter only through the projection.
+# Left out are costs that a size enters only in part or not at all. Preparation sees clicks in one
+# sort beside all the features. An epoch sees items and users through AdamW, which moves whole
+# tables, beside steps that depend on clicks alone. Evaluating a fixed number of users does not see
+# the others or their clicks. Steps and ranking work on D columns whatever the features are, so
+# modalities and width enter only through the projection.
 AXES = {
-    "clicks": Axis(250_000, ("prepare", "epoch", "memory")),
+    "clicks": Axis(500_000, ("epoch", "memory")),
     "items": Axis(16_384, ("prepare", "evaluation", "memory")),
     "users": Axis(16_384, ("memory",)),
     "modalities": Axis(1, ("prepare", "memory")),
@@ -255,7 +263,10 @@ def arguments() -> argparse.Namespace:
         kind = type(item.default)
         shown = f"default: {item.default}, with --large {getattr(LARGE, item.name)}"
         parser.add_argument(f"--{item.name.replace('_', '-')}", type=kind, help=shown)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.points < FEWEST:
+        parser.error(f"--points: found {options.points}, expected at least {FEWEST} for a fit")
+    return options
 
 
 if __name__ == "__main__":
