@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-_TAKEN = {*dir(nn.ModuleDict()), *dir(nn.ParameterDict())}
+FUSED = "fused"
+_TAKEN = {FUSED, *dir(nn.ModuleDict()), *dir(nn.ParameterDict())}
 
 
 def is_modality_name(name: str) -> bool:
     """Can a modality be called so? Strategies keep its parts under it in torch's dictionaries,
-    whose keys bear no dot and none of the names that those use themselves (``items``, say)."""
+    whose keys bear no dot and none of the names that those use themselves (``items``, say); and
+    `FUSED` is what the one view of all modalities is called."""
     return bool(name) and "." not in name and name not in _TAKEN
 
 
@@ -112,7 +114,7 @@ class Taker:
         values = {}
         for name, x in self.features.values.items():
             if len(self._room[name]) < n:
-                self._room[name] = x.new_empty(min(n + n // 4, len(x)), *x.shape[1:])
+                self._room[name] = x.new_empty(max(n, min(n + n // 4, len(x))), *x.shape[1:])
             values[name] = torch.index_select(x, 0, items, out=self._room[name][:n])
         mask = {name: mask.index_select(0, items) for name, mask in self.features.mask.items()}
         return ItemFeatures(values, mask)

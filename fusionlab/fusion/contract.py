@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.data.features import FUSED, FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import clean
 from fusionlab.registry import Registry
 
@@ -89,7 +89,7 @@ class Fusion(nn.Module):
         A strategy whose views are neither (experts, say) names them here, and no name is a
         modality's: explanations read the view weights under these names.
         """
-        return tuple(self.specs) if self.level is Level.DECISION else ("fused",)
+        return tuple(self.specs) if self.level is Level.DECISION else (FUSED,)
 
     @property
     def n_views(self) -> int:

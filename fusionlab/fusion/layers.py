@@ -61,9 +61,15 @@ class Projections(nn.ModuleDict):
     """
 
     def __init__(self, specs: Mapping[str, FeatureSpec], out: int, *, bias: bool = True) -> None:
-        super().__init__({name: nn.Linear(spec.dim, out, bias) for name, spec in specs.items()})
+        super().__init__()
         self.specs = dict(specs)
         self.out = out
+        self.update({name: nn.Linear(spec.dim, out, bias) for name, spec in specs.items()})
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Keep a map under the name of its modality, be it that of a method here (``tokens``):
+        maps are read by key."""
+        self._modules[name] = cast(nn.Module, module)
 
     def linear(self, name: str) -> nn.Linear:
         """The map of one modality."""

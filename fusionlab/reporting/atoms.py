@@ -44,12 +44,12 @@ def atom_table(rows: Sequence[Row], *, title: str = "Atoms") -> Table:
     def cells(row: Row) -> list[Cell]:
         found = [Cell(row.label), Cell("yes") if row.additive else ABSENT]
         gains = _gains(row, atoms)
-        for mean, sd, most in zip(gains.mean(0), gains.std(0), unit, strict=True):
+        for by_seed, most in zip(gains.T, unit, strict=True):
             if most < NOTHING_TO_GAIN * unit[0] or most <= 0:
                 found += [ABSENT, ABSENT]
-            else:
-                share, spread = float(mean / most), float(sd / most)
-                found += [Cell(decimal(share, 2), share), Cell(decimal(spread, 4), spread)]
+                continue
+            share = float(by_seed.mean() / most)
+            found += [Cell(decimal(share, 2), share), _spread(by_seed / most)]
         return found
 
     return Table(
@@ -65,6 +65,13 @@ def _gains(row: Row, atoms: Sequence[str], key: Literal["gain", "oracle_gain"] =
     """(seeds, 1 + A): the sum over atoms, then each atom."""
     by_atom = np.array([[record.truth[key][atom] for atom in atoms] for record in row.records])
     return np.concatenate([by_atom.sum(1, keepdims=True), by_atom], axis=1)
+
+
+def _spread(shares: Shares) -> Cell:
+    if len(shares) < 2:
+        return ABSENT
+    spread = float(shares.std(ddof=1))
+    return Cell(decimal(spread, 4), spread)
 
 
 def _note(rows: Sequence[Row], whose: str) -> str:

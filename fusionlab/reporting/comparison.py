@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,15 +48,29 @@ def against(
     return {found.label: found for found in compare(base, others, level=LEVEL)}
 
 
-def level_with_best(rows: Sequence[Row], scores: Scores, metric: str) -> list[str]:
-    """The strategy with the highest mean and those not significantly below it, best first."""
+@dataclass(frozen=True)
+class Leaders:
+    """The best strategy and those that no test tells from it, best first.
+
+    ``margin`` is how far below the best the confidence intervals of their differences reach: so
+    much may have been missed.
+    """
+
+    labels: list[str]
+    margin: float
+
+
+def leaders(rows: Sequence[Row], scores: Scores, metric: str) -> Leaders:
+    """The strategy with the highest mean and those not significantly below it."""
     means = {row.label: scores[row.label][metric].mean for row in rows if row.kind == "strategy"}
     order = sorted(means, key=lambda label: -means[label])
     if not order:
-        return []
+        return Leaders([], 0.0)
     best = next(row for row in rows if row.label == order[0])
     verdicts = against(best, rows, scores, metric)
-    return [label for label in order if label not in verdicts or symbol(verdicts[label]) != "-"]
+    labels = [label for label in order if label not in verdicts or symbol(verdicts[label]) != "-"]
+    reach = [verdicts[label].interval[0] for label in labels if label in verdicts]
+    return Leaders(labels, -min([0.0, *reach]))
 
 
 def symbol(found: Comparison) -> str:

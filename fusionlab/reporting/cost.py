@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fusionlab.errors import FusionlabError
-from fusionlab.reporting.table import Cell, Column, Group, Table, grouped
+from fusionlab.reporting.comparison import Leaders
+from fusionlab.reporting.table import Cell, Column, Group, Table, decimal, grouped
 from fusionlab.studies.record import Cost, Row
 
 Figure = tuple[str, Callable[[Cost], float], Callable[[float], str]]
@@ -35,12 +36,14 @@ FIGURES: list[Figure] = [
 ]
 
 
-def cost_table(rows: Sequence[Row], *, level: Sequence[str] = (), title: str = "Cost") -> Table:
+def cost_table(
+    rows: Sequence[Row], *, leaders: Leaders | None = None, title: str = "Cost"
+) -> Table:
     """Parameters, epochs, seconds, seconds an epoch, evaluation seconds and peak memory of a run.
 
     Each figure is the median over a row's runs with their range (least to most) where they differ.
-    ``level`` are the labels of the strategies that no test tells from the best; the notes name the
-    cheapest of them. Ceilings are left out: nothing was trained. Times compare on one machine
+    ``leaders`` are the strategies that no test tells from the best; the notes name the cheapest of
+    them. Ceilings are left out: nothing was trained. Times compare on one machine
     only; the notes say where the runs were made and in what their environments differ.
     """
     rows = [row for row in rows if row.kind != "ceiling"]
@@ -64,28 +67,29 @@ def cost_table(rows: Sequence[Row], *, level: Sequence[str] = (), title: str = "
         ],
         notes=[
             "Medians over seeds (range over seeds); MB = 10^6 bytes of resident memory.",
-            *_cheapest(rows, level),
+            *_cheapest(rows, leaders),
             *_environment(rows),
         ],
         sources={row.label: [record.id for record in row.records] for row in rows},
     )
 
 
-def _cheapest(rows: Sequence[Row], level: Sequence[str]) -> list[str]:
+def _cheapest(rows: Sequence[Row], leaders: Leaders | None) -> list[str]:
     """Which of the strategies that are as good as the best takes the least time an epoch."""
-    if not level:
+    if leaders is None or not leaders.labels:
         return []
     times = {
         row.label: float(np.median([record.cost.seconds_per_epoch for record in row.records]))
         for row in rows
-        if row.label in level
+        if row.label in leaders.labels
     }
     least = min(times.values())
     cheapest = ", ".join(label for label, time in times.items() if time == least)
     takes = f"{_seconds(least)} s an epoch" if least else "nothing to train"
+    others = f" (intervals reach {decimal(leaders.margin)} below it)" if leaders.margin else ""
     return [
-        f"No test tells from the best: {', '.join(level)}. Cheapest of them: {cheapest}, with "
-        f"{takes}."
+        f"No test tells from the best{others}: {', '.join(leaders.labels)}. Cheapest of them to "
+        f"train: {cheapest}, with {takes}."
     ]
 
 

@@ -253,8 +253,8 @@ def _test_notes(
         why = "the strongest control on validation" if chosen else "chosen by name"
         notes.append(
             f"Tested on {main} against {opponent.label} ({why}): + above, - below, = does not "
-            f"differ at {decimal(ALPHA, 2)}; two-sided paired permutation over users averaged over "
-            f"seeds, p Holm-corrected over {len(verdicts)} tests."
+            f"differ at {decimal(ALPHA, 2)}; two-sided paired permutation over {_unit(rows)} "
+            f"averaged over seeds, p Holm-corrected over {len(verdicts)} tests."
         )
     means = {row.label: scores[row.label][main].mean for row in rows if row.kind == "strategy"}
     best = max(means, key=lambda label: means[label], default=None)

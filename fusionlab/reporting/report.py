@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusionlab.reporting.atoms import atom_table, known_atoms
-from fusionlab.reporting.comparison import level_with_best
+from fusionlab.reporting.comparison import leaders
 from fusionlab.reporting.cost import cost_table
 from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
 from fusionlab.reporting.files import write_whole
@@ -69,8 +69,8 @@ def write_report(
     tables = {"quality": quality}
     if known_atoms(rows):
         tables["atoms"] = atom_table(rows, title=f"{title}: atoms found")
-    level = level_with_best(rows, read_scores(rows, [main], split), main)
-    tables["cost"] = cost_table(rows, level=level, title=f"{title}: cost")
+    best = leaders(rows, read_scores(rows, [main], split), main)
+    tables["cost"] = cost_table(rows, leaders=best, title=f"{title}: cost")
     texts = {
         f"{name}.{suffix}": render(table)
         for name, table in tables.items()

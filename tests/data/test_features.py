@@ -9,12 +9,26 @@ from fusionlab.data.features import FeatureSpec, ItemFeatures, Taker, is_modalit
 from fusionlab.fusion.contract import FUSIONS
 
 
-@pytest.mark.parametrize("name", ["items", "values", "training", "type", "a.b", ""])
+@pytest.mark.parametrize("name", ["items", "values", "training", "type", "a.b", "", "fused"])
 def test_names_that_torch_uses_itself_are_no_modalities(name):
     assert not is_modality_name(name)
 
 
-@pytest.mark.parametrize("name", ["touch", "text", "a->b", "lidar 2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "touch",
+        "text",
+        "a->b",
+        "lidar 2",
+        "tokens",
+        "out",
+        "specs",
+        "linear",
+        "pooled",
+        "add_module2",
+    ],
+)
 def test_other_names_are_modalities(name):
     assert is_modality_name(name)
     for part in map(FUSIONS.parse, FUSIONS.names()):

@@ -1,3 +1,4 @@
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,30 @@ def test_shares_are_of_what_is_achievable(make_row: MakeRow) -> None:
     assert found["redundant sd"] == pytest.approx(0)
     assert "achievable, all atoms" in table.notes[0]
     assert "above 1" in table.notes[0]
+
+
+def test_unit_and_spread_are_over_seeds(make_row: MakeRow) -> None:
+    def over_seeds(row, gains):
+        records = [
+            replace(r, truth={"gain": {"synergy": gain}})
+            for r, gain in zip(row.records, gains, strict=True)
+        ]
+        return replace(row, records=records)
+
+    ceiling = make_row("achievable, all atoms", kind="ceiling")
+    seeds = len(ceiling.records)
+    rows = [
+        over_seeds(make_row("concat"), [0.1 * (n + 1) for n in range(seeds)]),
+        over_seeds(ceiling, [1.0 + n for n in range(seeds)]),
+    ]
+    found = values_of(atom_table(rows))
+    unit = 1 + (seeds - 1) / 2
+    assert found["synergy"] == pytest.approx(0.1 * (seeds + 1) / 2 / unit)
+    assert found["synergy sd"] == pytest.approx(
+        statistics.stdev(0.1 * (n + 1) for n in range(seeds)) / unit
+    )
+    one = [replace(row, records=row.records[:1]) for row in rows]
+    assert values_of(atom_table(one))["synergy sd"] is None
 
 
 def test_without_an_achievable_row_shares_are_of_what_the_truth_gains(make_row: MakeRow) -> None:

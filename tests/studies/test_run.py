@@ -47,6 +47,33 @@ def test_the_record_holds_what_it_must(experiment, tmp_path):
     assert users["user"].to_list()[0].startswith("u")
 
 
+def test_the_gains_of_the_atoms_are_those_of_the_model(experiment, tmp_path):
+    """One who knows the answer gains all of it, one who knows nothing next to nothing, and a
+    trained model what its own scores say."""
+
+    def gains(**changes):
+        truth = run_experiment(experiment.varied(changes), RunStore(tmp_path)).truth
+        return {atom: truth["gain"][atom] / truth["oracle_gain"][atom] for atom in truth["gain"]}
+
+    assert gains(recommender="oracle") == pytest.approx(dict.fromkeys(gains(), 1.0))
+    assert all(abs(gain) < 0.4 for gain in gains(recommender="random").values())
+    ignorant = gains(recommender={"name": "oracle", "observes": ["text"]})
+    assert abs(ignorant["synergy"]) < 0.3
+    assert ignorant["unique_text"] > 1
+
+
+def test_the_gains_of_a_classifier_are_its_accuracy_above_chance(experiment, tmp_path):
+    changes = {
+        "task": "classification",
+        "dataset": {"name": "synthetic", "items": 400, "task": "classification", "classes": 2},
+    }
+    record = run_experiment(experiment.varied(changes), RunStore(tmp_path))
+    accuracy = record.metrics["test"]["accuracy"]
+    assert 0.55 < accuracy < 0.999
+    assert sum(record.truth["gain"].values()) == pytest.approx(accuracy - 0.5)
+    assert sum(record.truth["oracle_gain"].values()) == pytest.approx(0.5)
+
+
 def test_identity_follows_content(experiment):
     fingerprint = load_dataset(experiment.dataset).fingerprint
     base = run_id(experiment, fingerprint)

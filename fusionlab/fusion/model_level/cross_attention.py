@@ -67,7 +67,7 @@ class CrossAttention(Fusion):
         }
         self.blocks = nn.ModuleDict(
             {
-                f"{source}->{target}": nn.ModuleList(CrossBlock(dim, heads) for _ in range(layers))
+                _pair(source, target): nn.ModuleList(CrossBlock(dim, heads) for _ in range(layers))
                 for target, sources in self.pairs.items()
                 for source in sources
             }
@@ -92,9 +92,14 @@ class CrossAttention(Fusion):
         total, count = torch.zeros_like(own), own.new_zeros(1, 1, 1)
         for source in self.pairs[target]:
             z = own
-            for block in cast(nn.ModuleList, self.blocks[f"{source}->{target}"]):
+            for block in cast(nn.ModuleList, self.blocks[_pair(source, target)]):
                 z = block(z, tokens[source], keys[source])
             there = keys[source].some
             total = total + (z if there is None else torch.where(there, z, 0))
             count = count + (1 if there is None else there)
         return torch.where(count > 0, total / count.clamp(min=1), own)
+
+
+def _pair(source: str, target: str) -> str:
+    """A key for each pair of names, whatever stands in them (``a->b`` is a name too)."""
+    return f"{len(source)}:{source}->{target}"

@@ -19,7 +19,9 @@ def formula(layers, modalities):
             for source in sources:
                 z = h[target]
                 for layer in range(layers):
-                    z = net.cross_block(f"blocks.{source}->{target}.{layer}", z, h[source])
+                    z = net.cross_block(
+                        f"blocks.{len(source)}:{source}->{target}.{layer}", z, h[source]
+                    )
                 readings.append(z)
             z = [mean(token) for token in zip(*readings, strict=True)] if readings else h[target]
             y = net.self_block(f"gather.{target}", z)
