@@ -188,12 +188,26 @@ def test_classes_are_an_argmax_of_a_sum_over_atoms_with_a_bias():
     scores = torch.zeros(*truth.class_of.shape, 3)
     for axis, atom in enumerate(truth.atoms):
         theta = stream(4, "class", atom.name).standard_normal((2, 3))
-        theta = torch.from_numpy(atom.weight * (theta - theta.mean(0))).float()
+        theta = theta - theta.mean(0) - theta.mean(1, keepdims=True) + theta.mean()
+        theta = torch.from_numpy(atom.weight * theta / (theta**2).mean() ** 0.5).float()
         scores += theta.view(*(2 if i == axis else 1 for i in range(5)), 3)
     flat, chosen = scores.view(-1, 3), truth.class_of.flatten()
     own = flat[range(32), chosen]
     swapped = flat[:, chosen] + flat[:, chosen].T
     assert (swapped <= own[:, None] + own + 1e-5).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_atom_counts_by_its_weight_for_classes_whatever_was_drawn(seed):
+    """Two classes are a weighted vote of the atoms: equal weights count alike, a light one not."""
+    options = {"items": 50, "task": "classification", "classes": 2, "seed": seed}
+    vote = Synthetic(**options).load().truth.class_of
+    tilted = Synthetic(**options, redundancy=5).load().truth.class_of
+    for axis in range(5):
+        influence = [
+            float((of.flip(axis) != of).double().mean()) for of in (vote, tilted)
+        ]  # in how many combinations the label of the atom decides: 6 of 16 others tie 2 to 2
+        assert influence == [6 / 16, float(axis == 0)]
 
 
 @pytest.mark.parametrize("modalities", [("a", "b"), ("a", "b", "c", "d")])

@@ -100,10 +100,11 @@ def draw_clicks(truth: Truth, per_user: int, seed: int) -> tuple[Ints, Ints]:
 def draw_classes(atoms: Sequence[Atom], classes: int, alphabet: int, seed: int) -> Tensor:
     """The class of each combination of labels, (k,) * A.
 
-    class(y) = argmax_c sum_a w_a theta_c[a, y_a] + b_c, theta standard normal and centred over
-    the values, with the biases b that make the classes equally frequent. They are the dual
-    prices of the best assignment of k^A combinations to equally many places in each class, which
-    is what is solved here.
+    class(y) = argmax_c sum_a w_a theta_c[a, y_a] + b_c, theta drawn normal, centred over values and
+    over classes and scaled to a mean square of one, so that an atom counts by its weight whatever
+    was drawn, with the biases b that make the classes equally frequent. They are the dual prices of
+    the best assignment of k^A combinations to equally many places in each class, which is what is
+    solved here.
     """
     combinations = alphabet ** len(atoms)
     if combinations > MAX_COMBINATIONS:
@@ -119,7 +120,9 @@ def draw_classes(atoms: Sequence[Atom], classes: int, alphabet: int, seed: int) 
     scores = np.zeros((*shape, classes))
     for axis, atom in enumerate(atoms):
         theta = stream(seed, "class", atom.name).standard_normal((alphabet, classes))
-        theta = atom.weight * (theta - theta.mean(0))
+        theta -= theta.mean(0)
+        theta -= theta.mean(1, keepdims=True)
+        theta *= atom.weight / np.sqrt(np.square(theta).mean())
         scores += theta.reshape((1,) * axis + (alphabet,) + (1,) * (len(atoms) - axis - 1) + (-1,))
     places = np.arange(combinations) % classes
     rows = scores.reshape(combinations, classes)[:, places]
