@@ -16,6 +16,8 @@ PARTS = [FUSIONS.parse(name) for name in FUSIONS.names()] + [
     FUSIONS.parse({"name": "gated", "gate": "sigmoid"})
 ]
 
+ORDERED = {"attention_pooling", "gated", "tensor"}
+
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
@@ -172,3 +174,9 @@ def test_a_problem_names_the_type(monkeypatch):
     problems = {result.check: result.problem for result in checks.check_all(["mine"])}
     assert problems["shapes"].startswith("with 1 modalities in bfloat16: RuntimeError: ")
     assert problems["declares_itself"] == ""
+
+
+def test_which_strategies_depend_on_the_order_of_the_modalities():
+    """All others promise that it changes nothing, and are held to it."""
+    ordered = {name for name in FUSIONS.names() if not FUSIONS[name].symmetric}
+    assert ordered == ORDERED
