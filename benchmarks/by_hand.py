@@ -4,6 +4,7 @@ Each function returns a call that trains one epoch (or evaluates once). Maths as
 BPR loss, an L2 penalty on the rows that a step touches, AdamW (fused), exact negatives.
 """
 
+import random
 from functools import partial
 
 import torch
@@ -15,6 +16,23 @@ from fusionlab.training.sampling import NegativeSampler
 
 DIM, L2 = 64, 1e-2
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def rejection_in_python():
+    """A call that draws an epoch, user by user."""
+    users = clicks().users.tolist()
+    clicked = [set(row.tolist()) for row in clicks().items.split(clicks().counts.tolist())]
+
+    def epoch():
+        drawn = []
+        for user in users:
+            item = random.randrange(ITEMS)
+            while item in clicked[user]:
+                item = random.randrange(ITEMS)
+            drawn.append(item)
+        return drawn
+
+    return epoch
 
 
 def epoch(parameters, loss, bf16=False):

@@ -11,6 +11,7 @@ from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks, features
 from fusionlab.config import Judging, Runtime, Training, experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
@@ -37,6 +38,20 @@ def epoch(recommender, fusion=None, held_in="fp32", **widths):
     task.prepare()
     runtime = validate(Runtime, {"precision": held_in, "features": held_in})
     return Loop(task, training, runtime, seed=0).train_epoch
+
+
+def factors():
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(USERS, 64, generator=draw), torch.randn(64, ITEMS, generator=draw)
+
+
+def judging(metrics):
+    """A call that evaluates random factors on both splits."""
+    users, items = factors()
+    relevant = {"valid": clicks(HELD_OUT, 1), "test": clicks(HELD_OUT, 2)}
+    return lambda: evaluate(
+        lambda rows: users[rows] @ items, clicks(), relevant, metrics=metrics, cutoffs=(10, 20)
+    )
 
 
 @DATASETS.register("baby_shape")

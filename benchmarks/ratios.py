@@ -20,8 +20,6 @@ from paired import pair
 from rich.console import Console
 from rich.table import Table
 from shapes import clicks
-from test_evaluation import factors, judging
-from test_sampling import rejection_in_python
 
 from fusionlab.config import Runtime
 from fusionlab.studies.run import configure
@@ -33,12 +31,12 @@ GATED = {**VBPR, "audio": 128}
 
 def sampling():
     sampler, generator = NegativeSampler(clicks()), torch.Generator().manual_seed(0)
-    return lambda: sampler.draw(clicks().users, 1, generator), rejection_in_python()
+    return lambda: sampler.draw(clicks().users, 1, generator), by_hand.rejection_in_python()
 
 
 def evaluation():
-    users, items = factors()
-    return judging(("recall", "ndcg")), by_hand.evaluation(lambda: users, lambda: items)
+    users, items = framework.factors()
+    return framework.judging(("recall", "ndcg")), by_hand.evaluation(lambda: users, lambda: items)
 
 
 def hybrid(fusion, held_in, widths, theirs):

@@ -2,25 +2,9 @@
 
 import by_hand
 import pytest
-import torch
-from shapes import HELD_OUT, ITEMS, USERS, clicks
+from framework import factors, judging
 
-from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.training.ranking import DEFAULT_METRICS
-
-
-def factors():
-    draw = torch.Generator().manual_seed(0)
-    return torch.randn(USERS, 64, generator=draw), torch.randn(64, ITEMS, generator=draw)
-
-
-def judging(metrics):
-    """A call that evaluates random factors on both splits."""
-    users, items = factors()
-    relevant = {"valid": clicks(HELD_OUT, 1), "test": clicks(HELD_OUT, 2)}
-    return lambda: evaluate(
-        lambda rows: users[rows] @ items, clicks(), relevant, metrics=metrics, cutoffs=(10, 20)
-    )
 
 
 @pytest.mark.benchmark(group="evaluating validation and test")

@@ -18,12 +18,12 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
 from fusionlab.errors import ConfigError, FusionlabError, one_of
-from fusionlab.evaluation.atom_gains import class_gains, ranking_gains
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import Part, family
+from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.inputs import prepare_features
 from fusionlab.studies.memory import peak_mb, reset_peak
@@ -88,7 +88,7 @@ def _run(
     progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
     ledger = Openings()
     judged = time.perf_counter()
-    evaluations, truth = _judge(experiment, dataset, task, ledger)
+    evaluations = _judge(dataset, task, ledger)
     finished = time.perf_counter()
     record = RunRecord(
         id=run,
@@ -107,7 +107,7 @@ def _run(
         history=progress.history,
         coalition_training="dropout" if experiment.training.modality_dropout else "none",
         test_opened=ledger.entries,
-        truth=truth,
+        truth=gains_of_atoms(dataset, task, evaluations),
     )
     return store.save(record, _per_user(experiment, dataset, evaluations))
 
@@ -224,29 +224,17 @@ def _train(
 
 
 @torch.no_grad()
-def _judge(
-    experiment: Experiment, dataset: Dataset, task: AnyTask, ledger: Openings
-) -> tuple[dict[str, Evaluation], dict[str, Any]]:
+def _judge(dataset: Dataset, task: AnyTask, ledger: Openings) -> dict[str, Evaluation]:
     """Metrics on validation and test; the one place where a run opens test labels."""
     task.model.eval()
-    why, truth = "final evaluation", dataset.truth
-    known: dict[str, Any] = {}
+    why = "final evaluation"
     if isinstance(task, ClassificationTask):
         assert dataset.labels is not None
-        test = dataset.labels.test.open(ledger, why)
-        logits = task.logits()
-        if truth is not None:
-            found = class_gains(truth, test.items, logits[test.items].argmax(1))
-            known = {"gain": found, "oracle_gain": class_gains(truth, test.items, test.classes)}
-        return task.judge({"valid": dataset.labels.valid, "test": test}, logits), known
+        labels = dataset.labels
+        return task.judge({"valid": labels.valid, "test": labels.test.open(ledger, why)})
     assert dataset.interactions is not None
     clicks = dataset.interactions
-    ranker = task.ranker()
-    relevant = {"valid": clicks.valid, "test": clicks.test.open(ledger, why)}
-    if truth is not None:
-        found = ranking_gains(truth, ranker, clicks.train, device=task.device)
-        known = {"gain": found, "oracle_gain": ranking_gains(truth, truth.utility, clicks.train)}
-    return task.judge(relevant, ranker), known
+    return task.judge({"valid": clicks.valid, "test": clicks.test.open(ledger, why)})
 
 
 def configure(runtime: Runtime, seed: int) -> None:

@@ -96,11 +96,9 @@ class ClassificationTask:
         fused = fuse_catalogue(self.model.fusion, self.features, len(self.features))
         return self.model.combine(self.model.by_view(fused), fused).cpu()
 
-    def judge(
-        self, splits: dict[str, Labelled], logits: Tensor | None = None
-    ) -> dict[str, Evaluation]:
+    def judge(self, splits: dict[str, Labelled]) -> dict[str, Evaluation]:
         """Classify once and measure against each of the named splits."""
-        logits = self.logits() if logits is None else logits
+        logits = self.logits()
         return {
             name: classify(logits[part.items], part.classes, self.labels.names, items=part.items)
             for name, part in splits.items()

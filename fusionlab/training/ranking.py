@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -127,9 +127,7 @@ class RankingTask:
         """Metrics on the validation clicks."""
         return self.judge({"valid": self.interactions.valid})["valid"].means()
 
-    def judge(
-        self, relevant: dict[str, Clicks], ranker: Callable[[Tensor], Tensor] | None = None
-    ) -> dict[str, Evaluation]:
+    def judge(self, relevant: dict[str, Clicks]) -> dict[str, Evaluation]:
         """Rank once and measure against each of the named splits, for a sample of users if asked.
 
         The sample depends neither on the model nor on the seed: rows of a table stay paired.
@@ -140,7 +138,7 @@ class RankingTask:
                 for name, clicks in relevant.items()
             }
         return evaluate(
-            ranker or self.ranker(),
+            self.ranker(),
             self.train,
             relevant,
             metrics=self.metrics,
