@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.features import ItemFeatures, is_modality_name
+from fusionlab.data.features import FUSED, ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.splits import Given, Ratio, Split, split_clicks
 from fusionlab.data.tables import Table
@@ -207,7 +207,7 @@ def _check_names(features: Mapping[str, FeatureRows]) -> None:
         if not is_modality_name(name):
             raise FusionlabError(
                 f"{rows.file}: found the modality name {name!r}, expected a name without dots that "
-                "is no attribute of a torch module"
+                f"is neither {FUSED!r} nor an attribute of a torch module"
             )
 
 

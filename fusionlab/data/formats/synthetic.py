@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
-from fusionlab.data.features import ItemFeatures, is_modality_name
+from fusionlab.data.features import FUSED, ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.interactions import Sealed
 from fusionlab.data.splits import NAMES, TEST, TRAIN, VALID, Ratio, Split, split_clicks
@@ -250,7 +250,7 @@ def _checked(modalities: Sequence[str]) -> tuple[str, ...]:
         if not (name.isidentifier() and is_modality_name(name)) or names.count(name) > 1:
             raise FusionlabError(
                 f"modalities: found {name!r} in {names}, expected different names made of "
-                "letters, digits and underscores, none an attribute of a torch module"
+                f"letters, digits and underscores, none {FUSED!r} or an attribute of a torch module"
             )
     return names
 
