@@ -368,7 +368,7 @@ BROKEN = {
         save("clips/clip.v2_feat.npy", array(5, 2)),
         {},
         "clips/clip.v2_feat.npy: found the modality name 'clip.v2', expected a name without dots "
-        "that is no attribute of a torch module",
+        "that is neither 'fused' nor an attribute of a torch module",
     ),
     "too few feature rows": (
         "folder",
