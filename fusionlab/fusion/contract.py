@@ -74,8 +74,9 @@ class Fusion(nn.Module):
     """Has it parameters that a gradient moves?"""
     by_rank: ClassVar[bool] = False
     """Does `combine` return votes by rank? No score can be added to them then."""
-    symmetric: ClassVar[bool] = False
-    """Does the order of the modalities change nothing (parameters are kept by name)?"""
+    symmetric: bool = False
+    """Does the order of the modalities change nothing (parameters are kept by name)? An option may
+    set it on the instance."""
 
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__()
@@ -159,6 +160,16 @@ def softmax_present(logits: Tensor, present: Tensor) -> Tensor:
     # Where nothing is present zero would be divided by zero, in the gradient too.
     on = present | ~present.any(-1, keepdim=True)
     return torch.where(present, logits.masked_fill(~on, -torch.inf).softmax(-1), 0)
+
+
+def logsumexp_present(scores: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """log sum_k exp(s_k) over the N candidates of each list that have the view, and their number.
+
+    (..., N, K) to twice (..., 1, K); where no candidate has the view, that of the scores as given.
+    """
+    on = present | ~present.any(-2, keepdim=True)
+    total = scores.masked_fill(~on, -torch.inf).logsumexp(-2, keepdim=True)
+    return total, on.sum(-2, keepdim=True).to(scores.dtype)
 
 
 def at_least_float32(scores: Tensor) -> Tensor:

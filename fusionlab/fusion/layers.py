@@ -34,6 +34,20 @@ def pool_tokens(values: Tensor, mask: Tensor) -> Tensor:
     return _mean(values, mask.sum(1)[:, None])
 
 
+def last_token(values: Tensor, mask: Tensor) -> Tensor:
+    """The last token that is on: (B, T, d) and (B, T) to (B, d); zero where none is."""
+    places = torch.arange(mask.shape[1], device=mask.device)
+    last = torch.where(mask, places, 0).amax(1)
+    found = values.gather(1, last[:, None, None].expand(-1, 1, values.shape[2]))
+    return clean(found, mask.any(1, keepdim=True))[:, 0]
+
+
+def sinusoids(tokens: int, dim: int) -> Tensor:
+    """Positions (T, D): sin and cos of t / 10000^(2 i / D) (Vaswani et al. 2017), i < D / 2."""
+    angle = torch.arange(tokens)[:, None] / 10_000 ** (torch.arange(0, dim, 2) / dim)
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :dim]
+
+
 def mean_present(parts: Sequence[Tensor], present: Tensor) -> Tensor:
     """Mean of M tensors (B, ...) over the modalities ``present`` (B, M); zero where none is."""
     stacked = torch.stack(list(parts), 1)

@@ -13,7 +13,8 @@ from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_vi
 from fusionlab.fusion.layers import Projections
 
 PARTS = [FUSIONS.parse(name) for name in FUSIONS.names()] + [
-    FUSIONS.parse({"name": "gated", "gate": "sigmoid"})
+    FUSIONS.parse({"name": "gated", "gate": "sigmoid"}),
+    FUSIONS.parse({"name": "gated", "reads": "inputs"}),
 ]
 
 ORDERED = {"attention_pooling", "gated", "tensor"}

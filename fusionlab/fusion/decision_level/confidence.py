@@ -15,6 +15,7 @@ from fusionlab.fusion.contract import (
     Fusion,
     Level,
     at_least_float32,
+    logsumexp_present,
     softmax_present,
 )
 from fusionlab.fusion.layers import Projections
@@ -28,12 +29,11 @@ class Confidence(Fusion):
     c_m = tau log mean_k exp((s_mk - mean_k s_mk) / tau),  a_m > 0
 
     s_mk are modality m's scores of one query for the candidates k that have m: its logits. The
-    paper's energy is E_m = -tau log sum_k exp(s_mk / tau) and its weight falls linearly in E_m.
-    c_m is -E_m, made comparable: without the mean score (a ranking loss sees differences only, so
-    the level of a modality's scores is arbitrary) and a candidate (so it does not grow with their
-    number). That is tau times the divergence of the uniform distribution from the softmax of s_m:
-    zero for flat scores. The softmax over m keeps weights positive where the paper's line may
-    not. The paper's regulariser, which ranks confidences by each sample's past losses, is left out.
+    paper's weight is a line of the energy E_m = -tau log sum_k exp(s_mk / tau): that is `qmf`.
+    Here c_m is -E_m, made comparable: without the mean score (a ranking loss sees differences only,
+    so the level of a modality's scores is arbitrary) and a candidate (so it does not grow with
+    their number). That is tau times the divergence of the uniform distribution from the softmax of
+    s_m: zero for flat scores. The softmax over m keeps weights positive where a line may not.
 
     c_m belongs to the list: the catalogue in ranking, the C classes in classification, and in
     training the sampled candidates (with C = 2, tau log cosh of half their difference over tau),
@@ -79,8 +79,7 @@ class Confidence(Fusion):
     def confidences(self, scores: Tensor, present: Tensor) -> Tensor:
         """c (..., 1, K) from scores (..., N, K); zero where no candidate has the view."""
         scores = torch.where(present, at_least_float32(scores), 0)
-        on = present | ~present.any(-2, keepdim=True)
-        count = on.sum(-2, keepdim=True).to(scores.dtype)
+        count = present.sum(-2, keepdim=True).clamp(min=1).to(scores.dtype)
         centred = (scores - scores.sum(-2, keepdim=True) / count) / self.temperature
-        total = centred.masked_fill(~on, -torch.inf).logsumexp(-2, keepdim=True)
+        total, count = logsumexp_present(centred, present)
         return self.temperature * (total - count.log())

@@ -17,6 +17,7 @@ from fusionlab.fusion.contract import (
     Fusion,
     Level,
     at_least_float32,
+    logsumexp_present,
     softmax_present,
 )
 from fusionlab.fusion.layers import Projections
@@ -82,9 +83,8 @@ class ProductOfExperts(Fusion):
         if self.expert == "bernoulli":
             logs = F.logsigmoid(scores) + math.log(2)
         else:
-            on = present | ~present.any(-2, keepdim=True)
-            total = scores.masked_fill(~on, -torch.inf).logsumexp(-2, keepdim=True)
-            logs = scores - total + on.sum(-2, keepdim=True).to(scores.dtype).log()
+            total, count = logsumexp_present(scores, present)
+            logs = scores - total + count.log()
         return torch.where(present, logs, 0).sum(-1)
 
     def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:

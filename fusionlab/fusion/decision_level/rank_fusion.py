@@ -36,9 +36,11 @@ class RankFusion(Fusion):
 
     v reads the scores of modality m alone, those of the whole list, so the strategy is additive.
 
-    A modality that the candidate lacks does not vote. Where all are present the order is that of
-    the papers' sums; those give an unlisted candidate 0, which here would punish an item for what
-    nobody recorded.
+    The papers sum over all m, and a list ends with the candidates that are not in it: they get 0
+    by reciprocal rank, and share what points remain by Borda, (N - N_m + 1) / 2 each where the
+    first has N. ``unlisted = last`` does that (over the constants M, and N for Borda, which order
+    nothing). By default a modality that the candidate lacks does not vote, for here that would
+    punish an item for what nobody recorded. Where all are present the two are the same.
 
     Ranks have no gradient: every modality trains on its own loss (an ensemble), and only ranking
     fuses. The lists hold the whole catalogue, items that the user clicked in training included.
@@ -49,6 +51,7 @@ class RankFusion(Fusion):
     Options:
         method: "reciprocal_rank" or "borda"
         k: of the reciprocal rank; the larger, the less the very first ranks count
+        unlisted: what a modality says of candidates that lack it: "no_vote", or "last"
 
     Source: Cormack et al. 2009, Reciprocal rank fusion outperforms Condorcet and individual rank
     learning methods; Aslam and Montague 2001, Models for metasearch (Borda).
@@ -67,10 +70,10 @@ class RankFusion(Fusion):
         *,
         method: Literal["reciprocal_rank", "borda"] = "reciprocal_rank",
         k: PositiveInt = 60,
+        unlisted: Literal["no_vote", "last"] = "no_vote",
     ) -> None:
         super().__init__(specs, dim)
-        self.method = method
-        self.k = k
+        self.method, self.k, self.unlisted = method, k, unlisted
         self.project = Projections(specs, dim)
 
     def forward(self, items: ItemFeatures) -> FusedItems:
@@ -81,20 +84,23 @@ class RankFusion(Fusion):
         """Nothing folds: a rank depends on the whole list."""
 
     def votes(self, scores: Tensor, present: Tensor) -> Tensor:
-        """The votes v (..., N, K), zero where a modality is absent."""
+        """The votes v (..., N, K); where a modality is absent, what an unlisted candidate gets."""
         rank = ranks(scores, present).to(at_least_float32(scores).dtype)
         if self.method == "reciprocal_rank":
-            vote = 1 / (self.k + rank)
-        else:
-            listed = present.sum(-2, keepdim=True).clamp(min=1)
-            vote = (listed - rank + 1) / listed
-        return torch.where(present, vote, 0)
+            return torch.where(present, 1 / (self.k + rank), 0)
+        listed = present.sum(-2, keepdim=True)
+        if self.unlisted == "no_vote":
+            return torch.where(present, (listed - rank + 1) / listed.clamp(min=1), 0)
+        n = scores.shape[-2]
+        return torch.where(present, n - rank + 1, (n - listed + 1) / 2) / n
 
     def combine(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """The mean vote of each candidate, (..., N)."""
         # In ascending order the sum is the same to the bit whichever modality cast which vote.
-        votes = self.votes(scores, present).sort(-1).values
-        return votes.sum(-1) / present.sum(-1).clamp(min=1)
+        total = self.votes(scores, present).sort(-1).values.sum(-1)
+        if self.unlisted == "last":
+            return total / len(self.specs)
+        return total / present.sum(-1).clamp(min=1)
 
     def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """Each modality's share of the candidate's votes."""

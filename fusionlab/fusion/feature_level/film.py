@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.errors import FusionlabError, one_of
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
-from fusionlab.fusion.layers import Projections, pool_tokens
+from fusionlab.fusion.layers import Projections, mean_present, pool_tokens
 
 
 @FUSIONS.register("film")
@@ -21,9 +22,14 @@ class Film(Fusion):
     v = mean over present m of (1 + gamma_m) * h_m + beta_m
 
     F_m is a network with one hidden layer of width D: a linear one could only join modalities in
-    pairs. The paper modulates one modality by one other; here all are treated alike.
+    pairs. The paper modulates one modality (an image) by another (a question), and so does
+    ``modulated = m``: v = (1 + gamma_m) * h_m + beta_m, with h_m = 0 if m is absent and v = 0 with
+    all. By default all are treated alike.
 
     Complexity: O(sum_m (T_m + D) d_m + M D^2 + M^2 D) an item.
+
+    Options:
+        modulated: the one modality that the others modulate; null: each, and their mean
 
     Source: Perez et al. 2018, FiLM: visual reasoning with a general conditioning layer.
     """
@@ -32,26 +38,38 @@ class Film(Fusion):
     additive = False
     symmetric = True
 
-    def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
+    def __init__(
+        self, specs: Mapping[str, FeatureSpec], dim: int, *, modulated: str | None = None
+    ) -> None:
         super().__init__(specs, dim)
+        if modulated is not None and modulated not in specs:
+            raise FusionlabError(f"fusion.modulated: {one_of(modulated, specs)}")
+        self.modulated = modulated
         self.project = Projections(specs, dim)
-        modulated = specs if len(specs) > 1 else {}
-        self.generators = nn.ModuleDict({name: _generator(dim) for name in modulated})
+        chosen = [*specs] if modulated is None else [modulated]
+        self.generators = nn.ModuleDict(
+            {name: _generator(dim) for name in chosen if len(specs) > 1}
+        )
 
     def forward(self, items: ItemFeatures) -> FusedItems:
-        """Modulate each modality by the mean of the others, and average."""
+        """Modulate a modality by the mean of the others: the one chosen, or each, and average."""
         h, present = self.project.pooled(items)
         if not self.generators:
             return one_view(h[:, 0], present)
-        parts = []
-        for index, generator in enumerate(self.generators.values()):
-            others = present.clone()
-            others[:, index] = False
-            modulation = generator(pool_tokens(h, others))
-            modulation = torch.where(others.any(1, keepdim=True), modulation, 0)
-            gamma, beta = modulation.chunk(2, dim=1)
-            parts.append((1 + gamma) * h[:, index] + beta)
-        return one_view(pool_tokens(torch.stack(parts, 1), present), present)
+        parts = [self._modulate(name, h, present) for name in self.generators]
+        if self.modulated is not None:
+            return one_view(parts[0], present)
+        return one_view(mean_present(parts, present), present)
+
+    def _modulate(self, name: str, h: Tensor, present: Tensor) -> Tensor:
+        """(1 + gamma_m) * h_m + beta_m, (B, D)."""
+        index = list(self.specs).index(name)
+        others = present.clone()
+        others[:, index] = False
+        modulation = self.generators[name](pool_tokens(h, others))
+        modulation = torch.where(others.any(1, keepdim=True), modulation, 0)
+        gamma, beta = modulation.chunk(2, dim=1)
+        return (1 + gamma) * h[:, index] + beta
 
 
 def _generator(dim: int) -> nn.Sequential:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -31,10 +31,11 @@ class Bottleneck(Fusion):
     l >= fusion_layer:  [z_m; F_m] <- Block_ml([z_m; F]),  F <- mean over present m of F_m
     v = mean over present m of U_m pool(norm_m(z_m))
 
-    pool is the mean over the tokens that are on, where the paper reads a class token (with pooled
-    features, T_m = 1, that would double the sequence). What one modality writes into F in a layer
-    the others read in the next, so two layers at least must use the bottleneck. The last layer's
-    F is read by nobody and is not computed. A modality that an item lacks does not write.
+    pool is the mean over the tokens that are on or, as in the paper, reads a learned class token
+    that stands before them (with pooled features, T_m = 1, it doubles the sequence). What one
+    modality writes into F in a layer the others read in the next, so two layers at least must use
+    the bottleneck. The last layer's F is read by nobody and is not computed. A modality that an
+    item lacks does not write.
 
     Complexity: O(D sum_m T_m d_m + L sum_m ((T_m + S)^2 D + (T_m + S) D^2)) an item.
 
@@ -43,6 +44,7 @@ class Bottleneck(Fusion):
         fusion_layer: the first layer, counted from 0, that uses the bottleneck
         bottlenecks: S, the shared tokens (the paper has 4 beside hundreds of tokens)
         heads: attention heads; must divide the width
+        pool: "mean" of the tokens, or the paper's "class_token"
 
     Source: Nagrani et al. 2021, Attention bottlenecks for multimodal fusion.
     """
@@ -60,6 +62,7 @@ class Bottleneck(Fusion):
         fusion_layer: NonNegativeInt = 0,
         bottlenecks: PositiveInt = 2,
         heads: PositiveInt = 4,
+        pool: Literal["mean", "class_token"] = "mean",
     ) -> None:
         super().__init__(specs, dim)
         check_heads(dim, heads)
@@ -68,9 +71,13 @@ class Bottleneck(Fusion):
                 f"fusion.fusion_layer: found {fusion_layer} of {layers} layers, expected at most "
                 f"{layers - 2}: with fewer than two layers behind it nothing is exchanged"
             )
-        self.fusion_layer = fusion_layer
+        self.fusion_layer, self.pool = fusion_layer, pool
         self.project = Projections(specs, dim)
         self.shared = nn.Parameter(torch.randn(bottlenecks, dim) * 0.02)
+        starts = specs if pool == "class_token" else {}
+        self.class_token = nn.ParameterDict(
+            {name: nn.Parameter(torch.randn(1, dim) * 0.02) for name in starts}
+        )
         self.streams = nn.ModuleDict(
             {name: nn.ModuleList(SelfBlock(dim, heads) for _ in range(layers)) for name in specs}
         )
@@ -81,14 +88,20 @@ class Bottleneck(Fusion):
         """Run the streams side by side and average what they end in."""
         tokens, masks = self.project.tokens(items)
         present = torch.stack([mask.any(1) for mask in masks.values()], 1)
+        for name, token in self.class_token.items():
+            mask = masks[name]
+            start = token.expand(len(mask), -1, -1).to(tokens[name].dtype)
+            tokens[name] = torch.cat([start, tokens[name]], 1)
+            masks[name] = torch.cat([mask.any(1, keepdim=True), mask], 1)
         for name in self.specs:
             alone = KeyMask.of(masks[name])
             for block in self._stream(name)[: self.fusion_layer]:
                 tokens[name] = block(tokens[name], alone)
         self._exchange(tokens, masks, present)
+        read = 1 if self.pool == "class_token" else None
         parts = [
-            self.out[name](pool_tokens(self.norm[name](tokens[name]), masks[name]))
-            for name in self.specs
+            self.out[name](pool_tokens(self.norm[name](tokens[name][:, :read]), mask[:, :read]))
+            for name, mask in masks.items()
         ]
         return one_view(mean_present(parts, present), present)
 

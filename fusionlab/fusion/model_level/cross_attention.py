@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import PositiveInt
@@ -17,8 +17,10 @@ from fusionlab.fusion.layers import (
     Projections,
     SelfBlock,
     check_heads,
+    last_token,
     mean_present,
     pool_tokens,
+    sinusoids,
 )
 
 
@@ -26,23 +28,30 @@ from fusionlab.fusion.layers import (
 class CrossAttention(Fusion):
     """Each modality reads every other through attention of its own: M (M - 1) directed pairs.
 
-    h_m = W_m x_m
-    z_m = mean over present j != m of CrossBlock_{j->m}(queries h_m, keys h_j)   (else h_m)
-    v = mean over present m of U_m pool(norm_m(SelfBlock_m(z_m)))
+    h_m = W_m x_m  (+ positions)
+    z_jm = CrossBlock_{j->m}(queries h_m, keys h_j),  z_m = merge over j != m of z_jm
+    v = mean over present m of U_m read(norm_m(SelfBlock_m(z_m)))
 
-    pool is the mean over the tokens that are on; with one modality it reads itself. As in the
-    paper, every layer of a pair reads the projected h_j, not what j has become, and self-attention
-    brings together what a modality has read (without it v would be a sum of functions of pairs, and
-    a synergy of three out of reach). Unlike it: W_m replaces temporal convolutions and there are no
-    positions (tokens are a set); readings are averaged, not concatenated, so that absent modalities
-    leave no hole; the pooled mean is read out, not the last token.
+    As in the paper, every layer of a pair reads the projected h_j, not what j has become, and
+    self-attention brings together what a modality has read (without it v would be a sum of
+    functions of pairs, and a synergy of three out of reach). One modality alone reads itself.
+
+    The paper concatenates readings (absent modalities leave zeros), adds sinusoidal positions to
+    what a transformer reads and reads out the last token: ``merge = concat, tokens = sequence``. By
+    default readings are averaged over the j present (h_m if none is), so that absent modalities
+    leave no hole, and tokens are a set of which the mean is read. W_m is the paper's temporal
+    convolution with a kernel of one token. Blocks are those of all strategies here: pre-norm, the
+    residual around the norm (the paper's equation adds the normed state, its published code does
+    not), a GELU, no dropout.
 
     Complexity: O(D sum_m T_m d_m + L (T^2 D + M T D^2)) an item: every token is in M - 1 pairs
-        as a query and in M - 1 as a key.
+        as a query and in M - 1 as a key; concatenated, self-attention is M - 1 times as wide.
 
     Options:
         layers: L, the cross-attention blocks stacked for each pair
         heads: attention heads; must divide the width
+        merge: "mean" of a modality's readings, or "concat"
+        tokens: a "set", or a "sequence" with positions whose last token is read
 
     Source: Tsai et al. 2019, Multimodal transformer for unaligned multimodal language sequences.
     """
@@ -58,9 +67,13 @@ class CrossAttention(Fusion):
         *,
         layers: PositiveInt = 1,
         heads: PositiveInt = 4,
+        merge: Literal["mean", "concat"] = "mean",
+        tokens: Literal["set", "sequence"] = "set",
     ) -> None:
         super().__init__(specs, dim)
         check_heads(dim, heads)
+        self.merge, self.tokens = merge, tokens
+        self.symmetric = merge == "mean"
         self.project = Projections(specs, dim)
         self.pairs = {
             target: [source for source in specs if source != target] or [target] for target in specs
@@ -72,32 +85,54 @@ class CrossAttention(Fusion):
                 for source in sources
             }
         )
-        self.gather = nn.ModuleDict({name: SelfBlock(dim, heads) for name in specs})
-        self.norm = nn.ModuleDict({name: nn.LayerNorm(dim) for name in specs})
-        self.out = nn.ModuleDict({name: nn.Linear(dim, dim) for name in specs})
+        width = dim * max(len(specs) - 1, 1) if merge == "concat" else dim
+        self.gather = nn.ModuleDict({name: SelfBlock(width, heads) for name in specs})
+        self.norm = nn.ModuleDict({name: nn.LayerNorm(width) for name in specs})
+        self.out = nn.ModuleDict({name: nn.Linear(width, dim) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
-        """Let each modality read the others, pool its tokens, and average over the modalities."""
+        """Let each modality read the others, read it out, and average over the modalities."""
         tokens, masks = self.project.tokens(items)
+        tokens = {name: self._placed(h) for name, h in tokens.items()}
         keys = {name: KeyMask.of(mask) for name, mask in masks.items()}
         present = torch.stack([mask.any(1) for mask in masks.values()], 1)
         parts = []
         for name in self.specs:
-            y = self.gather[name](self._read(name, tokens, keys), keys[name])
-            parts.append(self.out[name](pool_tokens(self.norm[name](y), masks[name])))
+            z = self._merged(name, self._readings(name, tokens, keys), present, tokens[name])
+            y = self.norm[name](self.gather[name](z, keys[name]))
+            read = pool_tokens if self.tokens == "set" else last_token
+            parts.append(self.out[name](read(y, masks[name])))
         return one_view(mean_present(parts, present), present)
 
-    def _read(self, target: str, tokens: dict[str, Tensor], keys: dict[str, KeyMask]) -> Tensor:
-        own = tokens[target]
-        total, count = torch.zeros_like(own), own.new_zeros(1, 1, 1)
+    def _placed(self, tokens: Tensor) -> Tensor:
+        """With positions, where order counts: (B, T, D)."""
+        if self.tokens == "set":
+            return tokens
+        return tokens + sinusoids(*tokens.shape[1:]).to(tokens)
+
+    def _readings(
+        self, target: str, tokens: dict[str, Tensor], keys: dict[str, KeyMask]
+    ) -> list[Tensor]:
+        """z_jm (B, T_m, D) of each modality j that ``target`` reads."""
+        readings = []
         for source in self.pairs[target]:
-            z = own
+            z = tokens[target]
             for block in cast(nn.ModuleList, self.blocks[_pair(source, target)]):
                 z = block(z, tokens[source], keys[source])
-            there = keys[source].some
-            total = total + (z if there is None else torch.where(there, z, 0))
-            count = count + (1 if there is None else there)
-        return torch.where(count > 0, total / count.clamp(min=1), own)
+            readings.append(z)
+        return readings
+
+    def _merged(self, target: str, readings: list[Tensor], present: Tensor, own: Tensor) -> Tensor:
+        """z_m (B, T_m, D), or as wide as all readings together."""
+        names = list(self.specs)
+        there = present[:, [names.index(source) for source in self.pairs[target]]]
+        if self.merge == "mean":
+            some = there.any(1)[:, None, None]
+            return torch.where(some, mean_present(readings, there), own)
+        kept = [
+            torch.where(on[:, None, None], z, 0) for on, z in zip(there.T, readings, strict=True)
+        ]
+        return self._placed(torch.cat(kept, -1))
 
 
 def _pair(source: str, target: str) -> str:

@@ -25,9 +25,12 @@ class MixtureOfExperts(Fusion):
 
     s_k = <q_k, v_k> is the score by expert k and q its K = E views of the user. A user without a
     preference (g starts at zero) has a_k = 1 / |C|, and s is the mixture that the item alone
-    chose, sum_k p_k <q_k, Expert_k(x)>. The p_k are not shared out anew over C, so that the router
+    chose, sum_k p_k <q_k, Expert_k(x)>: for one q that is <q, y> with Shazeer's softmax gating,
+    y = sum_k p_k Expert_k(x), without top_k, and with the layer of Fedus, y = p_k Expert_k(x) of
+    the largest p_k, with top_k = 1. The p_k are not shared out anew over C, so that the router
     learns from the task even with top_k = 1 (Fedus). All experts are computed: top_k makes the
-    mixture sparse, not the arithmetic. No noise is added to the router's logits.
+    mixture sparse, not the arithmetic, so Shazeer's noise, which spreads the load of sparse
+    experts, is left out.
 
     The penalty of an item is balance E sum_k f_k p_k; f_k is the batch's share of items that went
     to k (a constant to the gradient) with top_k, whose mean over items is the loss of Fedus; the

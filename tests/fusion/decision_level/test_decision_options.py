@@ -8,11 +8,14 @@ from fusionlab.fusion.contract import FUSIONS
 OPTIONS = [
     {"name": "mean_scores", "objective": "views"},
     {"name": "confidence", "temperature": 3.0},
+    {"name": "qmf", "temperature": 3.0},
     {"name": "product_of_experts", "expert": "bernoulli"},
     {"name": "evidential", "evidence": "relu"},
     {"name": "evidential", "prior": 2.0},
     {"name": "rank_fusion", "method": "borda"},
     {"name": "rank_fusion", "k": 1},
+    {"name": "rank_fusion", "unlisted": "last"},
+    {"name": "rank_fusion", "method": "borda", "unlisted": "last"},
 ]
 
 

@@ -7,6 +7,7 @@ from small_world import pair_task, train
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.evaluation.ranking import top_k
+from fusionlab.fusion.checks import SPECS
 from fusionlab.fusion.contract import Objective
 from fusionlab.training.items import catalogue_views
 
@@ -42,6 +43,34 @@ def test_equals_the_formula(modalities, method):
         return [{m: v[m] / sum(v.values()) for m in v} for v in cast]
 
     assert_combines({"name": "rank_fusion", "method": method}, modalities, formula, weights)
+
+
+@pytest.mark.parametrize("modalities", MODALITIES)
+@pytest.mark.parametrize("method", VOTES)
+def test_unlisted_candidates_come_last_as_in_the_papers(modalities, method):
+    """Cormack: sum over the lists that hold the candidate. Aslam and Montague: N points for the
+    first of N candidates, one less for each next; the unlisted share what is left evenly."""
+
+    def points(scores, item, m):
+        listed, n = sum(m in s for s in scores), len(scores)
+        if method == "reciprocal_rank":
+            return 1 / (60 + rank(scores, item, m)) if m in scores[item] else 0
+        if m in scores[item]:
+            return n + 1 - rank(scores, item, m)
+        return sum(range(1, n - listed + 1)) / (n - listed)
+
+    names = list(SPECS)[:modalities]
+
+    def formula(state, query, scores):
+        scale = modalities * (len(scores) if method == "borda" else 1)
+        return [sum(points(scores, i, m) for m in names) / scale for i in range(len(scores))]
+
+    def weights(state, query, scores):
+        cast = [{m: points(scores, i, m) for m in s} for i, s in enumerate(scores)]
+        return [{m: v[m] / sum(v.values()) for m in v} for v in cast]
+
+    part = {"name": "rank_fusion", "method": method, "unlisted": "last"}
+    assert_combines(part, modalities, formula, weights)
 
 
 def columns(*lists):

@@ -14,6 +14,10 @@ from feature_reference import (
     random_items,
 )
 
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.checks import CHECKS, Subject
+from fusionlab.fusion.contract import FUSIONS
+
 
 @pytest.mark.parametrize("modalities", MODALITIES)
 def test_equals_the_formula(modalities):
@@ -33,6 +37,29 @@ def test_equals_the_formula(modalities):
     assert_equals_formula("film", modalities, formula)
 
 
+@pytest.mark.parametrize("modalities", MODALITIES)
+def test_one_modality_modulated_by_the_others_is_the_papers(modalities):
+    """FiLM(h) = (1 + gamma(c)) * h + beta(c), the conditioning c what the others say."""
+
+    def paper(state, x):
+        h = {name: affine(state, f"project.{name}", x[name]) for name in x}
+        target = h.pop("text", np.zeros(16))
+        if not h:
+            return target
+        c = sum(h.values()) / len(h)
+        hidden = affine(state, "generators.text.0", c)
+        hidden = np.array([z * (1 + erf(z / 2**0.5)) / 2 for z in hidden])
+        delta, beta = np.split(affine(state, "generators.text.2", hidden), 2)
+        return (1 + delta) * target + beta
+
+    assert_equals_formula({"name": "film", "modulated": "text"}, modalities, paper)
+
+
+def test_a_modality_that_is_not_there_cannot_be_modulated():
+    with pytest.raises(FusionlabError, match=r"fusion\.modulated: found 'texts', .* 'text'"):
+        build({"name": "film", "modulated": "texts"}, 2)
+
+
 def test_a_lone_modality_is_not_modulated():
     film, mean = build("film", 3), build("mean", 3)
     projections = {k: v for k, v in film.state_dict().items() if k.startswith("project.")}
@@ -49,3 +76,9 @@ def test_one_modality_has_no_generator():
 def test_learns_what_no_modality_knows_alone(modalities):
     """With three, the parity needs a generator that is not linear."""
     assert parity_accuracy("film", modalities, steps=300) > 0.95
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("modalities", [1, 3])
+def test_the_contract_holds_for_one_modulated_modality(check, modalities):
+    check(Subject(FUSIONS.parse({"name": "film", "modulated": "text"}), modalities))

@@ -12,9 +12,15 @@ from model_reference import (
 from fusionlab.errors import FusionlabError
 
 
-def formula(layers, fusion_layer):
+def formula(layers, fusion_layer, pool="mean"):
+    def read(net, name, xs):
+        """The paper reads the class token; the mean is over all."""
+        return mean([net.norm(f"norm.{name}", x) for x in (xs[:1] if pool != "mean" else xs)])
+
     def view(net, tokens):
         z = {name: [net.linear(f"project.{name}", x) for x in xs] for name, xs in tokens.items()}
+        if pool != "mean":
+            z = {name: [*net[f"class_token.{name}"], *xs] for name, xs in z.items()}
         shared = list(net["shared"])
         for layer in range(layers):
             copies = []
@@ -28,26 +34,23 @@ def formula(layers, fusion_layer):
                 copies.append(copy)
             if copies:
                 shared = [mean(token) for token in zip(*copies, strict=True)]
-        return mean(
-            [
-                net.linear(f"out.{name}", mean([net.norm(f"norm.{name}", x) for x in xs]))
-                for name, xs in z.items()
-            ]
-        )
+        return mean([net.linear(f"out.{name}", read(net, name, xs)) for name, xs in z.items()])
 
     return view
 
 
 @pytest.mark.parametrize(("layers", "fusion_layer"), [(2, 0), (4, 1)])
+@pytest.mark.parametrize("pool", ["mean", "class_token"])
 @pytest.mark.parametrize("modalities", MODALITIES)
-def test_equals_the_formula(modalities, layers, fusion_layer):
+def test_equals_the_formula(modalities, layers, fusion_layer, pool):
     part = {
         "name": "bottleneck",
         "layers": layers,
         "fusion_layer": fusion_layer,
         "bottlenecks": 3,
+        "pool": pool,
     }
-    assert_equals_formula(part, modalities, formula(layers, fusion_layer))
+    assert_equals_formula(part, modalities, formula(layers, fusion_layer, pool))
 
 
 def test_the_bottleneck_is_the_only_way_across():

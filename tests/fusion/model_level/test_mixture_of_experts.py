@@ -75,6 +75,28 @@ def test_scores_are_routed_by_item_and_user(top_k):
             np.testing.assert_allclose(combined[u, row], expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("top_k", [None, 1])
+def test_one_query_without_preference_meets_the_layers_of_the_papers(top_k):
+    """Shazeer: y = sum_i G(x)_i E_i(x), G = softmax(x W_g). Fedus: y = p_i E_i(x) of the best i."""
+    items = random_items(3)
+    fusion = build(part(top_k), items)
+    torch.nn.init.zeros_(fusion.user_router)
+    fused, q = fusion(items), torch.randn(DIM, dtype=torch.float64)
+    scores = fused.views @ q
+    users = q.expand(E, DIM)
+    combined = fusion.combine(scores, users, fused.present).detach()
+    net = Net(fusion)
+    for row in range(len(items)):
+        tokens = tokens_of(items, row)
+        if not tokens:
+            continue
+        x = sum(net.linear(f"project.{name}", mean(xs)) for name, xs in tokens.items())
+        gate = softmax(net["router.weight"] @ x)
+        experts = range(E) if top_k is None else [gate.argmax()]
+        y = sum(gate[i] * net.feed_forward(f"experts.{i}", x) for i in experts)
+        np.testing.assert_allclose(combined[row], q.numpy() @ y, atol=1e-9)
+
+
 def test_a_user_without_preference_leaves_the_choice_to_the_item():
     items = random_items(3, gaps=False)
     fusion = build(part(), items)

@@ -8,6 +8,8 @@ from fusionlab.fusion.contract import FUSIONS
 OPTIONS = [
     {"name": "transformer", "layers": 1, "heads": 1},
     {"name": "cross_attention", "layers": 2},
+    {"name": "cross_attention", "merge": "concat", "tokens": "sequence"},
+    {"name": "bottleneck", "pool": "class_token"},
     {"name": "bottleneck", "layers": 3, "fusion_layer": 1, "bottlenecks": 1},
     {"name": "perceiver", "layers": 2, "latents": 2},
     {"name": "mixture_of_experts", "experts": 2, "top_k": 1},
