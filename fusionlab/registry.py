@@ -36,6 +36,7 @@ T = TypeVar("T")
 FAMILIES = {
     "dataset": "fusionlab.data.dataset",
     "split": "fusionlab.data.splits",
+    "encoder": "fusionlab.encoders.contract",
     "fusion": "fusionlab.fusion.contract",
     "profile": "fusionlab.recommenders.profiles",
     "recommender": "fusionlab.recommenders.contract",

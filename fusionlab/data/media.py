@@ -1,0 +1,45 @@
+"""Raw media of items: text strings, image files, sound files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+
+Raw = str | Path | bytes
+"""What one item has: text is a string; an image or a sound is a file, or the bytes of one."""
+
+
+class Medium(StrEnum):
+    """What kind of thing a column of raw media holds."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+
+
+@dataclass(frozen=True)
+class Media:
+    """One column of raw media: an entry an item of the catalogue, None where there is none."""
+
+    medium: Medium
+    entries: Sequence[Raw | None]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def take(self, rows: Sequence[int]) -> Media:
+        """The entries of the items ``rows``."""
+        return Media(self.medium, [self.entries[row] for row in rows])
+
+
+def content_hash(raw: Raw) -> str:
+    """SHA-256 (hex) of the content, whatever the file is called.
+
+    Raises OSError where the file cannot be read.
+    """
+    if isinstance(raw, Path):
+        raw = raw.read_bytes()
+    return sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()

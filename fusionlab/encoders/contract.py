@@ -1,0 +1,80 @@
+"""What an encoder is: the raw content of items in, feature vectors (or tokens) out.
+
+The work is cut in two, so that files are decoded in other processes while the model computes:
+``prepare`` turns one item's raw content into tensors (no model, picklable), and ``forward`` turns a
+batch of prepared items into features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from fusionlab.data.features import FeatureSpec
+from fusionlab.data.media import Medium, Raw
+from fusionlab.registry import Registry
+
+Sample = dict[str, Tensor]
+"""One prepared item: tensors by name, whose first axis may differ from item to item."""
+Batch = dict[str, Tensor]
+"""Prepared items put together: tensors (B, ...)."""
+
+
+class Fault(StrEnum):
+    """Why an item has no features."""
+
+    MISSING = "missing"
+    CORRUPT = "corrupt"
+
+
+class BadMedia(Exception):
+    """Content that cannot be encoded: the item lacks the modality, and the report says why."""
+
+    def __init__(self, fault: Fault, why: str) -> None:
+        super().__init__(fault, why)  # both, so that it survives pickling
+        self.fault, self.why = fault, why
+
+
+class Encoder(nn.Module):
+    """An encoder of one medium.
+
+    Keyword-only arguments of a subclass are its configuration, as for every part. All that may
+    change a feature is in the configuration, in the state (weights, fitted tables) or, for what a
+    model's folder brings beside its weights (a tokenizer), in `source_id`: these three name the
+    features in the store.
+    """
+
+    name: ClassVar[str]
+    medium: ClassVar[Medium]
+    spec: FeatureSpec
+    """The shape of the features: T tokens (1 if pooled) of width d. Known after `fit`."""
+    prepare: Callable[[Raw], Sample]
+    """Decodes and preprocesses one item's content; raises `BadMedia`. Holds no model: it is sent to
+    other processes."""
+    fitted: ClassVar[bool] = False
+    """Is there something to fit on train items before anything is encoded?"""
+
+    def source_id(self) -> str:
+        """What beside configuration and state decides about features (a hash), if anything."""
+        return ""
+
+    def fit(self, samples: Iterable[Sample]) -> None:
+        """Fit closed-form parts (TF-IDF, SVD) on prepared train items; most encoders have none."""
+
+    def size(self, sample: Sample) -> int:
+        """How much work the item is (tokens, frames): items of like size share a batch."""
+        return next(iter(sample.values())).shape[0]
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Put B prepared items together, padded where they differ."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Features (B, T', d), T' at most T, and which tokens are on, (B, T') bool."""
+        raise NotImplementedError
+
+
+ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, "fusionlab.encoders")

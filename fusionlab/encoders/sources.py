@@ -1,0 +1,38 @@
+"""Where a pretrained model comes from: a hub, a local folder or file, an installed package."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from fusionlab.errors import FusionlabError
+
+PACKAGE = "package:"
+
+
+def locate(model: str) -> Path | str:
+    """The folder or file that ``model`` names, or ``model`` itself where it is a hub's.
+
+    - ``package:NAME`` or ``package:NAME/PATH``: the installed distribution NAME, whose files are
+      searched for PATH (a folder or file, relative to where its packages are installed); without
+      PATH it is the folder of its ``config.json``, else of its largest file
+    - an existing folder or file
+    - anything else is the name of a hub's model
+    """
+    if not model.startswith(PACKAGE):
+        return Path(model) if Path(model).exists() else model
+    name, _, inner = model.removeprefix(PACKAGE).partition("/")
+    try:
+        files = metadata.files(name) or []
+    except metadata.PackageNotFoundError:
+        raise FusionlabError(
+            f"model: found {model!r}, but no such package is installed: pip install {name}"
+        ) from None
+    if inner:
+        found = Path(str(metadata.distribution(name).locate_file(inner)))
+        if not found.exists():
+            raise FusionlabError(f"model: the package {name} has no file {inner!r}")
+        return found
+    paths = [Path(str(file.locate())) for file in files]
+    named = [path for path in paths if path.name == "config.json"]
+    return (named or [max(paths, key=lambda path: path.stat().st_size)])[0].parent
