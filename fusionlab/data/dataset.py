@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.data.media import Media
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.registry import Registry
 
@@ -45,6 +46,8 @@ class Dataset:
     ``features`` holds all N items of the catalogue (None where a dataset brings no features);
     ``fingerprint`` is a hash of the content: features, masks, clicks, labels and splits.
     ``notes`` counts what reading took out, such as ``duplicates_removed``; it is not content.
+    ``media`` are columns of raw text, images and sounds (N entries each), for encoders to read; they
+    are opened only when something is encoded and are in no fingerprint.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Dataset:
     fingerprint: str
     truth: Truth | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
+    media: Mapping[str, Media] = field(default_factory=dict)
 
     def with_modalities(self, modalities: Sequence[str]) -> Dataset:
         """The same dataset in a world that has only ``modalities``."""
