@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,14 @@ def run(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str
     """Run one experiment and print its metrics."""
     from fusionlab import terminal
     from fusionlab.config import load_experiment
-    from fusionlab.studies.run import run_experiment
+    from fusionlab.studies.run import load_dataset, run_experiment
     from fusionlab.studies.store import RunStore
 
-    experiment = load_experiment(config, overrides, plugins)
+    experiment, store = load_experiment(config, overrides, plugins), RunStore(runs)
+    with terminal.encoding() as on_items:
+        load_dataset(experiment, store.features, on_items=on_items)
     with terminal.epochs(experiment.training.epochs) as on_epoch:
-        record = run_experiment(experiment, RunStore(runs), on_epoch=on_epoch)
+        record = run_experiment(experiment, store, on_epoch=on_epoch)
     assert record is not None
     terminal.show(terminal.run_card(record))
 
@@ -91,11 +94,13 @@ def study(
     from fusionlab.reporting.render import to_terminal
     from fusionlab.reporting.report import write_report
     from fusionlab.studies.executor import execute
+    from fusionlab.studies.run import load_dataset
     from fusionlab.studies.store import RunStore
     from fusionlab.studies.study import plan
 
     store, asked = RunStore(runs), load_study(config, overrides, plugins)
-    planned = plan(asked)
+    with terminal.encoding() as on_items:
+        planned = plan(asked, partial(load_dataset, features=store.features, on_items=on_items))
     with terminal.runs(asked.title, len(planned.runs)) as on_run:
         execute(planned.runs, store, workers=workers, on_run=on_run)
     report = write_report(
@@ -110,6 +115,40 @@ def study(
     )
     terminal.show(*(to_terminal(table) for table in report.tables.values()))
     terminal.say(*(f"wrote {file}" for file in report.files))
+
+
+@main.command()
+@config_argument
+@overrides_argument
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--workers", type=click.IntRange(0), default=1, help="Processes that decode.")
+@runs_option
+@plugin_option
+def encode(
+    config: Path,
+    overrides: tuple[str, ...],
+    device: str,
+    workers: int,
+    runs: Path,
+    plugins: tuple[str, ...],
+) -> None:
+    """Encode the raw media of an experiment or a study; what is in the store is not done again."""
+    from fusionlab import terminal
+    from fusionlab.config import Study, load_config
+    from fusionlab.encoders.encode import Machine
+    from fusionlab.encoders.encode import encode as encoded
+    from fusionlab.studies.store import RunStore
+    from fusionlab.studies.study import experiments
+
+    asked, store = load_config(config, overrides, plugins), RunStore(runs)
+    for experiment in experiments(asked) if isinstance(asked, Study) else [asked]:
+        dataset = experiment.dataset.build().load()
+        with terminal.encoding() as on_items:
+            columns = encoded(
+                dataset, experiment.encoders, store.features, Machine(device, workers), on_items
+            )
+        terminal.show(terminal.encoded_table(columns))
+        terminal.say(*(f"{modality}: {column.folder}" for modality, column in columns.items()))
 
 
 @main.command(name="list")
@@ -243,4 +282,4 @@ def inspect(config: Path, overrides: tuple[str, ...], plugins: tuple[str, ...]) 
     from fusionlab.studies.run import load_dataset
 
     experiment = load_experiment(config, overrides, plugins)
-    terminal.show(render(look(load_dataset(experiment.dataset))))
+    terminal.show(render(look(load_dataset(experiment))))

@@ -61,6 +61,16 @@ class Inputs(Options):
     shuffled: bool = Field(False, description="deal whole feature rows to other items (a control)")
 
 
+class Encoding(Options):
+    """How one column of raw media becomes a modality."""
+
+    of: str = Field(description="the column of raw media")
+    encoder: Annotated[Part, PartOf("encoder")] = Field(description="what encodes it")
+    batch_size: PositiveInt = Field(32, description="items a step")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast")
+    store: Literal["fp32", "fp16"] = Field("fp32", description="type that features are stored in")
+
+
 class Training(Options):
     """How a model is trained. The loss sees train clicks, early stopping sees validation."""
 
@@ -111,6 +121,9 @@ class Experiment(Options):
 
     task: Literal["recommendation", "classification"] = "recommendation"
     dataset: Annotated[Part, PartOf("dataset")]
+    encoders: dict[str, Annotated[Encoding, Section(Encoding)]] = Field(
+        default_factory=dict, description="modalities that are encoded from raw media, by name"
+    )
     inputs: Annotated[Inputs, Section(Inputs)] = section(Inputs)
     dim: PositiveInt = Field(64, description="D, the width of an item view and of ID factors")
     fusion: Annotated[Part, PartOf("fusion")] = part("fusion", "concat", "the strategy")
@@ -188,6 +201,14 @@ def load_experiment(
         )
     data["plugins"] = _load_plugins(data, plugins)
     return _validated(Experiment, data, layers)
+
+
+def load_config(
+    file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()
+) -> Experiment | Study:
+    """Read whichever of the two a file is."""
+    study = "experiment" in merged(read_layers(file, overrides))
+    return (load_study if study else load_experiment)(file, overrides, plugins)
 
 
 def load_study(file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()) -> Study:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -20,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from fusionlab.encoders.store import Encoded
     from fusionlab.fusion.checks import CheckResult
     from fusionlab.studies.record import RunRecord
 
@@ -69,6 +73,37 @@ def runs(title: str, total: int) -> Iterator[Callable[[str], None]]:
     with _bar() as bar:
         task = bar.add_task(title, total=total)
         yield lambda _run: bar.advance(task)
+
+
+@contextmanager
+def encoding() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each modality that is encoded, with items/s."""
+    with _bar(TextColumn("{task.fields[speed]}")) as bar:
+        tasks: dict[str, TaskID] = {}
+        first: dict[str, tuple[int, float]] = {}
+
+        def on_items(modality: str, done: int, total: int) -> None:
+            if modality not in tasks:
+                tasks[modality] = bar.add_task(f"encoding {modality}", total=total, speed="")
+                first[modality] = done, time.monotonic()
+            begun, at = first[modality]
+            passed = time.monotonic() - at
+            speed = f"{(done - begun) / passed:,.0f} items/s" if passed and done > begun else ""
+            bar.update(tasks[modality], completed=done, speed=speed)
+
+        yield on_items
+
+
+def encoded_table(columns: Mapping[str, Encoded]) -> Table:
+    """What became of every item: a row a modality and reason."""
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for header in ("modality", "items", "status", "why"):
+        table.add_column(header, justify="right" if header == "items" else "left")
+    for modality, column in columns.items():
+        counts = Counter((one.status, one.why) for one in column.statuses)
+        for (status, why), items in sorted(counts.items(), key=lambda pair: -pair[1]):
+            table.add_row(modality, f"{items:,}", status, why)
+    return table
 
 
 def run_card(record: RunRecord) -> Table:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.errors import FusionlabError
+from fusionlab.processes import end_with_parent
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 
@@ -137,11 +136,4 @@ def _start_worker(counter: Any, threads: int) -> None:
         cores = sorted(os.sched_getaffinity(0))
         own = {cores[(index * threads + k) % len(cores)] for k in range(threads)}
         os.sched_setaffinity(0, own)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow(sentinel: int = parent.sentinel) -> None:
-        wait_for([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    end_with_parent()

@@ -3,9 +3,9 @@
 A run's id is the hash of everything that may change a bit of its metrics:
 
 - the experiment's configuration with all defaults filled in, seed, threads, precision and device
-  included (1 and 2 threads give different bits), but without the dataset's options: they are
-  replaced by the fingerprint of the dataset's *content*, so a moved folder is the same dataset and
-  an edited file is another;
+  included (1 and 2 threads give different bits), but without the options of dataset and encoders:
+  they are replaced by the fingerprint of the *content*, encoded features included, so a moved
+  folder is the same dataset and an edited file is another;
 - the source of fusionlab itself, from the data to the run (reports and the command line are left
   out), and the file of each part that comes from outside: edited code is other code. Modules that
   a plug-in imports are not looked at;
@@ -36,7 +36,7 @@ COMPUTES = ("data", "encoders", "fusion", "recommenders", "evaluation", "trainin
 
 def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
     """The run's id, 64 hexadecimal digits."""
-    config = experiment.model_dump(mode="json", exclude={"dataset", "plugins"})
+    config = experiment.model_dump(mode="json", exclude={"dataset", "encoders", "plugins"})
     identity = {
         "format": RECORD_FORMAT,
         "fusionlab": _own_source(),

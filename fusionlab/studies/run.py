@@ -17,12 +17,14 @@ from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
+from fusionlab.encoders.encode import Machine, OnItems, encode, with_encoded
+from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
-from fusionlab.registry import Part, family
+from fusionlab.registry import family
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.inputs import prepare_features
@@ -38,13 +40,27 @@ AnyTask = RankingTask | ClassificationTask
 _datasets: dict[str, Dataset] = {}
 
 
-def load_dataset(part: Part) -> Dataset:
-    """Read a dataset; the latest two stay in memory for the next runs of this process."""
-    key = part.model_dump_json()
+def load_dataset(
+    experiment: Experiment,
+    features: FeatureStore | None = None,
+    machine: Machine | None = None,
+    on_items: OnItems | None = None,
+) -> Dataset:
+    """Read a dataset, its raw media encoded as the experiment says.
+
+    The latest two stay in memory for the next runs of this process. ``features`` is where encoded
+    columns are kept; only an experiment without encoders can do without.
+    """
+    key = experiment.model_dump_json(include={"dataset", "encoders"})
     if key not in _datasets:
         while len(_datasets) > 1:
             _datasets.pop(next(iter(_datasets)))
-        _datasets[key] = part.build().load()
+        dataset = experiment.dataset.build().load()
+        if experiment.encoders:
+            assert features is not None
+            columns = encode(dataset, experiment.encoders, features, machine, on_items)
+            dataset = with_encoded(dataset, columns)
+        _datasets[key] = dataset
     return _datasets[key]
 
 
@@ -62,7 +78,7 @@ def run_experiment(
     None. A run that was interrupted goes on from its checkpoint and ends with the same bits.
     ``share`` is a folder in which the processes of a study share prepared features.
     """
-    dataset = load_dataset(experiment.dataset)
+    dataset = load_dataset(experiment, store.features)
     run = run_id(experiment, dataset.fingerprint)
     try:
         with store.lock(run).acquire(timeout=-1 if patient else 0):

@@ -13,6 +13,7 @@ import polars as pl
 import yaml
 from filelock import FileLock
 
+from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.record import RunRecord
 
@@ -38,6 +39,11 @@ class RunStore:
     def lock(self, run: str) -> FileLock:
         """The lock of one run; hold it while you work on the run."""
         return FileLock(self._made(self.root / ".locks") / f"{run}.lock")
+
+    @property
+    def features(self) -> FeatureStore:
+        """Where encoded columns of raw media are kept."""
+        return FeatureStore(self.root / "features")
 
     def shared(self, runs: Iterable[str]) -> Path:
         """Where the workers of a study share what they prepared; of no use after it."""

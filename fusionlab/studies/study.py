@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from fusionlab.studies.identity import run_id
 from fusionlab.studies.record import Kind, Row
 from fusionlab.studies.run import check, load_dataset, measured
 from fusionlab.studies.store import RunStore
+
+Load = Callable[[Experiment], Dataset]
 
 
 @dataclass(frozen=True)
@@ -79,28 +81,31 @@ class Plan:
         return sum(record.metrics["valid"][self.main] for record in row.records)
 
 
-def plan(study: Study) -> Plan:
-    """Resolve axes, controls and seeds into runs; all is validated before anything runs."""
+def plan(study: Study, load: Load = load_dataset) -> Plan:
+    """Resolve axes, controls and seeds into runs; all is validated before anything runs.
+
+    ``load`` reads the dataset of an experiment; raw media are encoded in it.
+    """
     base = study.experiment
-    rows = [_strategy(study, label, experiment) for label, experiment in _grid(study)]
+    rows = [_strategy(study, label, experiment, load) for label, experiment in _grid(study)]
     for part in study.controls:
         control: Control = part.build()
-        variants = control.variants(base, load_dataset(base.dataset))
+        variants = control.variants(base, load(base))
         if base.task == "classification" and any("recommender" in one for one in variants.values()):
             raise ConfigError(
                 [(("controls",), f"found {part.name!r}, a recommender, in a classification study")]
             )
         experiments = {label: base.varied(changes) for label, changes in variants.items()}
         if experiments:
-            rows.append(PlannedRow(control.kind, _over_seeds(study, experiments)))
+            rows.append(PlannedRow(control.kind, _over_seeds(study, experiments, load)))
     main = study.report.main or base.selecting
     metrics = study.report.metrics or _columns(base, main)
     planned = Plan(tuple(rows), tuple(dict.fromkeys([*metrics, main])), main)
-    _check(planned, study)
+    _check(planned, study, load)
     return planned
 
 
-def _check(planned: Plan, study: Study) -> None:
+def _check(planned: Plan, study: Study, load: Load) -> None:
     """Everything that would fail after hours of running, now."""
     _check_report(planned, study)
     if len(set(study.seeds)) < len(study.seeds):
@@ -115,7 +120,7 @@ def _check(planned: Plan, study: Study) -> None:
     judged = {}
     for variant in (variant for row in planned.rows for variant in row.variants):
         experiment = variant.runs[0][1]
-        dataset = load_dataset(experiment.dataset)
+        dataset = load(experiment)
         check(experiment, dataset)
         judged[_judged_on(dataset)] = variant.label
     if len(judged) > 1:
@@ -144,6 +149,11 @@ def _judged_on(dataset: Dataset) -> str:
     return fingerprint([dataset.labels.train.items, dataset.labels.valid.items])
 
 
+def experiments(study: Study) -> list[Experiment]:
+    """The experiments that the axes make, a seed each."""
+    return [experiment for _, experiment in _grid(study)]
+
+
 def _columns(base: Experiment, main: str) -> tuple[str, ...]:
     if base.task == "classification":
         return tuple(dict.fromkeys(("macro_f1", main)))
@@ -152,16 +162,18 @@ def _columns(base: Experiment, main: str) -> tuple[str, ...]:
     return tuple(metric for metric in usual if metric in measured(base))
 
 
-def _strategy(study: Study, label: str, experiment: Experiment) -> PlannedRow:
+def _strategy(study: Study, label: str, experiment: Experiment, load: Load) -> PlannedRow:
     fusion: type[Fusion] = family("fusion")[experiment.fusion.name]
-    variants = _over_seeds(study, {label: experiment})
+    variants = _over_seeds(study, {label: experiment}, load)
     return PlannedRow("strategy", variants, str(fusion.level), fusion.additive)
 
 
-def _over_seeds(study: Study, experiments: Mapping[str, Experiment]) -> tuple[Variant, ...]:
+def _over_seeds(
+    study: Study, experiments: Mapping[str, Experiment], load: Load
+) -> tuple[Variant, ...]:
     variants = []
     for label, experiment in experiments.items():
-        fingerprint = load_dataset(experiment.dataset).fingerprint
+        fingerprint = load(experiment).fingerprint
         seeded = [experiment.varied({"seed": seed}) for seed in study.seeds]
         variants.append(Variant(label, tuple((run_id(one, fingerprint), one) for one in seeded)))
     return tuple(variants)

@@ -226,10 +226,8 @@ EXPERIMENT = {
 
 def test_only_train_clicks_are_in_the_graph():
     experiment = experiment_from(EXPERIMENT)
-    interactions = load_dataset(experiment.dataset).interactions
-    by_user, by_item = build_task(
-        experiment, load_dataset(experiment.dataset)
-    ).model.graph.matrices()
+    interactions = load_dataset(experiment).interactions
+    by_user, by_item = build_task(experiment, load_dataset(experiment)).model.graph.matrices()
     train = torch.zeros(60, 40, dtype=torch.bool)
     train[interactions.train.users, interactions.train.items] = True
     assert torch.equal(by_user.to_dense() > 0, train)

@@ -35,7 +35,7 @@ def computed(monkeypatch):
 @pytest.mark.parametrize("shared", [False, True])
 def test_features_are_what_the_configuration_says(experiment, computed, tmp_path, stored, shared):
     experiment = experiment.varied({"runtime.features": stored})
-    dataset = load_dataset(experiment.dataset)
+    dataset = load_dataset(experiment)
     share = tmp_path / "share" if shared else None
     want = reduce_features(rescale(dataset.features, TRAIN, "modality"), TRAIN, 0.9)
     want = want.to(dtype=torch.bfloat16 if stored == "bf16" else torch.float32)
@@ -50,7 +50,7 @@ def test_features_are_what_the_configuration_says(experiment, computed, tmp_path
 
 
 def test_another_process_maps_the_file_instead_of_computing(experiment, computed, tmp_path):
-    dataset = load_dataset(experiment.dataset)
+    dataset = load_dataset(experiment)
     first = prepare_features(experiment, dataset, TRAIN, tmp_path)
     inputs._latest.clear()  # as another process begins
     second = prepare_features(experiment, dataset, TRAIN, tmp_path)

@@ -48,7 +48,7 @@ def test_closed_forms_and_scaling_are_fitted_on_train_items_only(study_file, nam
     experiment = load_study(study_file).experiment.varied(
         {"fusion": name, "dataset.split": {"name": "cold_items", "valid": 0.2, "test": 0.2}}
     )
-    dataset = load_dataset(experiment.dataset)
+    dataset = load_dataset(experiment)
     cold = dataset.interactions.train.popularity == 0
     assert cold.any()
     far = {m: x.clone() for m, x in dataset.features.values.items()}
@@ -98,7 +98,7 @@ def test_shuffled_features_fall_to_the_id_only_control(study_file, tmp_path):
 
 
 def test_validation_does_not_see_test(study_file):
-    dataset = load_dataset(load_study(study_file).experiment.dataset)
+    dataset = load_dataset(load_study(study_file).experiment)
     train, valid = dataset.interactions.train, dataset.interactions.valid
     pairs = [set(zip(c.users.tolist(), c.items.tolist(), strict=True)) for c in (train, valid)]
     assert not pairs[0] & pairs[1]

@@ -75,7 +75,7 @@ def test_the_gains_of_a_classifier_are_its_accuracy_above_chance(experiment, tmp
 
 
 def test_identity_follows_content(experiment):
-    fingerprint = load_dataset(experiment.dataset).fingerprint
+    fingerprint = load_dataset(experiment).fingerprint
     base = run_id(experiment, fingerprint)
     changes = (
         {"seed": 1},
@@ -92,7 +92,7 @@ def test_identity_follows_content(experiment):
 
 
 def test_identity_follows_the_code(experiment, monkeypatch, tmp_path):
-    fingerprint = load_dataset(experiment.dataset).fingerprint
+    fingerprint = load_dataset(experiment).fingerprint
     base = run_id(experiment, fingerprint)
     package = tmp_path / "fusionlab"
     shutil.copytree(Path(fusionlab.__file__).parent, package)
@@ -121,7 +121,7 @@ def test_a_finished_run_is_not_run_again(experiment, tmp_path):
 
 def test_a_busy_run_is_left_to_its_owner(experiment, tmp_path):
     store = RunStore(tmp_path)
-    run = run_id(experiment, load_dataset(experiment.dataset).fingerprint)
+    run = run_id(experiment, load_dataset(experiment).fingerprint)
     with store.lock(run):
         assert run_experiment(experiment, RunStore(tmp_path), patient=False) is None
     assert run not in store
@@ -153,7 +153,7 @@ def test_what_cannot_run_says_why(experiment, tmp_path, changes, message):
 
 
 def test_the_cheat_is_caught(experiment):
-    clicks = load_dataset(experiment.dataset).interactions
+    clicks = load_dataset(experiment).interactions
     with pytest.raises(FusionlabError, match="sealed"):
         _ = clicks.test.items
 
@@ -173,9 +173,9 @@ def test_an_id_score_is_not_added_to_votes(study_file):
     changes = {"fusion": "rank_fusion", "recommender": {"name": "hybrid"}}
     experiment = load_study(study_file).experiment.varied(changes)
     with pytest.raises(FusionlabError, match=r"item_ids: found true beside the fusion 'rank_fu"):
-        build_task(experiment, load_dataset(experiment.dataset))
+        build_task(experiment, load_dataset(experiment))
     alone = experiment.varied({"recommender.item_ids": False})
-    assert build_task(alone, load_dataset(alone.dataset)).model.fusion.by_rank
+    assert build_task(alone, load_dataset(alone)).model.fusion.by_rank
 
 
 def test_records_of_a_sample_hold_the_sampled_users_alone(experiment, tmp_path):

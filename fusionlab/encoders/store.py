@@ -1,0 +1,246 @@
+"""The feature store: encoded columns on disk, named by what made them.
+
+    ROOT / encoding / catalogue / values.npy   (N, T, d), memory-mapped by whoever reads it
+                                  mask.npy     (N, T) bool
+                                  report.csv   a row an item: its content's hash, ok or why not
+                                  card.json    provenance
+
+``encoding`` names encoder, weights and preprocessing, ``catalogue`` the content of every item, in
+order. What is being written stands beside it under another name until it is whole; blocks of rows
+that are done are noted in a journal, so that who comes next goes on from there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.encoders.contract import BadMedia, Fault
+
+OK = "ok"
+JOURNAL, PLAN, CARD, REPORT = "journal.jsonl", "plan.json", "card.json", "report.csv"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of one item: the hash of its content ("" if there is none), and its fate."""
+
+    content: str
+    status: str = OK
+    why: str = ""
+
+    @classmethod
+    def bad(cls, content: str, bad: BadMedia) -> Status:
+        """The status of an item that cannot be encoded."""
+        return cls(content, bad.fault.value, bad.why)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One finished column of the store."""
+
+    folder: Path
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Where the features come from."""
+        found: dict[str, Any] = json.loads((self.folder / CARD).read_text())
+        return found
+
+    @property
+    def statuses(self) -> list[Status]:
+        """What became of each item, in the order of the catalogue."""
+        with (self.folder / REPORT).open(newline="") as file:
+            return [Status(r["content"], r["status"], r["why"]) for r in csv.DictReader(file)]
+
+    def features(self, modality: str) -> ItemFeatures:
+        """The features, memory-mapped."""
+        values = np.load(self.folder / "values.npy", mmap_mode="c")
+        mask = np.load(self.folder / "mask.npy")
+        return ItemFeatures(
+            {modality: torch.from_numpy(values)}, {modality: torch.from_numpy(mask)}
+        )
+
+
+class FeatureStore:
+    """Encoded columns under ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, encoding: str, contents: Sequence[Status]) -> Path:
+        """Where the column of these contents by this encoding is, or will be."""
+        catalogue = sha256(json.dumps([asdict(one) for one in contents]).encode()).hexdigest()
+        return self.root / encoding[:32] / catalogue[:32]
+
+    def siblings(self, encoding: str) -> Iterator[Encoded]:
+        """Every finished column by this encoding, of whatever catalogue."""
+        for card in sorted((self.root / encoding[:32]).glob(f"*/{CARD}")):
+            if card.parent.suffix != ".partial":
+                yield Encoded(card.parent)
+
+
+class Column:
+    """A column that is being written: rows of N items, in blocks of distinct new contents.
+
+    Args:
+        folder: where the finished column will be.
+        contents: (N,) the content of each item, or why there is none.
+        spec: the shape of the features.
+        dtype: of the values.
+        known: finished columns by the same encoding; a row of the same content is copied.
+        block: contents a block.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        contents: Sequence[Status],
+        spec: FeatureSpec,
+        dtype: np.dtype[Any],
+        known: Sequence[Encoded],
+        block: int,
+    ) -> None:
+        self.folder, self.partial = folder, folder.with_suffix(".partial")
+        self.contents = list(contents)
+        self.rows: dict[str, list[int]] = {}
+        for row, one in enumerate(contents):
+            if one.status == OK:
+                self.rows.setdefault(one.content, []).append(row)
+        self.partial.mkdir(parents=True, exist_ok=True)
+        self.values = self._array("values.npy", dtype, (len(contents), spec.tokens, spec.dim))
+        self.mask = self._array("mask.npy", np.dtype(bool), (len(contents), spec.tokens))
+        self.faults: dict[str, BadMedia] = {}
+        self.todo = self._planned(known, block)
+        self.done = self._journal()
+
+    def _array(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
+        file = self.partial / name
+        if file.exists():
+            return open_memmap(file, mode="r+")
+        new = open_memmap(file.with_suffix(".new"), mode="w+", dtype=dtype, shape=shape)
+        os.replace(file.with_suffix(".new"), file)
+        return new
+
+    def _planned(self, known: Sequence[Encoded], block: int) -> list[list[str]]:
+        """The blocks, fixed at the first start: batches are cut from them, and a batch decides
+        over the last bits of its rows."""
+        file = self.partial / PLAN
+        if not file.exists():
+            copied = self._copy(known)
+            new = [content for content in self.rows if content not in copied]
+            plan = {
+                "blocks": [new[start : start + block] for start in range(0, len(new), block)],
+                "faults": {c: [bad.fault, bad.why] for c, bad in self.faults.items()},
+            }
+            _write(file, json.dumps(plan))
+        plan = json.loads(file.read_text())
+        self._note(plan["faults"])
+        return [list(one) for one in plan["blocks"]]
+
+    def _copy(self, known: Sequence[Encoded]) -> set[str]:
+        """Take over rows (and faults) of contents that were encoded before."""
+        copied: set[str] = set()
+        for other in known:
+            values = np.load(other.folder / "values.npy", mmap_mode="r")
+            mask = np.load(other.folder / "mask.npy", mmap_mode="r")
+            for row, one in enumerate(other.statuses):
+                if one.content not in self.rows or one.content in copied:
+                    continue
+                copied.add(one.content)
+                if one.status == OK:
+                    self._put(one.content, values[row], mask[row])
+                else:
+                    self.faults[one.content] = BadMedia(Fault(one.status), one.why)
+        self._flush()
+        return copied
+
+    def _journal(self) -> set[int]:
+        done = set()
+        file = self.partial / JOURNAL
+        for line in file.read_text().splitlines() if file.exists() else ():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                break  # the last line was cut off; its block is done again
+            done.add(entry["block"])
+            self._note(entry["faults"])
+        return done
+
+    def _note(self, faults: Mapping[str, Sequence[str]]) -> None:
+        self.faults |= {c: BadMedia(Fault(fault), why) for c, (fault, why) in faults.items()}
+
+    def _put(self, content: str, values: Any, mask: Any) -> None:
+        """One content's tokens (T', d) and mask (T',) into the rows of all items that have it."""
+        tokens = len(mask)
+        self.values[self.rows[content], :tokens] = values
+        self.mask[self.rows[content], :tokens] = mask
+
+    def _flush(self) -> None:
+        self.values.flush()
+        self.mask.flush()
+
+    def write(
+        self,
+        block: int,
+        features: Mapping[str, tuple[Any, Any]],
+        faults: Mapping[str, BadMedia],
+    ) -> None:
+        """A block's features by content, and its faults; it counts once the journal says so."""
+        for content, (values, mask) in features.items():
+            self._put(content, values, mask)
+        self._flush()
+        self.faults |= faults
+        told = {content: [bad.fault, bad.why] for content, bad in faults.items()}
+        with (self.partial / JOURNAL).open("a") as file:
+            file.write(json.dumps({"block": block, "faults": told}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.done.add(block)
+
+    def finish(self, item_ids: Sequence[str], card: Mapping[str, Any]) -> Encoded:
+        """Write report and card and give the column its name."""
+        statuses = [
+            Status.bad(one.content, self.faults[one.content]) if one.content in self.faults else one
+            for one in self.contents
+        ]
+        with (self.partial / REPORT).open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["item", "status", "why", "content"])
+            writer.writerows(
+                [item, one.status, one.why, one.content]
+                for item, one in zip(item_ids, statuses, strict=True)
+            )
+        self._flush()
+        told = {**card, "features": self._hash(), "items": len(statuses)}
+        _write(self.partial / CARD, json.dumps(told, indent=2))
+        os.replace(self.partial, self.folder)
+        for name in (JOURNAL, PLAN):
+            (self.folder / name).unlink(missing_ok=True)
+        return Encoded(self.folder)
+
+    def _hash(self) -> str:
+        """SHA-256 of values and mask: what a run that reads them is known by."""
+        digest = sha256(f"{self.values.dtype}{self.values.shape}".encode())
+        for start in range(0, len(self.values), 4096):
+            digest.update(self.values[start : start + 4096].tobytes())
+            digest.update(self.mask[start : start + 4096].tobytes())
+        return digest.hexdigest()
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    os.replace(new, file)

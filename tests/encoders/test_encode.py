@@ -1,0 +1,183 @@
+"""Encoding a column: what is computed, what is not, what survives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from letters import WORDS, catalogue, encoding
+
+from fusionlab.encoders.encode import Machine, encode, with_encoded
+from fusionlab.encoders.store import FeatureStore
+from fusionlab.errors import ConfigError
+
+
+@pytest.fixture
+def encoded(tmp_path):
+    """Encode texts; the number of items that were computed and the finished column."""
+
+    def run(texts=WORDS, workers=0, root=tmp_path / "features", **options):
+        dataset = catalogue(texts)
+        seen = []
+        columns = encode(
+            dataset,
+            {"text": encoding(**options)},
+            FeatureStore(root),
+            Machine(workers=workers),
+            lambda modality, done, total: seen.append(total),
+        )
+        return (seen[0] if seen else 0), columns["text"]
+
+    return run
+
+
+def rows(column):
+    return np.load(column.folder / "values.npy")[:, 0]
+
+
+def test_features_are_those_of_the_encoder_alone(encoded):
+    _, column = encoded()
+    encoder = encoding().encoder.build()
+    for text, row in zip(WORDS, rows(column), strict=True):
+        alone, _ = encoder(encoder.collate([encoder.prepare(text)]))
+        torch.testing.assert_close(torch.from_numpy(row), alone[0, 0].detach())
+
+
+def test_equal_content_is_encoded_once_and_finished_work_not_again(encoded):
+    assert encoded()[0] == 9, "two of the ten are the same word"
+    assert encoded()[0] == 0
+
+
+def test_a_changed_item_recomputes_one_row(encoded):
+    texts = list(WORDS)
+    _, before = encoded()
+    texts[3] = "kettle"
+    computed, after = encoded(texts)
+    assert computed == 1
+    same = np.arange(len(texts)) != 3
+    assert np.array_equal(rows(before)[same], rows(after)[same])
+    assert not np.array_equal(rows(before)[3], rows(after)[3])
+
+
+def test_workers_change_no_bit(encoded, tmp_path):
+    _, here = encoded(root=tmp_path / "here")
+    _, there = encoded(root=tmp_path / "there", workers=2)
+    assert (here.folder / "values.npy").read_bytes() == (there.folder / "values.npy").read_bytes()
+
+
+def test_what_cannot_be_encoded_is_missing_with_its_reason(encoded):
+    texts = ["mug", None, "bad", "cup", "bad"]
+    computed, column = encoded(texts)
+    assert computed == 3
+    assert [(one.status, one.why) for one in column.statuses] == [
+        ("ok", ""),
+        ("missing", "nothing given"),
+        ("corrupt", "it says so"),
+        ("ok", ""),
+        ("corrupt", "it says so"),
+    ]
+    features = with_encoded(catalogue(texts), {"text": column}).features
+    assert features.present("text").tolist() == [True, False, False, True, False]
+    assert (features.values["text"][~features.present("text")] == 0).all()
+    assert encoded([*texts, "jug"])[0] == 1, "what is known to be broken is not tried again"
+
+
+def test_a_decoder_that_takes_its_process_down_costs_one_item(encoded):
+    texts = [f"word {row}" for row in range(40)]
+    texts[20] = "crash"
+    _, column = encoded(texts, workers=1)
+    bad = [(row, one.why) for row, one in enumerate(column.statuses) if one.status != "ok"]
+    assert bad == [(20, "its decoder crashed")]
+
+
+@pytest.mark.parametrize("options", [{"seed": 1}, {"width": 6}, {"name": "centred_letters"}])
+def test_two_configurations_share_no_row(encoded, options):
+    _, first = encoded()
+    computed, other = encoded(**options)
+    assert computed == 9
+    assert first.folder.parent != other.folder.parent
+
+
+def test_fitting_sees_train_items_alone(encoded):
+    texts = list(WORDS)
+    _, column = encoded(name="centred_letters")
+    np.testing.assert_allclose(rows(column)[:2].mean(0), 0, atol=1e-6)
+    texts[5] = "of no train item"
+    assert encoded(texts, name="centred_letters")[0] == 1, "fitted on the same, so rows are shared"
+    texts[0] = "a train item"
+    assert encoded(texts, name="centred_letters")[0] == 10
+
+
+def test_the_card_says_where_features_come_from(encoded):
+    _, column = encoded(seed=3)
+    card = column.card
+    assert card["encoder"] == {"name": "letters", "width": 5, "seed": 3, "delay": 0.0}
+    assert card["items"] == 10 and card["column"] == "title"
+    assert torch.__version__.startswith(card["versions"]["torch"])
+    assert len(card["state"]) == len(card["features"]) == 64
+
+
+def test_features_are_part_of_the_datasets_identity(encoded):
+    dataset = catalogue()
+    known = {
+        with_encoded(dataset, {"text": column}).fingerprint
+        for column in (encoded()[1], encoded(seed=1)[1])
+    }
+    assert len(known) == 2 and dataset.fingerprint not in known
+
+
+def test_errors_name_the_key(tmp_path):
+    store = FeatureStore(tmp_path)
+    with pytest.raises(ConfigError, match=r"encoders\.text\.of.*found 'titel'.*'title'"):
+        wrong = encoding().model_copy(update={"of": "titel"})
+        encode(catalogue(), {"text": wrong}, store)
+    with pytest.raises(ConfigError, match="reserved"):
+        encode(catalogue(), {"items": encoding()}, store)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from letters import catalogue, encoding
+from fusionlab.encoders.encode import Machine, encode
+from fusionlab.encoders.store import FeatureStore
+
+if __name__ == "__main__":
+    texts = [f"{row} " + "x" * (row % 7) for row in range(400)]
+    slow = {"text": encoding(delay=0.005)}
+    encode(catalogue(texts), slow, FeatureStore(Path(sys.argv[1])), Machine(workers=1))
+"""
+
+
+def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def start(root):
+        command = [sys.executable, str(script), str(root)]
+        return subprocess.Popen(command, env=environment, start_new_session=True)
+
+    assert start(tmp_path / "whole").wait() == 0
+    process = start(tmp_path / "killed")
+    journal = None
+    while not (journal and len(journal[0].read_text().splitlines()) >= 2):
+        assert process.poll() is None, "it was done before it could be killed"
+        time.sleep(0.02)
+        journal = list((tmp_path / "killed").glob("*/*.partial/journal.jsonl"))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list((tmp_path / "killed").glob("*/*/card.json"))
+    done = len(journal[0].read_text().splitlines())
+    assert 2 <= done < 13
+    assert start(tmp_path / "killed").wait() == 0
+    for name in ("values.npy", "mask.npy", "report.csv"):
+        whole, killed = (next((tmp_path / r).glob(f"*/*/{name}")) for r in ("whole", "killed"))
+        assert whole.read_bytes() == killed.read_bytes()
+    cards = [json.loads(f.read_text()) for f in tmp_path.glob("*/*/*/card.json")]
+    assert cards[0]["features"] == cards[1]["features"]
