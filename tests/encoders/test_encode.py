@@ -117,7 +117,8 @@ def test_the_card_says_where_features_come_from(encoded):
     _, column = encoded(seed=3)
     card = column.card
     assert card["encoder"] == {"name": "letters", "width": 5, "seed": 3, "delay": 0.0}
-    assert card["items"] == 10 and card["column"] == "title"
+    assert card["items"] == 10
+    assert card["column"] == "title"
     assert torch.__version__.startswith(card["versions"]["torch"])
     assert len(card["state"]) == len(card["features"]) == 64
 
@@ -128,13 +129,14 @@ def test_features_are_part_of_the_datasets_identity(encoded):
         with_encoded(dataset, {"text": column}).fingerprint
         for column in (encoded()[1], encoded(seed=1)[1])
     }
-    assert len(known) == 2 and dataset.fingerprint not in known
+    assert len(known) == 2
+    assert dataset.fingerprint not in known
 
 
 def test_errors_name_the_key(tmp_path):
     store = FeatureStore(tmp_path)
+    wrong = encoding().model_copy(update={"of": "titel"})
     with pytest.raises(ConfigError, match=r"encoders\.text\.of.*found 'titel'.*'title'"):
-        wrong = encoding().model_copy(update={"of": "titel"})
         encode(catalogue(), {"text": wrong}, store)
     with pytest.raises(ConfigError, match="reserved"):
         encode(catalogue(), {"items": encoding()}, store)
