@@ -69,6 +69,9 @@ class Encoding(Options):
     batch_size: PositiveInt = Field(32, description="items a step")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast")
     store: Literal["fp32", "fp16"] = Field("fp32", description="type that features are stored in")
+    trained: bool = Field(
+        False, description="train the encoder with the recommender; nothing is stored then"
+    )
 
 
 class Training(Options):

@@ -47,7 +47,8 @@ class Dataset:
     ``fingerprint`` is a hash of the content: features, masks, clicks, labels and splits.
     ``notes`` counts what reading took out, such as ``duplicates_removed``; it is not content.
     ``media`` are columns of raw text, images and sounds, N entries each, that encoders read; they
-    are opened only when something is encoded, and are in no fingerprint.
+    are opened only when something is encoded, and are in no fingerprint. ``prepared`` is what the
+    trained encoder of a modality reads of each item; such a modality's features are row numbers.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Dataset:
     truth: Truth | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
     media: Mapping[str, Media] = field(default_factory=dict)
+    prepared: Mapping[str, Sequence[dict[str, Tensor] | None]] = field(default_factory=dict)
 
     def with_modalities(self, modalities: Sequence[str]) -> Dataset:
         """The same dataset in a world that has only ``modalities``."""

@@ -90,9 +90,12 @@ class ItemFeatures:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> ItemFeatures:
-        """Move to a device and (values only) to a floating-point type."""
+        """Move to a device and (floating-point values only) to another such type."""
         return ItemFeatures(
-            {name: x.to(device=device, dtype=dtype) for name, x in self.values.items()},
+            {
+                name: x.to(device=device, dtype=dtype if x.is_floating_point() else None)
+                for name, x in self.values.items()
+            },
             {name: mask.to(device=device) for name, mask in self.mask.items()},
         )
 

@@ -23,6 +23,9 @@ def reduce_features(features: ItemFeatures, train_items: Tensor, share: float) -
     """
     values = {}
     for name, x in features.values.items():
+        if not x.is_floating_point():  # row numbers of what is yet to be encoded
+            values[name] = x
+            continue
         axes = _axes(x, features.mask[name], train_items, share)
         values[name] = x.new_empty(*x.shape[:2], axes.shape[1], dtype=torch.float32)
         for start in range(0, len(x), BLOCK):

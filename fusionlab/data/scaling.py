@@ -24,6 +24,9 @@ def rescale(features: ItemFeatures, train_items: Tensor, by: Scaling) -> ItemFea
         return features
     values = {}
     for name, x in features.values.items():
+        if not x.is_floating_point():  # row numbers of what is yet to be encoded
+            values[name] = x
+            continue
         mean, variance = _moments(x, features.mask[name], train_items)
         if by == "modality":
             variance = variance.mean()

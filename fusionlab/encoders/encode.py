@@ -1,48 +1,24 @@
-"""Encode a dataset's raw media: contents hashed, decoded in workers, batched, stored, resumed."""
+"""Encode a dataset's raw media, as an experiment says."""
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
-from importlib import metadata
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 
-import numpy as np
-import torch
-from filelock import FileLock
+from torch import Tensor
 
-import fusionlab
 from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.data.media import Media, Raw, content_hash
-from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
-from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
-from fusionlab.encoders.workers import prepared
-from fusionlab.errors import ConfigError, FusionlabError, one_of
-from fusionlab.plugins import source_file
+from fusionlab.encoders.contract import Encoder
+from fusionlab.encoders.store import Encoded, FeatureStore
+from fusionlab.encoders.trained import rows_of
+from fusionlab.encoders.work import ColumnWork, Machine, OnItems, prepared_entries
+from fusionlab.errors import ConfigError, one_of
+from fusionlab.registry import family
 
-BATCHES_A_BLOCK = 16
-"""A block's items are sorted by size before they are cut into batches; it is done or undone."""
-LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "timm", "scikit-learn", "pillow")
-TYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
-OnItems = Callable[[str, int, int], None]
-"""Called with the modality, items done and items in all."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where encoding happens; none of it is in a feature's name."""
-
-    device: str = "cpu"
-    workers: int = 1
+__all__ = ["Machine", "OnItems", "encode", "encoded_dataset", "with_encoded"]
 
 
 def encode(
@@ -62,25 +38,47 @@ def encode(
         _check(name, encoding, dataset)
     found = {}
     for name, encoding in encodings.items():
-        media = dataset.media[encoding.of]
-        encoder: Encoder = encoding.encoder.build().eval()
-        if encoder.medium is not media.medium:
-            raise ConfigError(
-                [
-                    (
-                        ("encoders", name, "of"),
-                        f"found {encoding.of!r}, a column of {media.medium}s, but encoder "
-                        f"{encoder.name!r} reads {encoder.medium}s",
-                    )
-                ]
-            )
-        work = _Work(name, encoding, encoder, media, dataset, store, machine, on_items)
+        media, encoder = dataset.media[encoding.of], encoding.encoder.build().eval()
+        work = ColumnWork(name, encoding, encoder, media, dataset, store, machine, on_items)
         found[name] = work.run()
     return found
 
 
+def encoded_dataset(
+    dataset: Dataset,
+    encodings: Mapping[str, Encoding],
+    store: FeatureStore,
+    machine: Machine | None = None,
+    on_items: OnItems | None = None,
+) -> Dataset:
+    """The dataset with every encoded modality beside its own features.
+
+    Of a trained encoder the media are only prepared; the column holds row numbers
+    (`fusionlab.encoders.trained`). Raises what `encode` raises.
+    """
+    frozen = {name: one for name, one in encodings.items() if not one.trained}
+    encoded = with_encoded(dataset, encode(dataset, frozen, store, machine, on_items))
+    features = encoded.features or ItemFeatures({}, {})
+    known: list[str | Tensor] = [encoded.fingerprint]
+    samples = {}
+    for name, encoding in encodings.items():
+        if encoding.trained:
+            _check(name, encoding, dataset)
+            found = prepared_entries(dataset.media[encoding.of].entries, encoding, machine)
+            samples[name] = found
+            numbers, present = rows_of(found)
+            features = ItemFeatures(
+                features.values | {name: numbers}, features.mask | {name: present}
+            )
+            known += [name, encoding.model_dump_json(), present]
+            known += [content for sample in found if sample for content in sample.values()]
+    return replace(encoded, features=features, prepared=samples, fingerprint=fingerprint(known))
+
+
 def with_encoded(dataset: Dataset, encoded: Mapping[str, Encoded]) -> Dataset:
-    """The dataset with the encoded modalities beside its own features."""
+    """The dataset with finished columns beside its own features."""
+    if not encoded:
+        return dataset
     own = dataset.features
     values = dict(own.values) if own else {}
     mask = dict(own.mask) if own else {}
@@ -93,6 +91,7 @@ def with_encoded(dataset: Dataset, encoded: Mapping[str, Encoded]) -> Dataset:
 
 
 def _check(name: str, encoding: Encoding, dataset: Dataset) -> None:
+    """Refuse what cannot be encoded before anything is."""
     if not is_modality_name(name):
         raise ConfigError([(("encoders",), f"found the modality name {name!r}, which is reserved")])
     if dataset.features is not None and name in dataset.features.values:
@@ -100,199 +99,8 @@ def _check(name: str, encoding: Encoding, dataset: Dataset) -> None:
     if encoding.of not in dataset.media:
         problem = one_of(encoding.of, dataset.media)
         raise ConfigError([(("encoders", name, "of"), f"columns of raw media: {problem}")])
-
-
-@dataclass
-class _Work:
-    """One column to encode."""
-
-    modality: str
-    encoding: Encoding
-    encoder: Encoder
-    media: Media
-    dataset: Dataset
-    store: FeatureStore
-    machine: Machine
-    on_items: OnItems
-
-    def run(self) -> Encoded:
-        """The finished column."""
-        contents = _contents(self.media.entries)
-        train = [contents[row] for row in self._train_rows()] if self.encoder.fitted else []
-        identity = self._identity(train)
-        encoding_id = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        folder = self.store.folder(encoding_id, contents)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if folder.exists():
-                return Encoded(folder)
-            return self._encode(folder, contents, identity, encoding_id)
-
-    def _train_rows(self) -> list[int]:
-        """Items that anything may be fitted on: those clicked, or labelled, in train."""
-        if self.dataset.labels is not None:
-            rows = self.dataset.labels.train.items.unique()
-        elif self.dataset.interactions is not None:
-            rows = self.dataset.interactions.train.popularity.nonzero().flatten()
-        else:
-            raise FusionlabError(
-                f"dataset {self.dataset.name!r} has no train items to fit {self.encoder.name!r} on"
-            )
-        found: list[int] = rows.tolist()
-        return found
-
-    def _identity(self, train: Sequence[Status]) -> dict[str, Any]:
-        """What a feature depends on beside the item's content."""
-        return {
-            "encoder": self.encoding.encoder.model_dump(mode="json"),
-            "precision": self.encoding.precision,
-            "store": self.encoding.store,
-            "state": fingerprint(_flat(self.encoder.state_dict())),
-            "source": self.encoder.source_id(),
-            "code": _code(type(self.encoder)),
-            "fitted_on": fingerprint(sorted(one.content for one in train)) if train else "",
-        }
-
-    def _encode(
-        self, folder: Path, contents: list[Status], identity: dict[str, Any], encoding_id: str
-    ) -> Encoded:
-        if self.encoder.fitted:
-            self.encoder.fit(self._train_samples(contents))
-        encoder = self.encoder.to(self.machine.device)
-        column = Column(
-            folder,
-            contents,
-            encoder.spec,
-            TYPES[self.encoding.store],
-            list(self.store.siblings(encoding_id)),
-            self.encoding.batch_size * BATCHES_A_BLOCK,
-        )
-        entry_of = {one.content: row for row, one in reversed([*enumerate(contents)])}
-        left = [b for b in range(len(column.todo)) if b not in column.done]
-        total = sum(len(block) for block in column.todo)
-        done = total - sum(len(column.todo[b]) for b in left)
-        self.on_items(self.modality, done, total)
-        entries = _Chosen(
-            self.media.entries, [entry_of[content] for b in left for content in column.todo[b]]
-        )
-        samples = prepared(entries, encoder.prepare, self.machine.workers)
-        for b in left:
-            good: dict[str, Sample] = {}
-            faults: dict[str, BadMedia] = {}
-            for content in column.todo[b]:
-                sample = next(samples)
-                if isinstance(sample, BadMedia):
-                    faults[content] = sample
-                else:
-                    good[content] = sample
-            features: dict[str, tuple[Any, Any]] = {}
-            for batch in self._batches(good):
-                features |= self._forward([(c, good[c]) for c in batch])
-                done += len(batch)
-                self.on_items(self.modality, done, total)
-            column.write(b, features, faults)
-        return column.finish(self.dataset.item_ids.to_list(), self._card(identity))
-
-    def _train_samples(self, contents: list[Status]) -> Iterator[Sample]:
-        rows = [row for row in self._train_rows() if contents[row].status == OK]
-        entries = _Chosen(self.media.entries, rows)
-        for sample in prepared(entries, self.encoder.prepare, self.machine.workers):
-            if not isinstance(sample, BadMedia):
-                yield sample
-
-    def _batches(self, samples: Mapping[str, Sample]) -> Iterator[list[str]]:
-        """Contents of like size together, the largest first."""
-        order = sorted(samples, key=lambda c: self.encoder.size(samples[c]), reverse=True)
-        for start in range(0, len(order), self.encoding.batch_size):
-            yield order[start : start + self.encoding.batch_size]
-
-    @torch.inference_mode()
-    def _forward(self, samples: Sequence[tuple[str, Sample]]) -> dict[str, tuple[Any, Any]]:
-        """Features and mask of each content of a batch."""
-        device = torch.device(self.machine.device)
-        batch = self.encoder.collate([sample for _, sample in samples])
-        batch = {name: x.to(device, non_blocking=True) for name, x in batch.items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.encoding.precision == "bf16"):
-            values, mask = self.encoder(batch)
-        values, mask = values.float().cpu(), mask.cpu()
-        if not values[mask].isfinite().all():
-            names = [
-                content
-                for (content, _), v, m in zip(samples, values, mask, strict=True)
-                if not v[m].isfinite().all()
-            ]
-            raise FusionlabError(
-                f"encoders.{self.modality}: features that are not finite, of content {names[0]}"
-            )
-        values = torch.where(mask[..., None], values, 0)
-        return {
-            content: (v.numpy(), m.numpy())
-            for (content, _), v, m in zip(samples, values, mask, strict=True)
-        }
-
-    def _card(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        versions = {"python": platform.python_version(), "fusionlab": fusionlab.__version__}
-        for library in LIBRARIES:
-            try:
-                versions[library] = metadata.version(library)
-            except metadata.PackageNotFoundError:
-                continue
-        return {
-            "modality": self.modality,
-            "dataset": self.dataset.name,
-            "column": self.encoding.of,
-            **identity,
-            "batch_size": self.encoding.batch_size,
-            "device": self.machine.device,
-            "versions": versions,
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-
-
-class _Chosen(Sequence[Raw]):
-    """Some entries of a column, each fetched when it is asked for."""
-
-    def __init__(self, entries: Sequence[Raw | None], rows: Sequence[int]) -> None:
-        self.entries, self.rows = entries, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self.entries[row] for row in self.rows[index]]
-        return self.entries[self.rows[index]]
-
-
-def _contents(entries: Sequence[Raw | None]) -> list[Status]:
-    """The hash of each entry's content, or why there is none."""
-
-    def content(row: int) -> Status:
-        entry = entries[row]
-        if entry is None:
-            return Status("", Fault.MISSING, "nothing given")
-        try:
-            return Status(content_hash(entry))
-        except FileNotFoundError:
-            return Status("", Fault.MISSING, "no such file")
-        except OSError as error:
-            return Status("", Fault.CORRUPT, f"cannot be read: {error.strerror}")
-
-    with ThreadPoolExecutor() as threads:
-        return list(threads.map(content, range(len(entries))))
-
-
-def _flat(state: Mapping[str, Any]) -> Iterator[Any]:
-    for name, value in state.items():
-        yield name
-        yield value if isinstance(value, torch.Tensor) else str(value)
-
-
-def _code(cls: type[Encoder]) -> str:
-    """Hash of an encoder's source; of a built-in one also of the files beside it, where its reading
-    and its steps are."""
-    file, digest = Path(source_file(cls)), sha256()
-    own = cls.__module__.startswith(f"{fusionlab.__name__}.")
-    for part in sorted(file.parent.glob("*.py")) if own else [file]:
-        digest.update(part.name.encode() + part.read_bytes())
-    return digest.hexdigest()
+    encoder: type[Encoder] = family("encoder")[encoding.encoder.name]
+    medium = dataset.media[encoding.of].medium
+    if encoder.medium is not medium:
+        problem = f"found {encoding.of!r}, which is {medium}, but {encoder.name!r} reads"
+        raise ConfigError([(("encoders", name, "of"), f"{problem} {encoder.medium}")])

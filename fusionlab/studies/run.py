@@ -17,8 +17,9 @@ from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
-from fusionlab.encoders.encode import Machine, OnItems, encode, with_encoded
+from fusionlab.encoders.encode import Machine, OnItems, encoded_dataset
 from fusionlab.encoders.store import FeatureStore
+from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
@@ -58,8 +59,7 @@ def load_dataset(
         dataset = experiment.dataset.build().load()
         if experiment.encoders:
             assert features is not None
-            columns = encode(dataset, experiment.encoders, features, machine, on_items)
-            dataset = with_encoded(dataset, columns)
+            dataset = encoded_dataset(dataset, experiment.encoders, features, machine, on_items)
         _datasets[key] = dataset
     return _datasets[key]
 
@@ -188,7 +188,7 @@ def _ranking(experiment: Experiment, dataset: Dataset, share: Path | None) -> Ra
     if reads_content(experiment):
         seen = clicks.popularity.nonzero().flatten()
         features = prepare_features(experiment, dataset, seen, share)
-        fusion = _fusion(experiment, features, seen)
+        fusion = _fusion(experiment, dataset, features, seen)
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
@@ -208,14 +208,24 @@ def _classification(
     assert dataset.labels is not None
     labels = dataset.labels
     features = prepare_features(experiment, dataset, labels.train.items, share)
-    fusion = _fusion(experiment, features, labels.train.items)
+    fusion = _fusion(experiment, dataset, features, labels.train.items)
     model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
     return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)
 
 
-def _fusion(experiment: Experiment, features: ItemFeatures, train_items: Tensor) -> Fusion:
-    fusion: Fusion = experiment.fusion.build(features.specs, experiment.dim)
-    fusion.fit(features.take(train_items.to(experiment.runtime.device)))
+def _fusion(
+    experiment: Experiment, dataset: Dataset, features: ItemFeatures, train_items: Tensor
+) -> Fusion:
+    encoders = trained_encoders(dataset, experiment.encoders)
+    specs = encoders.specs(features) if encoders else features.specs
+    fusion: Fusion = experiment.fusion.build(specs, experiment.dim)
+    items = features.take(train_items.to(experiment.runtime.device))
+    if encoders is None:
+        fusion.fit(items)
+    else:
+        encoders.attach(fusion)
+        with torch.no_grad():
+            fusion.fit(encoders.to(experiment.runtime.device)(items))
     if experiment.runtime.compile:
         fusion.compile()
     return fusion

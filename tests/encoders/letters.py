@@ -4,7 +4,9 @@ In a file of its own, as a plug-in is: worker processes must find it too.
 """
 
 import os
+import random
 import time
+from dataclasses import replace
 
 import polars as pl
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fusionlab.config import Encoding
-from fusionlab.data.dataset import Dataset, Labelled, Labels
+from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
 from fusionlab.data.features import FeatureSpec
 from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media, Medium
@@ -100,3 +102,20 @@ class CentredLetters(Letters):
     def forward(self, batch):
         views, mask = super().forward(batch)
         return views - self.mean, mask
+
+
+@DATASETS.register("letter_classes")
+class LetterClasses(DatasetFormat):
+    """Texts of the first or of the last letters of the alphabet; every tenth has no text."""
+
+    def load(self):
+        draw = random.Random(0)
+        alphabets = ("abcdefghijklm", "nopqrstuvwxyz")
+        classes = [row % 2 for row in range(120)]
+        texts = ["".join(draw.choices(alphabets[k], k=draw.randint(1, 9))) for k in classes]
+        texts[::10] = [None] * 12
+        found = catalogue(texts)
+        rows, truth = torch.arange(120), torch.tensor(classes)
+        parts = [Labelled(rows[part::3], truth[part::3]) for part in range(3)]
+        labels = Labels(["first", "last"], *parts[:2], Sealed("labels", parts[2]))
+        return replace(found, labels=labels)

@@ -1,0 +1,108 @@
+"""Encoders that are trained with the recommender, behind the same `ItemFeatures`.
+
+A modality whose encoder is trained has no stored features: its column holds the number of each
+item's row, (N, 1, 1) int64, and goes through gathering, masking and shuffling like any other. Just
+before the fusion `TrainedEncoders` turns those numbers into features, of the items of the step, by
+encoding what was prepared of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.encoders.contract import Encoder, Sample
+
+Samples = Sequence[Sample | None]
+
+
+class TrainedEncoders(nn.Module):
+    """Fills in the features of modalities whose encoders are trained.
+
+    Args:
+        encoders: by modality.
+        samples: the prepared content of all N items, by modality; None where an item has none.
+        batch_sizes: items that are encoded at once, by modality.
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, Encoder],
+        samples: Mapping[str, Samples],
+        batch_sizes: Mapping[str, int],
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.samples, self.batch_sizes = dict(samples), dict(batch_sizes)
+
+    def specs(self, features: ItemFeatures) -> dict[str, FeatureSpec]:
+        """The shape of each modality as the fusion gets it."""
+        return features.specs | {name: self._encoder(name).spec for name in self.samples}
+
+    def forward(self, items: ItemFeatures) -> ItemFeatures:
+        """Features (B, T, d) in place of row numbers (B, 1, 1); masked items are not encoded."""
+        values, mask = dict(items.values), dict(items.mask)
+        for name in self.samples:
+            if name in values:
+                on = items.present(name)
+                values[name], mask[name] = self._encoded(name, values[name][:, 0, 0], on)
+        return ItemFeatures(values, mask)
+
+    def attach(self, fusion: nn.Module) -> None:
+        """Make these encoders the first thing ``fusion`` does, and part of its state."""
+        fusion.add_module("trained_encoders", self)
+        fusion.register_forward_pre_hook(lambda _, arguments: (self(*arguments),))
+
+    def _encoder(self, name: str) -> Encoder:
+        return cast(Encoder, self.encoders[name])
+
+    def _encoded(self, name: str, rows: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the items ``rows`` (B,) those that are ``on`` (B,), like sizes together."""
+        encoder, device = self._encoder(name), rows.device
+        places = on.nonzero().flatten().tolist()
+        samples = [cast(Sample, self.samples[name][row]) for row in rows[on].tolist()]
+        order = sorted(range(len(samples)), key=lambda k: encoder.size(samples[k]), reverse=True)
+        shape = (len(rows), encoder.spec.tokens)
+        values = torch.zeros(*shape, encoder.spec.dim, device=device)
+        mask = torch.zeros(shape, dtype=torch.bool, device=device)
+        step = self.batch_sizes[name]
+        for start in range(0, len(order), step):
+            chosen = order[start : start + step]
+            batch = encoder.collate([samples[k] for k in chosen])
+            found, there = encoder({key: x.to(device) for key, x in batch.items()})
+            at = torch.tensor([places[k] for k in chosen], device=device)
+            tokens = there.shape[1]
+            values = values.index_put(
+                (at[:, None], torch.arange(tokens, device=device)),
+                torch.where(there[..., None], found, 0).to(values.dtype),
+            )
+            mask[at, :tokens] = there
+        return values, mask
+
+
+def rows_of(samples: Samples) -> tuple[Tensor, Tensor]:
+    """The column of a trained modality: row numbers (N, 1, 1), and which items have it (N, 1)."""
+    numbers = torch.arange(len(samples))[:, None, None]
+    return numbers, torch.tensor([sample is not None for sample in samples])[:, None]
+
+
+def trained_encoders(dataset: Dataset, encodings: Mapping[str, Any]) -> TrainedEncoders | None:
+    """Freshly initialised encoders for the trained modalities that ``dataset`` has; None: none."""
+    features = dataset.require_features("a trained encoder")
+    chosen = {
+        name: encoding
+        for name, encoding in encodings.items()
+        if encoding.trained and name in features.values
+    }
+    if not chosen:
+        return None
+    return TrainedEncoders(
+        {name: encoding.encoder.build() for name, encoding in chosen.items()},
+        {name: dataset.prepared[name] for name in chosen},
+        {name: encoding.batch_size for name, encoding in chosen.items()},
+    )

@@ -1,0 +1,254 @@
+"""Encode one column: contents hashed, decoded in workers, batched, stored, resumed."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+import fusionlab
+from fusionlab.config import Encoding
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.fingerprint import fingerprint
+from fusionlab.data.media import Media, Raw, content_hash
+from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
+from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
+from fusionlab.encoders.workers import prepared
+from fusionlab.errors import FusionlabError
+from fusionlab.plugins import source_file
+
+BATCHES_A_BLOCK = 16
+"""A block's items are sorted by size before they are cut into batches; it is done or undone."""
+LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "timm", "scikit-learn", "pillow")
+TYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
+OnItems = Callable[[str, int, int], None]
+"""Called with the modality, items done and items in all."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where encoding happens; none of it is in a feature's name."""
+
+    device: str = "cpu"
+    workers: int = 1
+
+
+@dataclass
+class ColumnWork:
+    """One column to encode."""
+
+    modality: str
+    encoding: Encoding
+    encoder: Encoder
+    media: Media
+    dataset: Dataset
+    store: FeatureStore
+    machine: Machine
+    on_items: OnItems
+
+    def run(self) -> Encoded:
+        """The finished column."""
+        contents = _contents(self.media.entries)
+        train = [contents[row] for row in self._train_rows()] if self.encoder.fitted else []
+        identity = self._identity(train)
+        encoding_id = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        folder = self.store.folder(encoding_id, contents)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if folder.exists():
+                return Encoded(folder)
+            return self._encode(folder, contents, identity, encoding_id)
+
+    def _train_rows(self) -> list[int]:
+        """Items that anything may be fitted on: those clicked, or labelled, in train."""
+        if self.dataset.labels is not None:
+            rows = self.dataset.labels.train.items.unique()
+        elif self.dataset.interactions is not None:
+            rows = self.dataset.interactions.train.popularity.nonzero().flatten()
+        else:
+            raise FusionlabError(
+                f"dataset {self.dataset.name!r} has no train items to fit {self.encoder.name!r} on"
+            )
+        found: list[int] = rows.tolist()
+        return found
+
+    def _identity(self, train: Sequence[Status]) -> dict[str, Any]:
+        """What a feature depends on beside the item's content."""
+        return {
+            "encoder": self.encoding.encoder.model_dump(mode="json"),
+            "precision": self.encoding.precision,
+            "store": self.encoding.store,
+            "state": fingerprint(_flat(self.encoder.state_dict())),
+            "source": self.encoder.source_id(),
+            "code": _code(type(self.encoder)),
+            "fitted_on": fingerprint(sorted(one.content for one in train)) if train else "",
+        }
+
+    def _encode(
+        self, folder: Path, contents: list[Status], identity: dict[str, Any], encoding_id: str
+    ) -> Encoded:
+        if self.encoder.fitted:
+            self.encoder.fit(self._train_samples(contents))
+        encoder = self.encoder.to(self.machine.device)
+        column = Column(
+            folder,
+            contents,
+            encoder.spec,
+            TYPES[self.encoding.store],
+            list(self.store.siblings(encoding_id)),
+            self.encoding.batch_size * BATCHES_A_BLOCK,
+        )
+        entry_of = {one.content: row for row, one in reversed([*enumerate(contents)])}
+        left = [b for b in range(len(column.todo)) if b not in column.done]
+        total = sum(len(block) for block in column.todo)
+        done = total - sum(len(column.todo[b]) for b in left)
+        self.on_items(self.modality, done, total)
+        entries = _Chosen(
+            self.media.entries, [entry_of[content] for b in left for content in column.todo[b]]
+        )
+        samples = prepared(entries, encoder.prepare, self.machine.workers)
+        for b in left:
+            good: dict[str, Sample] = {}
+            faults: dict[str, BadMedia] = {}
+            for content in column.todo[b]:
+                sample = next(samples)
+                if isinstance(sample, BadMedia):
+                    faults[content] = sample
+                else:
+                    good[content] = sample
+            features: dict[str, tuple[Any, Any]] = {}
+            for batch in self._batches(good):
+                features |= self._forward([(c, good[c]) for c in batch])
+                done += len(batch)
+                self.on_items(self.modality, done, total)
+            column.write(b, features, faults)
+        return column.finish(self.dataset.item_ids.to_list(), self._card(identity))
+
+    def _train_samples(self, contents: list[Status]) -> Iterator[Sample]:
+        rows = [row for row in self._train_rows() if contents[row].status == OK]
+        entries = _Chosen(self.media.entries, rows)
+        for sample in prepared(entries, self.encoder.prepare, self.machine.workers):
+            if not isinstance(sample, BadMedia):
+                yield sample
+
+    def _batches(self, samples: Mapping[str, Sample]) -> Iterator[list[str]]:
+        """Contents of like size together, the largest first."""
+        order = sorted(samples, key=lambda c: self.encoder.size(samples[c]), reverse=True)
+        for start in range(0, len(order), self.encoding.batch_size):
+            yield order[start : start + self.encoding.batch_size]
+
+    @torch.inference_mode()
+    def _forward(self, samples: Sequence[tuple[str, Sample]]) -> dict[str, tuple[Any, Any]]:
+        """Features and mask of each content of a batch."""
+        device = torch.device(self.machine.device)
+        batch = self.encoder.collate([sample for _, sample in samples])
+        batch = {name: x.to(device, non_blocking=True) for name, x in batch.items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.encoding.precision == "bf16"):
+            values, mask = self.encoder(batch)
+        values, mask = values.float().cpu(), mask.cpu()
+        if not values[mask].isfinite().all():
+            names = [
+                content
+                for (content, _), v, m in zip(samples, values, mask, strict=True)
+                if not v[m].isfinite().all()
+            ]
+            raise FusionlabError(
+                f"encoders.{self.modality}: features that are not finite, of content {names[0]}"
+            )
+        values = torch.where(mask[..., None], values, 0)
+        return {
+            content: (v.numpy(), m.numpy())
+            for (content, _), v, m in zip(samples, values, mask, strict=True)
+        }
+
+    def _card(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        versions = {"python": platform.python_version(), "fusionlab": fusionlab.__version__}
+        for library in LIBRARIES:
+            try:
+                versions[library] = metadata.version(library)
+            except metadata.PackageNotFoundError:
+                continue
+        return {
+            "modality": self.modality,
+            "dataset": self.dataset.name,
+            "column": self.encoding.of,
+            **identity,
+            "batch_size": self.encoding.batch_size,
+            "device": self.machine.device,
+            "versions": versions,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+
+class _Chosen(Sequence[Raw]):
+    """Some entries of a column, each fetched when it is asked for."""
+
+    def __init__(self, entries: Sequence[Raw | None], rows: Sequence[int]) -> None:
+        self.entries, self.rows = entries, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self.entries[row] for row in self.rows[index]]
+        return self.entries[self.rows[index]]
+
+
+def prepared_entries(
+    entries: Sequence[Raw | None], encoding: Encoding, machine: Machine | None = None
+) -> list[Sample | None]:
+    """What a trained encoder reads of each entry; None where there is none or it is bad."""
+    rows = [row for row, entry in enumerate(entries) if entry is not None]
+    encoder: Encoder = encoding.encoder.build()
+    found: list[Sample | None] = [None] * len(entries)
+    workers = (machine or Machine()).workers
+    samples = prepared(_Chosen(entries, rows), encoder.prepare, workers)
+    for row, sample in zip(rows, samples, strict=True):
+        found[row] = None if isinstance(sample, BadMedia) else sample
+    return found
+
+
+def _contents(entries: Sequence[Raw | None]) -> list[Status]:
+    """The hash of each entry's content, or why there is none."""
+
+    def content(row: int) -> Status:
+        entry = entries[row]
+        if entry is None:
+            return Status("", Fault.MISSING, "nothing given")
+        try:
+            return Status(content_hash(entry))
+        except FileNotFoundError:
+            return Status("", Fault.MISSING, "no such file")
+        except OSError as error:
+            return Status("", Fault.CORRUPT, f"cannot be read: {error.strerror}")
+
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(content, range(len(entries))))
+
+
+def _flat(state: Mapping[str, Any]) -> Iterator[Any]:
+    for name, value in state.items():
+        yield name
+        yield value if isinstance(value, torch.Tensor) else str(value)
+
+
+def _code(cls: type[Encoder]) -> str:
+    """Hash of an encoder's source; of a built-in one also of the files beside it, where its reading
+    and its steps are."""
+    file, digest = Path(source_file(cls)), sha256()
+    own = cls.__module__.startswith(f"{fusionlab.__name__}.")
+    for part in sorted(file.parent.glob("*.py")) if own else [file]:
+        digest.update(part.name.encode() + part.read_bytes())
+    return digest.hexdigest()

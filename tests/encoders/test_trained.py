@@ -1,0 +1,92 @@
+"""Encoders that are trained with the recommender."""
+
+import pytest
+import torch
+from letters import LetterClasses, encoding
+
+from fusionlab.config import experiment_from
+from fusionlab.data.features import ItemFeatures
+from fusionlab.encoders.encode import encoded_dataset
+from fusionlab.encoders.store import FeatureStore
+from fusionlab.encoders.trained import trained_encoders
+from fusionlab.studies.run import build_task, load_dataset, run_experiment
+from fusionlab.studies.store import RunStore
+
+ENCODERS = {"text": {"of": "title", "encoder": "letters", "batch_size": 8, "trained": True}}
+
+
+@pytest.fixture
+def experiment():
+    return experiment_from(
+        {
+            "task": "classification",
+            "dataset": "letter_classes",
+            "encoders": ENCODERS,
+            "dim": 8,
+            "training": {"epochs": 30, "batch_size": 16, "learning_rate": 0.02},
+        }
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    one = encoding(batch_size=8).model_copy(update={"trained": True})
+    found = encoded_dataset(LetterClasses().load(), {"text": one}, FeatureStore(tmp_path))
+    return found, trained_encoders(found, {"text": one})
+
+
+def test_row_numbers_become_the_features_that_would_be_stored(dataset, tmp_path):
+    found, encoders = dataset
+    stored = encoded_dataset(
+        LetterClasses().load(), {"text": encoding(batch_size=8)}, FeatureStore(tmp_path)
+    )
+    rows = torch.tensor([7, 10, 3, 55, 7])
+    live = encoders(found.features.take(rows))
+    expected = stored.features.take(rows)
+    torch.testing.assert_close(live.values["text"], expected.values["text"])
+    assert torch.equal(live.mask["text"], expected.mask["text"])
+    assert live.mask["text"][:, 0].tolist() == [True, False, True, True, True]
+
+
+def test_a_masked_item_is_not_encoded(dataset):
+    found, encoders = dataset
+    items = found.features.take(torch.tensor([1, 2, 3]))
+    off = items.masked({"text": torch.tensor([False, True, False])})
+    encoders(off).values["text"].sum().backward()
+    letters = {int(k) for row in (1, 3) for k in found.prepared["text"][row]["letters"]}
+    moved = encoders.encoders["text"].table.grad.abs().sum(1).nonzero().flatten().tolist()
+    assert set(moved) == letters
+
+
+def test_without_the_modality_there_is_nothing_to_encode(dataset):
+    _, encoders = dataset
+    assert encoders(ItemFeatures({}, {})).modalities == ()
+
+
+def test_the_encoder_learns_with_the_classifier(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    task = build_task(experiment, load_dataset(experiment, store.features))
+    names = [name for name, _ in task.model.named_parameters()]
+    assert "fusion.trained_encoders.encoders.text.table" in names
+    record = run_experiment(experiment, store)
+    assert record.metrics["test"]["accuracy"] > 0.85
+    frozen = {"text": {**ENCODERS["text"], "trained": False, "encoder": "letters"}}
+    fixed = run_experiment(experiment.varied({"encoders": frozen}), store)
+    assert record.cost.parameters > fixed.cost.parameters
+    assert record.id != fixed.id
+
+
+@pytest.mark.parametrize("change", [{"encoders.text.encoder": {"name": "letters", "seed": 1}}])
+def test_another_encoder_is_another_run(experiment, change, tmp_path):
+    store = FeatureStore(tmp_path)
+    one, other = (
+        load_dataset(e, store).fingerprint for e in (experiment, experiment.varied(change))
+    )
+    assert one != other
+
+
+def test_closed_forms_are_fitted_on_what_the_encoder_gives(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    with_pca = experiment.varied({"fusion": "pca", "dim": 4})
+    task = build_task(with_pca, load_dataset(with_pca, store.features))
+    assert all(x.isfinite().all() for x in task.model.state_dict().values())
