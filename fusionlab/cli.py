@@ -121,7 +121,14 @@ def study(
 @config_argument
 @overrides_argument
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--workers", type=click.IntRange(0), default=1, help="Processes that decode.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Processes that decode; with --ray actors that encode.",
+)
+@click.option("--ray", metavar="ADDRESS", help="Encode on a Ray cluster; `local` starts one here.")
 @runs_option
 @plugin_option
 def encode(
@@ -129,6 +136,7 @@ def encode(
     overrides: tuple[str, ...],
     device: str,
     workers: int,
+    ray: str | None,
     runs: Path,
     plugins: tuple[str, ...],
 ) -> None:
@@ -143,10 +151,9 @@ def encode(
     asked, store = load_config(config, overrides, plugins), RunStore(runs)
     for experiment in experiments(asked) if isinstance(asked, Study) else [asked]:
         dataset = experiment.dataset.build().load()
+        machine = Machine(device, workers, ray)
         with terminal.encoding() as on_items:
-            columns = encoded(
-                dataset, experiment.encoders, store.features, Machine(device, workers), on_items
-            )
+            columns = encoded(dataset, experiment.encoders, store.features, machine, on_items)
         terminal.show(terminal.encoded_table(columns))
         terminal.say(*(f"{modality}: {column.folder}" for modality, column in columns.items()))
 

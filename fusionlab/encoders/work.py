@@ -22,6 +22,15 @@ from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.media import Media, Raw, content_hash
+from fusionlab.encoders.blocks import (
+    Block,
+    BlockEncoder,
+    Chosen,
+    Faults,
+    Features,
+    encoded_by_ray,
+    encoded_here,
+)
 from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
 from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
 from fusionlab.encoders.workers import prepared
@@ -42,6 +51,9 @@ class Machine:
 
     device: str = "cpu"
     workers: int = 1
+    """Processes that decode; with Ray, actors that encode."""
+    ray: str | None = None
+    """Address of a Ray cluster, or "local"."""
 
 
 @dataclass
@@ -100,77 +112,48 @@ class ColumnWork:
     ) -> Encoded:
         if self.encoder.fitted:
             self.encoder.fit(self._train_samples(contents))
-        encoder = self.encoder.to(self.machine.device)
         column = Column(
             folder,
             contents,
-            encoder.spec,
+            self.encoder.spec,
             TYPES[self.encoding.store],
             list(self.store.siblings(encoding_id)),
             self.encoding.batch_size * BATCHES_A_BLOCK,
         )
-        entry_of = {one.content: row for row, one in reversed([*enumerate(contents)])}
-        left = [b for b in range(len(column.todo)) if b not in column.done]
-        total = sum(len(block) for block in column.todo)
-        done = total - sum(len(column.todo[b]) for b in left)
-        self.on_items(self.modality, done, total)
-        entries = _Chosen(
-            self.media.entries, [entry_of[content] for b in left for content in column.todo[b]]
-        )
-        samples = prepared(entries, encoder.prepare, self.machine.workers)
-        for b in left:
-            good: dict[str, Sample] = {}
-            faults: dict[str, BadMedia] = {}
-            for content in column.todo[b]:
-                sample = next(samples)
-                if isinstance(sample, BadMedia):
-                    faults[content] = sample
-                else:
-                    good[content] = sample
-            features: dict[str, tuple[Any, Any]] = {}
-            for batch in self._batches(good):
-                features |= self._forward([(c, good[c]) for c in batch])
-                done += len(batch)
-                self.on_items(self.modality, done, total)
-            column.write(b, features, faults)
+        for number, features, faults in self._encoded(self._left(column, contents)):
+            column.write(number, features, faults)
         return column.finish(self.dataset.item_ids.to_list(), self._card(identity))
+
+    def _left(self, column: Column, contents: list[Status]) -> list[Block]:
+        """The blocks that are still to be done; says how far the column is."""
+        row_of = {one.content: row for row, one in reversed([*enumerate(contents)])}
+        self.total = sum(len(block) for block in column.todo)
+        blocks = [
+            Block(number, block, Chosen(self.media.entries, [row_of[c] for c in block]))
+            for number, block in enumerate(column.todo)
+            if number not in column.done
+        ]
+        self.done = self.total - sum(len(block.contents) for block in blocks)
+        self._on_batch(0)
+        return blocks
+
+    def _encoded(self, blocks: list[Block]) -> Iterator[tuple[int, Features, Faults]]:
+        machine, encoding = self.machine, self.encoding
+        encode = BlockEncoder(self.encoder, encoding.batch_size, encoding.precision, machine.device)
+        if machine.ray is None:
+            return encoded_here(blocks, encode, machine.workers, self._on_batch)
+        return encoded_by_ray(blocks, encode, machine.ray, machine.workers, self._on_batch)
+
+    def _on_batch(self, items: int) -> None:
+        self.done += items
+        self.on_items(self.modality, self.done, self.total)
 
     def _train_samples(self, contents: list[Status]) -> Iterator[Sample]:
         rows = [row for row in self._train_rows() if contents[row].status == OK]
-        entries = _Chosen(self.media.entries, rows)
+        entries = Chosen(self.media.entries, rows)
         for sample in prepared(entries, self.encoder.prepare, self.machine.workers):
             if not isinstance(sample, BadMedia):
                 yield sample
-
-    def _batches(self, samples: Mapping[str, Sample]) -> Iterator[list[str]]:
-        """Contents of like size together, the largest first."""
-        order = sorted(samples, key=lambda c: self.encoder.size(samples[c]), reverse=True)
-        for start in range(0, len(order), self.encoding.batch_size):
-            yield order[start : start + self.encoding.batch_size]
-
-    @torch.inference_mode()
-    def _forward(self, samples: Sequence[tuple[str, Sample]]) -> dict[str, tuple[Any, Any]]:
-        """Features and mask of each content of a batch."""
-        device = torch.device(self.machine.device)
-        batch = self.encoder.collate([sample for _, sample in samples])
-        batch = {name: x.to(device, non_blocking=True) for name, x in batch.items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.encoding.precision == "bf16"):
-            values, mask = self.encoder(batch)
-        values, mask = values.float().cpu(), mask.cpu()
-        if not values[mask].isfinite().all():
-            names = [
-                content
-                for (content, _), v, m in zip(samples, values, mask, strict=True)
-                if not v[m].isfinite().all()
-            ]
-            raise FusionlabError(
-                f"encoders.{self.modality}: features that are not finite, of content {names[0]}"
-            )
-        values = torch.where(mask[..., None], values, 0)
-        return {
-            content: (v.numpy(), m.numpy())
-            for (content, _), v, m in zip(samples, values, mask, strict=True)
-        }
 
     def _card(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         versions = {"python": platform.python_version(), "fusionlab": fusionlab.__version__}
@@ -191,21 +174,6 @@ class ColumnWork:
         }
 
 
-class _Chosen(Sequence[Raw]):
-    """Some entries of a column, each fetched when it is asked for."""
-
-    def __init__(self, entries: Sequence[Raw | None], rows: Sequence[int]) -> None:
-        self.entries, self.rows = entries, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self.entries[row] for row in self.rows[index]]
-        return self.entries[self.rows[index]]
-
-
 def prepared_entries(
     entries: Sequence[Raw | None], encoding: Encoding, machine: Machine | None = None
 ) -> list[Sample | None]:
@@ -214,7 +182,7 @@ def prepared_entries(
     encoder: Encoder = encoding.encoder.build()
     found: list[Sample | None] = [None] * len(entries)
     workers = (machine or Machine()).workers
-    samples = prepared(_Chosen(entries, rows), encoder.prepare, workers)
+    samples = prepared(Chosen(entries, rows), encoder.prepare, workers)
     for row, sample in zip(rows, samples, strict=True):
         found[row] = None if isinstance(sample, BadMedia) else sample
     return found

@@ -19,39 +19,42 @@ from fusionlab.processes import end_with_parent
 Prepare = Callable[[Raw], Sample]
 Prepared = Sample | BadMedia
 ENTRIES_A_TASK = 16
-TASKS_AHEAD = 4
 
 _prepare: Prepare
 
 
-def prepared(entries: Sequence[Raw], prepare: Prepare, workers: int) -> Iterator[Prepared]:
+def prepared(
+    entries: Sequence[Raw], prepare: Prepare, workers: int, ahead: int = 0
+) -> Iterator[Prepared]:
     """``prepare`` of each entry, or why it cannot be, in order.
 
-    With ``workers`` it happens in that many other processes, a few tasks ahead of what is asked
-    for. An entry whose decoder takes the whole process down is corrupt, like any other.
+    With ``workers`` it happens in that many other processes, which are at least ``ahead`` entries
+    ahead of what is asked for. An entry whose decoder takes the whole process down is corrupt, like
+    any other.
     """
     if not workers:
         for entry in entries:
-            yield _attempt(prepare, entry)
+            yield attempt(prepare, entry)
         return
     starts = range(0, len(entries), ENTRIES_A_TASK)
     tasks = iter([entries[start : start + ENTRIES_A_TASK] for start in starts])
     pool = _pool(workers, prepare)
-    ahead: deque[tuple[Sequence[Raw], Future[Any]]] = deque()
+    room = 2 * workers + ahead // ENTRIES_A_TASK
+    waiting: deque[tuple[Sequence[Raw], Future[Any]]] = deque()
     try:
         while True:
-            for task in islice(tasks, workers * TASKS_AHEAD - len(ahead)):
-                ahead.append((task, pool.submit(_work, task)))
-            if not ahead:
+            for task in islice(tasks, room - len(waiting)):
+                waiting.append((task, pool.submit(_work, task)))
+            if not waiting:
                 return
-            task, future = ahead.popleft()
+            task, future = waiting.popleft()
             try:
                 found = future.result()
             except BrokenProcessPool:
-                found = [_alone(entry, prepare) for entry in task]
+                found = _one_by_one(task, prepare)
                 pool.shutdown(wait=False, cancel_futures=True)
                 pool = _pool(workers, prepare)
-                ahead = deque((other, pool.submit(_work, other)) for other, _ in ahead)
+                waiting = deque((other, pool.submit(_work, other)) for other, _ in waiting)
             yield from map(_from_arrays, found)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -69,7 +72,8 @@ def _start(prepare: Prepare) -> None:
     end_with_parent()
 
 
-def _attempt(prepare: Prepare, entry: Raw) -> Prepared:
+def attempt(prepare: Prepare, entry: Raw) -> Prepared:
+    """The prepared entry, or why it cannot be."""
     try:
         return prepare(entry)
     except BadMedia as bad:
@@ -78,7 +82,7 @@ def _attempt(prepare: Prepare, entry: Raw) -> Prepared:
 
 def _work(entries: Sequence[Raw]) -> list[Any]:
     """In a worker. Arrays travel by pipe: shared memory would cost a file descriptor a tensor."""
-    found = [_attempt(_prepare, entry) for entry in entries]
+    found = [attempt(_prepare, entry) for entry in entries]
     return [
         one if isinstance(one, BadMedia) else {name: x.numpy() for name, x in one.items()}
         for one in found
@@ -91,10 +95,16 @@ def _from_arrays(found: Any) -> Prepared:
     return {name: torch.from_numpy(x) for name, x in found.items()}
 
 
-def _alone(entry: Raw, prepare: Prepare) -> Any:
-    """An entry in a process of its own, which may die of it."""
-    with _pool(1, prepare) as pool:
+def _one_by_one(entries: Sequence[Raw], prepare: Prepare) -> list[Any]:
+    """Entries one of which took a process down: in a process that may die of it."""
+    found = []
+    pool = _pool(1, prepare)
+    for entry in entries:
         try:
-            return pool.submit(_work, [entry]).result()[0]
+            found += pool.submit(_work, [entry]).result()
         except BrokenProcessPool:
-            return BadMedia(Fault.CORRUPT, "its decoder crashed")
+            found.append(BadMedia(Fault.CORRUPT, "its decoder crashed"))
+            pool.shutdown(wait=False)
+            pool = _pool(1, prepare)
+    pool.shutdown()
+    return found

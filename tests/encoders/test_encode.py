@@ -16,19 +16,21 @@ from fusionlab.encoders.encode import Machine, encode, with_encoded
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import ConfigError
 
+HERE = Machine(workers=0)
+
 
 @pytest.fixture
 def encoded(tmp_path):
     """Encode texts; the number of items that were computed and the finished column."""
 
-    def run(texts=WORDS, workers=0, root=tmp_path / "features", **options):
+    def run(texts=WORDS, machine=HERE, root=tmp_path / "features", **options):
         dataset = catalogue(texts)
         seen = []
         columns = encode(
             dataset,
             {"text": encoding(**options)},
             FeatureStore(root),
-            Machine(workers=workers),
+            machine,
             lambda modality, done, total: seen.append(total),
         )
         return (seen[0] if seen else 0), columns["text"]
@@ -66,8 +68,23 @@ def test_a_changed_item_recomputes_one_row(encoded):
 
 def test_workers_change_no_bit(encoded, tmp_path):
     _, here = encoded(root=tmp_path / "here")
-    _, there = encoded(root=tmp_path / "there", workers=2)
+    _, there = encoded(root=tmp_path / "there", machine=Machine(workers=2))
     assert (here.folder / "values.npy").read_bytes() == (there.folder / "values.npy").read_bytes()
+
+
+def test_ray_changes_no_bit(encoded, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="pip install 'fusionlab-recsys[ray]'")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    texts = [f"{row} " + "x" * (row % 7) for row in range(70)]
+    texts[5] = "bad"
+    _, here = encoded(texts, root=tmp_path / "here")
+    computed, there = encoded(
+        texts, root=tmp_path / "there", machine=Machine(workers=1, ray="local")
+    )
+    ray.shutdown()
+    assert computed == 70
+    for name in ("values.npy", "report.csv"):
+        assert (here.folder / name).read_bytes() == (there.folder / name).read_bytes()
 
 
 def test_what_cannot_be_encoded_is_missing_with_its_reason(encoded):
@@ -90,7 +107,7 @@ def test_what_cannot_be_encoded_is_missing_with_its_reason(encoded):
 def test_a_decoder_that_takes_its_process_down_costs_one_item(encoded):
     texts = [f"word {row}" for row in range(40)]
     texts[20] = "crash"
-    _, column = encoded(texts, workers=1)
+    _, column = encoded(texts, machine=Machine(workers=1))
     bad = [(row, one.why) for row, one in enumerate(column.statuses) if one.status != "ok"]
     assert bad == [(20, "its decoder crashed")]
 
