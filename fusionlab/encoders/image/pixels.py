@@ -24,7 +24,8 @@ class Pixels(ImageEncoder):
     Options:
         side: pixels a side
         patch: pixels a side of a token's patch, p, which divides ``side``; none: one vector
-        steps: of preprocessing; the whole image is resized, whatever its proportions, unless given
+        steps: exif, background, color, resize, crop_from, interpolation, mean, std, max_pixels;
+            unless given, the whole image is resized, whatever its proportions
     """
 
     def __init__(

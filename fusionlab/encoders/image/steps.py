@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -68,6 +68,10 @@ class ImageSteps(BaseModel):
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     max_pixels: Annotated[int, Field(ge=1, le=MAX_PIXELS_ALLOWED)] = MAX_PIXELS
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What was given only: a default is short to print."""
+        return [(name, getattr(self, name)) for name in sorted(self.model_fields_set)]
 
     @model_validator(mode="after")
     def _std_is_positive(self) -> Self:
@@ -185,9 +189,8 @@ class Preparation:
         from PIL import Image
 
         sides = image.size
-        whole = (self.crop_from, self.crop_from)
-        if self.resize == "shorter":
-            whole = tuple(self.crop_from * side // min(sides) for side in sides)
+        shorter = self.resize == "shorter"
+        whole = [self.crop_from * side // (min(sides) if shorter else side) for side in sides]
         starts = [round((side - self.size) / 2) for side in whole]
         ends = [start + self.size for start in starts]
         scales = [side / scaled for side, scaled in zip(sides, whole, strict=True)]

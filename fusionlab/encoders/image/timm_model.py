@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -31,7 +32,8 @@ class ImageTimm(ImageEncoder):
         pretrained: false: random weights drawn with ``seed``, untrained
         seed: of random weights
         output: "pooled" or "tokens"
-        steps: of preprocessing; what is not given is as in the model's own data configuration
+        steps: exif, background, color, size, resize, crop_from, interpolation, mean, std,
+            max_pixels; what is not given is as in the model's own data configuration
 
     Source: Wightman 2019, PyTorch image models.
     """

@@ -32,7 +32,8 @@ class ImageTorchvision(ImageEncoder):
         pretrained: false: random weights drawn with ``seed``, untrained
         seed: of random weights
         output: "pooled" or "tokens"
-        steps: of preprocessing; what is not given is as the enum's entry says (DEFAULT for a file)
+        steps: exif, background, color, size, resize, crop_from, interpolation, mean, std,
+            max_pixels; what is not given is as the enum's entry says (DEFAULT for a file)
 
     Source: the torchvision maintainers and contributors 2016.
     """
@@ -92,11 +93,11 @@ def _entries(model: str) -> dict[str, Any]:
     return dict(models.get_model_weights(model).__members__)
 
 
-def _create(model: str, entry: Any) -> nn.Module:
+def _create(model: str, entry: Any) -> Any:
     """The model without its last layer and without auxiliary classifiers."""
     from torchvision import models
 
-    network: nn.Module = models.get_model(model, weights=entry)
+    network: Any = models.get_model(model, weights=entry)
     if hasattr(network, "aux_logits"):
         network.aux_logits = False
     owners = [name for name, module in network.named_modules() if [*module.parameters(False)]]

@@ -22,15 +22,18 @@ _CLASSIFIER = 2
 
 @contextmanager
 def building(model: str, seed: int) -> Iterator[None]:
-    """Random weights from ``seed``, the caller's generator untouched; a clear word without a hub."""
+    """Draw random weights from ``seed`` and leave the caller's generator as it was.
+
+    Raises `FusionlabError` where published weights cannot be fetched.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             yield
         except OSError as error:
             raise FusionlabError(
-                f"model: the weights of {model!r} cannot be fetched: {error}\nWithout a connection, "
-                "give `weights: FILE`, `weights: FOLDER` or `weights: package:NAME`."
+                f"model: the weights of {model!r} cannot be fetched: {error}\n"
+                "Without a connection, give `weights`: a file, a folder or package:NAME."
             ) from None
 
 
