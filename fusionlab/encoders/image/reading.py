@@ -49,6 +49,9 @@ def read_image(raw: Raw, max_pixels: int = MAX_PIXELS) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
             with Image.open(BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, max_pixels)
+                if image.format == "PNG":  # decoding checks no sum: zeros for data would pass
+                    image.verify()  # leaves nothing to decode
+            with Image.open(BytesIO(data), formats=FORMATS) as image:
                 image.load()
                 return _plain(image)
     except BadMedia:

@@ -163,7 +163,12 @@ def test_cut_anywhere_is_whole_or_refused():
 
 def test_no_file_stays_open(tmp_path):
     names = []
-    for name, content in {"a.jpg": JPEG, "a.png": PNG, "a.tiff": TIFF, "bad.jpg": cut(JPEG)}.items():
+    for name, content in {
+        "a.jpg": JPEG,
+        "a.png": PNG,
+        "a.tiff": TIFF,
+        "bad.jpg": cut(JPEG),
+    }.items():
         (tmp_path / name).write_bytes(content)
         names.append(tmp_path / name)
     before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None

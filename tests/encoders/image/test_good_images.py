@@ -91,7 +91,9 @@ def test_orientation_is_noted(form, orientation):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0"]
+)
 def test_damaged_exif_is_upright(exif):
     found = read_image(encoded(UPRIGHT, "JPEG", exif=exif))
     assert found.info == {ORIENTATION: 1}

