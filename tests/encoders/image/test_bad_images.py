@@ -97,7 +97,7 @@ def test_corrupt(name, as_file, tmp_path):
     with pytest.raises(BadMedia) as caught:
         read_image(raw)
     assert caught.value.fault is Fault.CORRUPT
-    assert why in caught.value.why
+    assert why in caught.value.why.lower()
     assert 0 < len(caught.value.why) < 150
     assert "\n" not in caught.value.why
     assert pickle.loads(pickle.dumps(caught.value)).why == caught.value.why
