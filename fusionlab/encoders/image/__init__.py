@@ -1,1 +1,1 @@
-"""Encoders of images."""
+"""Images to features: robust reading, inspectable steps, pixels, timm and torchvision models."""

@@ -1,0 +1,110 @@
+"""Models built and filled: random weights by seed, or those of a local file under any names."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.encoders.sources import locate
+from fusionlab.errors import FusionlabError
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+"""Files of weights, the first kind found in a folder first."""
+_NESTED = ("state_dict", "model")
+_CLASSIFIER = 2
+"""Tensors of a linear classifier, which come last."""
+
+
+@contextmanager
+def building(model: str, seed: int) -> Iterator[None]:
+    """Draw random weights from ``seed`` and leave the caller's generator as it was.
+
+    Raises `FusionlabError` where published weights cannot be fetched.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            yield
+        except OSError as error:
+            raise FusionlabError(
+                f"model: the weights of {model!r} cannot be fetched: {error}\n"
+                "Without a connection, give `weights`: a file, a folder or package:NAME."
+            ) from None
+
+
+def load_weights(model: nn.Module, source: str) -> None:
+    """Fill ``model``, which has no classifier, from a file, a folder or ``package:NAME``.
+
+    By name where every name of the model is in the file (what is left over is the classifier);
+    otherwise in order, where every tensor has the same shape and the same kind of name (its last
+    part: weight, bias, running_mean ...), and at most a linear classifier is left over. Raises
+    `FusionlabError` otherwise: no weight stays as it was.
+    """
+    path = weights_file(source)
+    model.load_state_dict(_renamed(_read(path), model.state_dict(), path))
+
+
+def weights_file(source: str) -> Path:
+    """The one file of weights that ``source`` names."""
+    found = locate(source)
+    if isinstance(found, str):
+        raise FusionlabError(
+            f"weights: found {source!r}, expected a file, a folder or package:NAME"
+        )
+    if found.is_file():
+        return found
+    for suffix in SUFFIXES:
+        files = sorted(found.glob(f"*{suffix}"))
+        if len(files) > 1:
+            names = ", ".join(file.name for file in files)
+            raise FusionlabError(f"weights: {source!r} has several files, name one of: {names}")
+        if files:
+            return files[0]
+    raise FusionlabError(f"weights: {source!r} has no file that ends in {', '.join(SUFFIXES)}")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file; nothing of it is executed."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise FusionlabError(f"weights: {path} holds more than tensors, or none: {error}") from None
+    for key in _NESTED:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not all(isinstance(x, Tensor) for x in loaded.values()):
+        raise FusionlabError(f"weights: {path} is no state dict of tensors")
+    return dict(loaded)
+
+
+def _renamed(
+    weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor]:
+    """``weights`` under the names of ``wanted``."""
+    if wanted.keys() <= weights.keys():
+        pairs = [(name, name) for name in wanted]
+    else:
+        over = len(weights) - len(wanted)
+        if not 0 <= over <= _CLASSIFIER:
+            raise FusionlabError(
+                f"weights: {path} has {len(weights)} tensors under other names than the model's "
+                f"{len(wanted)}: they are of another model"
+            )
+        pairs = list(zip(wanted, weights, strict=False))
+    for name, found in pairs:
+        alike = name.rpartition(".")[2] == found.rpartition(".")[2]
+        if not alike or wanted[name].shape != weights[found].shape:
+            raise FusionlabError(
+                f"weights: {path} has {found} {tuple(weights[found].shape)} where the model has "
+                f"{name} {tuple(wanted[name].shape)}"
+            )
+    return {name: weights[found] for name, found in pairs}
