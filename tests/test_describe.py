@@ -97,5 +97,5 @@ def test_a_pipe_gets_whole_formulas_and_whole_tables():
         check=True,
         env={**os.environ, "COLUMNS": str(NARROW)},
     )
-    assert "z = gate(sum_j G_j h_j + c) in R^(M x D),  v = sum_m z_m * tanh(h_m)\n" in done.stdout
+    assert "z = gate(sum_j G_j g_j + c) in R^(M x D),  v = sum_m z_m * tanh(h_m)\n" in done.stdout
     assert '"softmax" over the modalities present, or "sigmoid" for each on its own' in done.stdout

@@ -85,6 +85,22 @@ class BestSingleModality(Control):
         return {f"{self.label} ({name})": {"inputs.modalities": [name]} for name in names}
 
 
+@CONTROLS.register("single_modality")
+class SingleModality(Control):
+    """The base experiment in a world with this modality alone.
+
+    Options:
+        modality: its name
+    """
+
+    def __init__(self, *, modality: str) -> None:
+        self.modality = modality
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """One variant."""
+        return {f"{self.modality} alone": {"inputs.modalities": [self.modality]}}
+
+
 @CONTROLS.register("shuffled_features")
 class ShuffledFeatures(Control):
     """The base experiment with whole feature rows dealt to other items."""
