@@ -13,8 +13,8 @@ from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.fusion.contract import FUSIONS
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
-from fusionlab.recommenders.product import CatalogueProduct
 from fusionlab.schema import validate
 from fusionlab.studies.executor import execute
 from fusionlab.studies.run import run_experiment

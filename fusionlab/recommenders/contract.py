@@ -17,7 +17,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
-from fusionlab.recommenders.product import CatalogueProduct
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.registry import Registry
 
 if TYPE_CHECKING:

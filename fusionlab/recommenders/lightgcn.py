@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Batch,
@@ -22,7 +23,6 @@ from fusionlab.recommenders.contract import (
     Recommender,
     Touched,
 )
-from fusionlab.recommenders.product import CatalogueProduct
 
 # Torch says so once a process; the two products used here are tested against dense ones.
 warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fusionlab.recommenders.product import CatalogueProduct
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
