@@ -13,6 +13,7 @@ from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.fusion.contract import FUSIONS
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
 from fusionlab.studies.executor import execute
@@ -48,9 +49,10 @@ def factors():
 def judging(metrics):
     """A call that evaluates random factors on both splits."""
     users, items = factors()
+    product = CatalogueProduct(items.T)
     relevant = {"valid": clicks(HELD_OUT, 1), "test": clicks(HELD_OUT, 2)}
     return lambda: evaluate(
-        lambda rows: users[rows] @ items, clicks(), relevant, metrics=metrics, cutoffs=(10, 20)
+        lambda rows: product(users[rows]), clicks(), relevant, metrics=metrics, cutoffs=(10, 20)
     )
 
 

@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from fusionlab.data.interactions import Clicks
@@ -63,6 +62,8 @@ def ranking_gains(
 def _lead(scores: Floats) -> Floats:
     """(b, N): the share of candidates that an item stands above, less the share above it, over the
     number of candidates; 0 for what is none (-inf)."""
+    from scipy.stats import rankdata  # half a second, for catalogues with a known truth only
+
     candidate = scores > -np.inf
     n = candidate.sum(1, keepdims=True)
     rank = rankdata(scores, axis=1) - (scores.shape[1] - n)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
 
 from fusionlab.errors import FusionlabError
@@ -40,6 +39,9 @@ def classify(
     Raises:
         FusionlabError: shapes that do not fit, no item, a class out of range, NaN logits.
     """
+    # Here, because a ranking run needs none of it and it takes a second to import.
+    from sklearn.metrics import precision_recall_fscore_support
+
     units = torch.arange(len(classes)) if items is None else items.cpu()
     _check(logits, classes, names, units)
     truth, predicted = classes.cpu(), logits.argmax(dim=1).cpu()

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError, one_of
-from fusionlab.evaluation.ranking import NOTHING, Block
+from fusionlab.evaluation.ranking import NOTHING, Block, clicks_of
 
-ListMetric = Callable[[Tensor, Tensor], Tensor]
-"""``hits`` (U, K) float64, 1 where the item at that rank is relevant, and ``positives`` (U, 1)
-float64, how many relevant items the user has, to (U, K): the metric at every cutoff 1..K."""
+ListMetric = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``hits`` (U, K) float64, 1 where the item at that rank is relevant, ``positives`` (U, 1) float64,
+how many relevant items the user has, and ``cutoffs`` (C,) int64 to (U, C): the metric at each."""
 
 CatalogueMetric = Callable[[Tensor, Tensor], float]
 """``exposure`` (N,) float64, in how many lists an item stands, and ``clicks`` (N,) float64, its
 clicks among the excluded (train) ones, to one figure."""
 
-AUC_ROWS = 64
+AUC_ROWS, CLICKS_AT_ONCE = 64, 4096
 
 FullMetric = Callable[[Block, Tensor, Tensor], Tensor]
 """A block of b users' scores and its positives, ``rows`` (P,) of the block and ``items`` (P,), to
@@ -34,53 +35,58 @@ def _ranks(hits: Tensor) -> Tensor:
     return torch.arange(1, hits.shape[1] + 1, dtype=hits.dtype)
 
 
-def recall(hits: Tensor, positives: Tensor) -> Tensor:
+def _at(by_rank: Tensor, cutoffs: Tensor) -> Tensor:
+    """(U, K), a value a rank, to (U, C)."""
+    return by_rank[:, cutoffs - 1]
+
+
+def recall(hits: Tensor, positives: Tensor, cutoffs: Tensor) -> Tensor:
     """Hits in the first K / positives."""
-    return hits.cumsum(1) / positives
+    return _at(hits.cumsum(1), cutoffs) / positives
 
 
-def precision(hits: Tensor, positives: Tensor) -> Tensor:
+def precision(hits: Tensor, positives: Tensor, cutoffs: Tensor) -> Tensor:
     """Hits in the first K / K, also where the list is shorter than K."""
-    return hits.cumsum(1) / _ranks(hits)
+    return _at(hits.cumsum(1), cutoffs) / cutoffs
 
 
-def f1(hits: Tensor, positives: Tensor) -> Tensor:
+def f1(hits: Tensor, positives: Tensor, cutoffs: Tensor) -> Tensor:
     """Harmonic mean of the user's precision and recall: 2 hits / (K + positives); 0 without a hit.
 
     It is averaged over users; the harmonic mean of the two averages is another figure.
     """
-    return 2 * hits.cumsum(1) / (_ranks(hits) + positives)
+    return 2 * _at(hits.cumsum(1), cutoffs) / (cutoffs + positives)
 
 
-def ndcg(hits: Tensor, positives: Tensor) -> Tensor:
+def ndcg(hits: Tensor, positives: Tensor, cutoffs: Tensor) -> Tensor:
     """DCG / ideal DCG, gain 1 for a hit, discount log2(rank + 1) (Järvelin and Kekäläinen, 2002).
 
     The ideal list has min(positives, K) hits at its top.
     """
     discounts = 1 / torch.log2(_ranks(hits) + 1)
     ideal = discounts.cumsum(0)
-    reached = torch.minimum(positives, _ranks(hits)).long() - 1
-    return (hits * discounts).cumsum(1) / ideal[reached]
+    reached = torch.minimum(positives, cutoffs).long() - 1
+    return _at((hits * discounts).cumsum(1), cutoffs) / ideal[reached]
 
 
-def mrr(hits: Tensor, positives: Tensor) -> Tensor:
+def mrr(hits: Tensor, positives: Tensor, cutoffs: Tensor) -> Tensor:
     """1 / rank of the first hit, 0 where there is none in the first K (Voorhees, 1999)."""
-    return (hits / _ranks(hits)).cummax(1).values
+    return _at((hits / _ranks(hits)).cummax(1).values, cutoffs)
 
 
-def map_(hits: Tensor, positives: Tensor) -> Tensor:
+def map_(hits: Tensor, positives: Tensor, cutoffs: Tensor) -> Tensor:
     """Sum over hits of the precision at their rank / min(positives, K).
 
     ranx and TREC divide by all positives instead, so a perfect list shorter than the positives
     scores below 1 there; torchmetrics divides by the hits found.
     """
-    summed = (hits * precision(hits, positives)).cumsum(1)
-    return summed / torch.minimum(positives, _ranks(hits))
+    summed = (hits * (hits.cumsum(1) / _ranks(hits))).cumsum(1)
+    return _at(summed, cutoffs) / torch.minimum(positives, cutoffs)
 
 
-def hit_rate(hits: Tensor, positives: Tensor) -> Tensor:
+def hit_rate(hits: Tensor, positives: Tensor, cutoffs: Tensor) -> Tensor:
     """1 where the first K hold at least one hit."""
-    return hits.cummax(1).values
+    return _at(hits.cummax(1).values, cutoffs)
 
 
 def coverage(exposure: Tensor, clicks: Tensor) -> float:
@@ -181,22 +187,38 @@ def check_names(metrics: Sequence[str], cutoffs: Sequence[int]) -> None:
 
 def hits_of(items: Tensor, relevant: Clicks, users: Tensor) -> Tensor:
     """(U, K) float64: 1 where ``items`` (U, K) are among the user's ``relevant`` ones."""
+    if int(relevant.counts[users].sum()) <= items.numel():
+        return _hits_by_click(items, *clicks_of(relevant, users))
     keys = relevant.users * relevant.n_items + relevant.by_item
     wanted = users[:, None] * relevant.n_items + items
     found = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
     return ((keys[found] == wanted) & (items != NOTHING)).double()
 
 
+def _hits_by_click(items: Tensor, rows: Tensor, wanted: Tensor) -> Tensor:
+    """The same, from clicks (P,): look for each in its row's list. Fast where clicks are few.
+
+    NumPy, because what is compared is small and almost nothing is equal.
+    """
+    lists, k = items.numpy(), items.shape[1]
+    hits = torch.zeros(items.shape, dtype=torch.float64)
+    for row, item in zip(rows.split(CLICKS_AT_ONCE), wanted.split(CLICKS_AT_ONCE), strict=True):
+        at = row.numpy()
+        equal = np.flatnonzero(lists[at] == item.numpy()[:, None])
+        hits.numpy()[at[equal // k], equal % k] = 1
+    return hits
+
+
 def list_metrics(
     metrics: Sequence[str], cutoffs: Sequence[int], hits: Tensor, positives: Tensor
 ) -> dict[str, Tensor]:
     """``name@K`` to (U,) float64, from hits (U, K) and the number of positives (U,)."""
-    columns = torch.tensor(cutoffs) - 1
-    wanted = positives.double()[:, None]
+    lengths = torch.tensor(cutoffs, dtype=torch.int64)
+    counts = positives.double()[:, None]
     values: dict[str, Tensor] = {}
     for name in metrics:
         if name in LIST_METRICS:
-            at_cutoffs = LIST_METRICS[name](hits, wanted)[:, columns].T.contiguous()
+            at_cutoffs = LIST_METRICS[name](hits, counts, lengths).T.contiguous()
             values |= {f"{name}@{k}": row for k, row in zip(cutoffs, at_cutoffs, strict=True)}
     return values
 

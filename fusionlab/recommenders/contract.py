@@ -17,6 +17,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.registry import Registry
 
 if TYPE_CHECKING:
@@ -244,10 +245,10 @@ class Ranker:
         self.item_factors = recommender.item_factors(everything)
         if self.item_factors is not None:
             columns.append(self.item_factors)
-        self.matrix = torch.cat(columns, 1).T.contiguous() if columns else None
+        self.product = CatalogueProduct(torch.cat(columns, 1)) if columns else None
 
     def __call__(self, users: Tensor) -> Tensor:
-        """Scores of ``users`` (b,) for every item, (b, N)."""
+        """Scores of ``users`` (b,) for every item, (b, N), which hold until the next call."""
         rows, query = [], None
         if self.items is not None:
             query = self.recommender.user_views(users, self.items)
@@ -256,7 +257,7 @@ class Ranker:
         factors = self.recommender.user_factors(users)
         if factors is not None:
             rows.append(factors)
-        total = torch.cat(rows, 1) @ self.matrix if self.matrix is not None else None
+        total = self.product(torch.cat(rows, 1)) if self.product is not None else None
         if self.items is None or self.folded is not None:
             assert total is not None
             return total

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Batch,
@@ -175,13 +176,13 @@ class _SmoothedRanker(Ranker):
     the recommender.
     """
 
-    matrix: Tensor
+    product: CatalogueProduct
 
     def __init__(self, recommender: LightGcn) -> None:
         self.recommender, self.items, self.folded = recommender, None, None
         with torch.no_grad():
             self.user_factors, self.item_factors = recommender.smoothed()
-        self.matrix = self.item_factors.T.contiguous()
+        self.product = CatalogueProduct(self.item_factors)
 
     def __call__(self, users: Tensor) -> Tensor:
-        return F.embedding(users, self.user_factors) @ self.matrix
+        return self.product(F.embedding(users, self.user_factors))

@@ -270,7 +270,8 @@ def configure(runtime: Runtime, seed: int) -> None:
             f"runtime.device: found {runtime.device!r}, but torch sees no GPU here; expected 'cpu'"
         )
     torch.set_num_threads(runtime.threads)
-    torch.use_deterministic_algorithms(True, warn_only=runtime.device != "cpu")
+    # The same as `use_deterministic_algorithms`, which also imports the compiler to set it up.
+    torch.set_deterministic_debug_mode("error" if runtime.device == "cpu" else "warn")
     # That also fills every new tensor with NaN, to show who reads what was never written: a fifth
     # of a step for nothing.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError, one_of
+from fusionlab.training.optimizer import EagerAdamW
 
 CHECKPOINT_SECONDS = 20.0
 OnEpoch = Callable[[dict[str, float]], None]
@@ -88,7 +89,7 @@ class Loop:
         self.task, self.training, self.runtime = task, training, runtime
         self.checkpoint, self.on_epoch = checkpoint, on_epoch
         self.generator = torch.Generator(runtime.device).manual_seed(seed)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = EagerAdamW(
             [p for p in task.model.parameters() if p.requires_grad],
             lr=training.learning_rate,
             weight_decay=training.weight_decay,

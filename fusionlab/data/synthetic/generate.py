@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
@@ -106,6 +105,8 @@ def draw_classes(atoms: Sequence[Atom], classes: int, alphabet: int, seed: int) 
     the best assignment of k^A combinations to equally many places in each class, which is what is
     solved here.
     """
+    from scipy.optimize import linear_sum_assignment  # here: slow, and rarely needed
+
     combinations = alphabet ** len(atoms)
     if combinations > MAX_COMBINATIONS:
         raise FusionlabError(

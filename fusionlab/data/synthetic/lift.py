@@ -8,8 +8,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.linalg import helmert
-from scipy.stats import norm
 from torch import Tensor
 
 from fusionlab.data.synthetic.streams import stream
@@ -101,6 +99,8 @@ class Lift:
         cls, seed: int, modality: str, components: int, alphabet: int, writing: Writing
     ) -> Lift:
         """A random lift of codes with ``components`` (J) values over ``alphabet`` (k) letters."""
+        from scipy.linalg import helmert  # here, for the sake of other starts: it is slow
+
         axes = components * (alphabet - 1)
         if writing.dim < axes:
             raise FusionlabError(
@@ -138,6 +138,8 @@ class Lift:
         The union bound J (k - 1) Q(d / 2 sigma), plus, with T > 1 tokens, the Bhattacharyya bound
         on taking one of T - 1 nuisance tokens for the one that holds the code.
         """
+        from scipy.stats import norm  # here, for the sake of other starts: it is slow
+
         components, alphabet, dim = self.frame.shape
         sigma = self.writing.noise
         if components == 0 or sigma == 0:

@@ -120,7 +120,7 @@ def test_the_folded_path_equals_the_slow_path(recommender, fusion):
     model = build(recommender, fusion, clicks, features)
     ranker = model.ranker(catalogue_views(model.fusion, features))
     width = MODALITIES * D + (D + 1 if recommender == "hybrid" else 0)
-    assert ranker.matrix.shape == (width, ITEMS), "views and IDs are one matrix"
+    assert ranker.product.matrix.shape == (width, ITEMS), "views and IDs are one matrix"
     found = ranker(torch.arange(len(HISTORIES))).double()
     expected = scores_by_loops(model, features, weights_by_loops(model, features))
     assert expected.abs().max() > 0.5

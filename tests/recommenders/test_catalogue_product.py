@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_equals_the_product_of_fresh_memory_for_blocks_of_any_size(dtype) -> None:
+    queries, items = torch.randn(20, 6, dtype=dtype), torch.randn(11, 6, dtype=dtype)
+    product, matrix = CatalogueProduct(items), items.T.contiguous()
+    for size in (3, 20, 0, 7):
+        assert torch.equal(product(queries[:size]), queries[:size] @ matrix)
+
+
+def test_blocks_share_memory() -> None:
+    product = CatalogueProduct(torch.randn(11, 6))
+    first = product(torch.randn(5, 6))
+    assert product(torch.randn(4, 6)).data_ptr() == first.data_ptr()
+
+
+def test_what_is_written_into_scores_does_not_reach_the_next_block() -> None:
+    queries, product = torch.randn(5, 6), CatalogueProduct(torch.randn(11, 6))
+    expected = product(queries).clone()
+    product(queries).fill_(torch.nan)
+    assert torch.equal(product(queries), expected)
+
+
+def test_parameters_give_scores_without_a_gradient() -> None:
+    queries, items = (torch.nn.Parameter(torch.randn(n, 6)) for n in (5, 11))
+    assert not CatalogueProduct(items)(queries).requires_grad
