@@ -40,8 +40,8 @@ class TextSteps(BaseModel):
         tagger: a spaCy pipeline that is installed (en_core_web_sm) or a folder of one; it cuts the
             text too, so `language` must be its language
         parts_of_speech: keep only the words that the tagger calls so (NOUN, VERB, ...); empty: all
-        stop_words: keep the words that say little (the, of); spaCy's lists
-        punctuation: keep what has neither letter nor digit
+        keep_stop_words: keep the words that say little (the, of); spaCy's lists
+        keep_punctuation: keep what has neither letter nor digit
         lower_case: write all in lower case
     """
 
@@ -51,8 +51,8 @@ class TextSteps(BaseModel):
     unicode: Literal["NFC", "NFD", "NFKC", "NFKD", "none"] = "NFKC"
     tagger: str | None = None
     parts_of_speech: tuple[PartOfSpeech, ...] = ()
-    stop_words: bool = False
-    punctuation: bool = False
+    keep_stop_words: bool = False
+    keep_punctuation: bool = False
     lower_case: bool = True
 
     @model_validator(mode="after")
@@ -108,8 +108,11 @@ class Words:
                 bool(steps.parts_of_speech),
                 lambda token: token.pos_ in steps.parts_of_speech,
             ),
-            "stop_words": (not steps.stop_words, lambda token: not token.is_stop),
-            "punctuation": (not steps.punctuation, lambda token: any(map(str.isalnum, token.text))),
+            "stop_words": (not steps.keep_stop_words, lambda token: not token.is_stop),
+            "punctuation": (
+                not steps.keep_punctuation,
+                lambda token: any(map(str.isalnum, token.text)),
+            ),
         }
         for name, (on, keep) in filters.items():
             if on:

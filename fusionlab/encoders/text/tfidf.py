@@ -132,10 +132,7 @@ class Tfidf(Encoder):
         zero."""
         if not self._index:
             self._index = {word: row for row, word in enumerate(self._vocabulary())}
-        rows = [
-            sorted(Counter(self._index[w] for w in self._terms(_string(one)) if w in self._index).items())
-            for one in samples
-        ]
+        rows = [self._counted(one) for one in samples]
         longest = max(1, *map(len, rows))
         words = torch.zeros(len(rows), longest, dtype=torch.long)
         counts = torch.zeros(len(rows), longest)
@@ -153,6 +150,11 @@ class Tfidf(Encoder):
         weights = F.normalize(counts * self.rarity[words], dim=1)
         values = F.embedding_bag(words, self.components, per_sample_weights=weights, mode="sum")
         return values[:, None], values.new_ones(len(values), 1, dtype=torch.bool)
+
+    def _counted(self, sample: Sample) -> list[tuple[int, int]]:
+        """Places of the known words, and how often each is there, in order."""
+        places = (self._index.get(word) for word in self._terms(_string(sample)))
+        return sorted(Counter(place for place in places if place is not None).items())
 
     def _vectorizer(self) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -181,11 +183,7 @@ class Tfidf(Encoder):
 
 
 def _bytes(text: str) -> Tensor:
-    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) if text else _nothing()
-
-
-def _nothing() -> Tensor:
-    return torch.zeros(0, dtype=torch.uint8)
+    return torch.tensor(np.frombuffer(text.encode(), dtype=np.uint8))
 
 
 def _string(sample: Sample) -> str:
