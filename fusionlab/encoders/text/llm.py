@@ -86,7 +86,7 @@ class TextLlm(PretrainedText):
         return values[:, None], values.new_ones(len(values), 1, dtype=torch.bool)
 
     def _around(self, prompt: str) -> tuple[list[int], list[int]]:
-        """The tokens before and after the text, the tokenizer's own mark of the start among them."""
+        """The tokens before and after the text, those that the tokenizer adds among them."""
         if prompt.count(TEXT) != 1:
             raise FusionlabError(
                 f"encoder {self.name!r}: prompt: found {prompt!r}, expected {TEXT} in it once"

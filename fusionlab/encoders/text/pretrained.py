@@ -43,12 +43,14 @@ class PretrainedText(Encoder):
             if isinstance(found, Path) and (file := gguf_file(found)):
                 found = converted(file)
             self.model, self.tokenizer = _load(self.name, str(found), layers, dtype)
-        self._source_id = _source_id(self.tokenizer, self.model.config)
+        config: Any = self.model.config
+        self._source_id = _source_id(self.tokenizer, config)
+        self._about = config.get_text_config()
 
     @property
     def width(self) -> int:
         """d, of the hidden states."""
-        return int(self.model.config.get_text_config().hidden_size)
+        return int(self._about.hidden_size)
 
     def source_id(self) -> str:
         """A hash of the tokenizer and of the model's configuration, wherever they were found."""
@@ -56,7 +58,7 @@ class PretrainedText(Encoder):
 
     def check_length(self, length: int) -> None:
         """Can the model read so many tokens?"""
-        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", length)
+        positions = getattr(self._about, "max_position_embeddings", length)
         limit = min(self.tokenizer.model_max_length, positions)
         if length > limit:
             raise FusionlabError(

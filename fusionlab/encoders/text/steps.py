@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import cache
 from hashlib import sha256
 from importlib import metadata, util
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -157,6 +158,7 @@ class Words:
         return self._pipelines[language]
 
 
+@cache
 def _blank(language: Spoken) -> Language:
     import spacy
 

@@ -17,7 +17,9 @@ from fusionlab.encoders.text.pretrained import PretrainedText, Tokenise, masked_
 class TextTransformer(PretrainedText):
     """The last hidden states of a transformer encoder: BERT, MiniLM, RoBERTa, T5's encoder, ...
 
-    x = mean_t h_t (the text's tokens, [CLS] and [SEP] among them),  x = h_1 (cls),  or h_1, ..., h_T
+    x = mean_t h_t;  or x = h_1 (cls);  or all of h_1, ..., h_T
+
+    h_t belong to the text's tokens and to those that the tokenizer adds ([CLS], [SEP]).
 
     Options:
         model: name on the Hugging Face hub, folder, or package:NAME of an installed package
