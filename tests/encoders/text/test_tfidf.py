@@ -1,12 +1,16 @@
 """TF-IDF with truncated SVD: against scikit-learn, and what its state holds."""
 
+import io
+import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from tiny_models import encode
 
+from fusionlab import describe
 from fusionlab.encoders.contract import ENCODERS, BadMedia, Fault
 from fusionlab.errors import ConfigError, FusionlabError
 
@@ -156,3 +160,16 @@ def test_steps_decide_over_words_and_their_versions_over_the_source():
     assert chinese.source_id() != new().source_id()
     with pytest.raises(ConfigError, match=r"steps\.languag: unknown key"):
         new(steps={"languag": "en"})
+
+
+def test_the_steps_are_options_that_can_be_written_down_and_shown():
+    part = ENCODERS.parse({"name": "tfidf", "steps": {"language": "zh"}})
+    again = ENCODERS.parse(json.loads(json.dumps(part.model_dump())))
+    assert again == part
+    assert ENCODERS.schema("tfidf").model_json_schema()
+    console = Console(width=250, record=True, file=io.StringIO())
+    for shown in describe.part("encoder", "tfidf", []):
+        console.print(shown)
+    text = console.export_text()
+    assert "steps.language" in text
+    assert "normal form of the characters" in text
