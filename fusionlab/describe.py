@@ -8,7 +8,7 @@ import os
 import platform
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,9 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fusionlab.plugins import load_plugin, source_hash
-from fusionlab.registry import FAMILIES, Part, PartOf, family
+from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes
 
-EXTRAS = ("offline-models", "ray", "explorer", "dev")
+EXTRAS = ("offline-models", "classic-text", "ray", "explorer", "dev")
 
 
 def parts(name: str | None, plugins: Sequence[str]) -> Table:
@@ -112,13 +112,23 @@ def _options(model: type[Part]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for header in ("option", "type", "default", "meaning"):
         table.add_column(header)
+    for key, kind, default, meaning in _rows(model):
+        if key != "name":
+            table.add_row(key, escape(kind), escape(default), escape(meaning))
+    return table
+
+
+def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Key, type, default and meaning of every option; those of a section follow it."""
+    notes = option_notes(model)
     for key, field in model.model_fields.items():
-        if key == "name":
+        meaning = field.description or notes.get(key, "")
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
+            yield f"{prefix}{key}", "a section", "", meaning
+            yield from _rows(field.annotation, f"{prefix}{key}.")
             continue
         default = "required" if field.is_required() else repr(field.default)
-        kind = _kind(field.annotation, field.metadata)
-        table.add_row(key, escape(kind), escape(default), escape(field.description or ""))
-    return table
+        yield f"{prefix}{key}", _kind(field.annotation, field.metadata), default, meaning
 
 
 def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from pathlib import Path
 
@@ -35,4 +36,11 @@ def locate(model: str) -> Path | str:
         return found
     paths = [Path(str(file.locate())) for file in files]
     named = [path for path in paths if path.name == "config.json"]
-    return (named or [max(paths, key=lambda path: path.stat().st_size)])[0].parent
+    if named:  # the outermost: parts of a model may have a configuration of their own
+        return min(named, key=lambda path: len(path.parts)).parent
+    return max(paths, key=lambda path: path.stat().st_size).parent
+
+
+def cache_folder() -> Path:
+    """Where models that had to be converted are kept: in XDG_CACHE_HOME, else in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fusionlab"
