@@ -46,8 +46,8 @@ class Dataset:
     ``features`` holds all N items of the catalogue (None where a dataset brings no features);
     ``fingerprint`` is a hash of the content: features, masks, clicks, labels and splits.
     ``notes`` counts what reading took out, such as ``duplicates_removed``; it is not content.
-    ``media`` are columns of raw text, images and sounds (N entries each), for encoders to read; they
-    are opened only when something is encoded and are in no fingerprint.
+    ``media`` are columns of raw text, images and sounds (N entries each), for encoders to read;
+    they are opened only when something is encoded and are in no fingerprint.
     """
 
     name: str
