@@ -102,10 +102,8 @@ def _media(products: Table, ids: pl.Series, catalogue: pl.Series, folder: Path) 
         for name in ("title", "features", "description", "images")
     }
     files = files_by_stem(folder, Medium.IMAGE)
-    images = [
-        _image(item, listed, files)
-        for item, listed in zip(catalogue, column["images"], strict=True)
-    ]
+    asked = zip(catalogue, column["images"], strict=True)
+    images = [_image(item, listed, files) for item, listed in asked]
     return {
         "title": texts(column["title"]),
         "features": texts(_joined(cell) for cell in column["features"]),

@@ -61,7 +61,7 @@ class AVDigits(DatasetFormat):
         from sklearn.datasets import load_digits  # takes a second, and others need none of it
 
         sounds = _recordings(existing_folder(self.path))
-        digits = sounds["digit"].to_numpy()
+        digits = sounds["digit"].to_numpy().copy()
         part = self._parts(sounds["speaker"])
         pixels, written = load_digits(return_X_y=True)
         images = self._deal(digits, part, written)
@@ -90,10 +90,9 @@ class AVDigits(DatasetFormat):
                 f"than valid + test = {self.valid + self.test}"
             )
         dealt = np.random.default_rng([self.seed, 0]).permutation(names.to_numpy())
-        parts = {speaker: TRAIN for speaker in dealt}
-        parts |= {speaker: TEST for speaker in dealt[: self.test]}
-        parts |= {speaker: VALID for speaker in dealt[self.test : self.test + self.valid]}
-        return np.array([parts[speaker] for speaker in speakers], dtype=np.int64)
+        parts = dict.fromkeys(dealt[: self.test], TEST)
+        parts |= dict.fromkeys(dealt[self.test : self.test + self.valid], VALID)
+        return np.array([parts.get(speaker, TRAIN) for speaker in speakers], dtype=np.int64)
 
     def _deal(self, digits: Ints, part: Ints, written: Ints) -> Ints:
         """(N,) the row of each item's image; of a digit's images each split has a share of its own.
