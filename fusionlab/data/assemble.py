@@ -100,25 +100,6 @@ def assemble(
     )
 
 
-def read_clicks(
-    table: Table, *, user: str, item: str, time: str, rating: str | None = None
-) -> pl.DataFrame:
-    """The clicks of `Found`: ids as text, the time where there is one, the rating if it is named.
-
-    Columns are called as the table calls them.
-    """
-    columns = {}
-    for key, name in (("user", user), ("item", item)):
-        table.require(name)
-        columns[key] = table.ids(name)
-    if time in table:
-        columns["time"] = table.numbers(time)
-    if rating is not None:
-        table.require(rating)
-        columns["rating"] = table.numbers(rating)
-    return pl.DataFrame(columns)
-
-
 def row_of(values: pl.Series, ids: pl.Series) -> pl.Series:
     """(E,) the row of each value among the distinct ``ids``; null where it is not there."""
     lookup = pl.DataFrame({"id": ids, "row": pl.int_range(len(ids), dtype=pl.Int64, eager=True)})

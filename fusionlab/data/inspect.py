@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,7 @@ def _cover(features: ItemFeatures) -> dict[str, Coverage]:
 def _cover_media(column: Media) -> MediaCoverage:
     """Files are looked for, not opened."""
     there = [entry for entry in column.entries if entry is not None]
-    lost = sum(isinstance(entry, Path) and not entry.is_file() for entry in there)
+    lost = sum(isinstance(entry, Path) and not os.path.isfile(entry) for entry in there)
     return MediaCoverage(str(column.medium), len(there), len(there) / len(column), lost)
 
 

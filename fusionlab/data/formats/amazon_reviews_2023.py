@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 from pydantic import Field
 
-from fusionlab.data.assemble import CoreSize, Found, assemble, read_clicks
+from fusionlab.data.assemble import CoreSize, Found, assemble
+from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, texts
@@ -77,7 +78,7 @@ class AmazonReviews2023(DatasetFormat):
         columns = (ITEM, VARIANT, "title", "features", "description", "images")
         products = _with_items(read_jsonl(meta_file, columns))
         ids = products.distinct_ids(ITEM)
-        catalogue = pl.concat([ids, clicks["item"].unique().sort()]).unique(maintain_order=True)
+        catalogue = union(ids, clicks["item"])
         found = Found(
             name=category,
             table=reviews,

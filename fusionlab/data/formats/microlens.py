@@ -9,7 +9,8 @@ from typing import Annotated
 import polars as pl
 from pydantic import Field
 
-from fusionlab.data.assemble import CoreSize, Found, assemble, read_clicks
+from fusionlab.data.assemble import CoreSize, Found, assemble
+from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, files_of, texts
@@ -24,6 +25,7 @@ from fusionlab.data.tables import (
 )
 
 USER, ITEM, TIME, TITLE = "user", "item", "timestamp", "title"
+PAIRS = ("*_pairs.csv", "*_pairs.tsv")
 Pattern = Annotated[str, Field(pattern="^[^/]")]
 
 
@@ -63,7 +65,7 @@ class MicroLens(DatasetFormat):
     def load(self) -> Dataset:
         """Read the clicks and titles, find covers and sound, check, split."""
         folder = existing_folder(self.path)
-        file = optional_file(folder, ["*_pairs.csv"]) or only_file(folder, ["*_pairs.tsv"])
+        file = optional_file(folder, PAIRS[:1]) or only_file(folder, PAIRS)
         table = _read_pairs(file)
         clicks = read_clicks(table, user=USER, item=ITEM, time=TIME)
         catalogue, media = clicks["item"].unique().sort(), {}
@@ -71,7 +73,7 @@ class MicroLens(DatasetFormat):
         if titles_file:
             titles = read_csv(titles_file)
             ids = titles.distinct_ids(ITEM)
-            catalogue = pl.concat([ids, catalogue]).unique(maintain_order=True)
+            catalogue = union(ids, catalogue)
             media["title"] = texts(aligned(titles.texts(TITLE), ids, catalogue))
         found = Found(
             name=file.stem.removesuffix("_pairs"),
@@ -111,5 +113,5 @@ def _read_sequences(file: Path) -> Table:
     table = read_delimited(file, "\t", quoted=False, columns=(USER, ITEM))
     table.ids(USER)
     table.ids(ITEM)
-    clicks = table.frame.with_columns(pl.col(ITEM).str.strip_chars().str.split(" ")).explode(ITEM)
+    clicks = table.frame.with_columns(pl.col(ITEM).str.extract_all(r"\S+")).explode(ITEM)
     return replace(table, frame=clicks, header=None)

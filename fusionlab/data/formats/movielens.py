@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import polars as pl
-
-from fusionlab.data.assemble import CoreSize, Found, assemble, read_clicks
+from fusionlab.data.assemble import CoreSize, Found, assemble
+from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.formats.recbole import read_atomic
 from fusionlab.data.media import Medium
@@ -57,7 +56,7 @@ class MovieLens(DatasetFormat):
             rating=None if self.min_rating is None else "rating",
         )
         ids = films.distinct_ids(ITEM)
-        catalogue = pl.concat([ids, clicks["item"].unique().sort()]).unique(maintain_order=True)
+        catalogue = union(ids, clicks["item"])
         media = {name: texts(aligned(films.texts(name), ids, catalogue)) for name in TEXTS}
         posters = files_by_stem(folder / "posters", Medium.IMAGE)
         found = Found(

@@ -11,7 +11,8 @@ import polars as pl
 import torch
 
 from fusionlab.data.arrays import FeatureRows
-from fusionlab.data.assemble import CoreSize, Found, assemble, read_clicks
+from fusionlab.data.assemble import CoreSize, Found, assemble
+from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import Column, Table, existing_folder, only_file, read_delimited
@@ -87,9 +88,8 @@ class RecBole(DatasetFormat):
         self, file: Path, clicked: pl.Series
     ) -> tuple[pl.Series, dict[str, FeatureRows], pl.DataFrame | None]:
         """The catalogue, in the order of ``.item``; its features; its further columns."""
-        clicked = clicked.unique().sort()
         if not file.exists():
-            return clicked, {}, None
+            return clicked.unique().sort(), {}, None
         table, types = read_atomic(file)
         ids = table.distinct_ids(self.item)
         features = {
@@ -97,7 +97,7 @@ class RecBole(DatasetFormat):
             for name, kind in types.items()
             if kind == "float_seq"
         }
-        catalogue = pl.concat([ids, clicked]).unique(maintain_order=True)
+        catalogue = union(ids, clicked)
         return catalogue, features, table.frame.with_columns(ids.alias("item"))
 
     def _users(self, file: Path) -> pl.DataFrame | None:
