@@ -44,7 +44,8 @@ def assert_sound(data):
             assert digit_of[images[row]] == digit == int(names[row][0])
     for values in (images, [speaker for _, speaker, _ in names]):
         train, valid, test = of_parts(data, values)
-        assert not (train & valid or train & test or valid & test)
+        assert train.isdisjoint(valid)
+        assert test.isdisjoint(train | valid)
     rows = sorted(row for part in parts(data) for row in part.items.tolist())
     assert rows == list(range(len(data.item_ids)))
 
