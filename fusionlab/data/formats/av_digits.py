@@ -34,10 +34,10 @@ class AVDigits(DatasetFormat):
 
     The sounds are a folder of the Free Spoken Digit Dataset (Jackson et al., 2018), named
     ``{digit}_{speaker}_{index}.wav``, each an item; the images are the 1,797 handwritten digits of
-    scikit-learn (8 x 8 pixels), dealt at random to the sounds of their digit. Of all that makes an
-    item two modalities share the digit alone. No voice is in two splits, and no image: where
-    there are more sounds than images, a split uses its own images again. Who wrote an image is not
-    known, so writers are in several splits. Raw media: ``image`` (PNG) and ``audio``.
+    scikit-learn (8 x 8 pixels), dealt at random to the sounds of their digit, so that the two
+    modalities of an item share nothing else. No voice and no image is in two splits: where there
+    are more sounds than images, a split uses its own images again. Who wrote an image is not known,
+    so a writer may be in several splits. Raw media: ``image`` (PNG) and ``audio``.
 
     Options:
         path: the folder of the recordings, or the one that holds it as ``recordings``
