@@ -17,6 +17,7 @@ from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FUSED, ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
+from fusionlab.data.media import Media
 from fusionlab.data.splits import Given, Ratio, Split, split_clicks
 from fusionlab.data.tables import Table
 from fusionlab.errors import FusionlabError
@@ -36,6 +37,7 @@ class Found:
     ``rating``, ``split`` (0, 1, 2) where the format has them. ``catalogue`` holds every item once;
     ``item_column`` of the table is where an item of a click stands. ``item_facts`` and
     ``user_facts`` are further columns by ``item`` and ``user``, read only by a split that asks.
+    ``media`` are columns of raw media in the order of the catalogue.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Found:
     features: Mapping[str, FeatureRows]
     item_facts: pl.DataFrame | None = None
     user_facts: pl.DataFrame | None = None
+    media: Mapping[str, Media] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,6 +96,7 @@ def assemble(
         labels=None,
         fingerprint=fingerprint(["clicks", features, *content, torch.from_numpy(assignment)]),
         notes=clicks.notes,
+        media=_media(found, clicks.kept_items),
     )
 
 
@@ -244,6 +248,14 @@ def _features(
         position = positions[name] if kept is None else positions[name][kept]
         values[name], mask[name] = _placed(rows, torch.from_numpy(position))
     return ItemFeatures(values, mask)
+
+
+def _media(found: Found, kept: Ints | None) -> Mapping[str, Media]:
+    assert all(len(column) == len(found.catalogue) for column in found.media.values())
+    if kept is None:
+        return found.media
+    rows = kept.tolist()
+    return {name: column.take(rows) for name, column in found.media.items()}
 
 
 def _placed(rows: FeatureRows, position: Tensor) -> tuple[Tensor, Tensor]:

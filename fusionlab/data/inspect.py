@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from rich.console import Group, RenderableType
@@ -13,6 +15,7 @@ from torch import Tensor
 from fusionlab.data.dataset import Dataset, Labels
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Interactions, Openings
+from fusionlab.data.media import Media
 
 WHY = "counting for inspection"
 
@@ -62,6 +65,16 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class MediaCoverage:
+    """How many items have an entry in a column of raw media, and how many of those have no file."""
+
+    medium: str
+    items: int
+    share: float
+    files_not_found: int
+
+
+@dataclass(frozen=True)
 class Inspection:
     """A dataset in figures. ``test_opened`` is the ledger of what was counted behind the seal."""
 
@@ -72,6 +85,7 @@ class Inspection:
     classes: Mapping[str, int] | None
     modalities: Mapping[str, Coverage]
     items_without_modality: int
+    media: Mapping[str, MediaCoverage]
     notes: Mapping[str, int]
     test_opened: list[dict[str, str]]
 
@@ -98,6 +112,7 @@ def inspect(dataset: Dataset) -> Inspection:
         classes=None if labels is None else _count_labels(labels, ledger),
         modalities={} if features is None else _cover(features),
         items_without_modality=int((~has_any).sum()),
+        media={name: _cover_media(column) for name, column in dataset.media.items()},
         notes=dict(dataset.notes),
         test_opened=ledger.entries,
     )
@@ -140,11 +155,20 @@ def _cover(features: ItemFeatures) -> dict[str, Coverage]:
     return covered
 
 
+def _cover_media(column: Media) -> MediaCoverage:
+    """Files are looked for, not opened."""
+    there = [entry for entry in column.entries if entry is not None]
+    lost = sum(isinstance(entry, Path) and not os.path.isfile(entry) for entry in there)
+    return MediaCoverage(str(column.medium), len(there), len(there) / len(column), lost)
+
+
 def render(inspection: Inspection) -> RenderableType:
     """The figures as tables for the terminal."""
     parts: list[RenderableType] = [_overview(inspection)]
     if inspection.modalities:
         parts.append(_modality_table(inspection))
+    if inspection.media:
+        parts.append(_media_table(inspection))
     return Group(*parts)
 
 
@@ -187,4 +211,14 @@ def _modality_table(inspection: Inspection) -> Table:
     for name, cover in inspection.modalities.items():
         figures = (f"{cover.items:,}", f"{cover.share:.2%}", str(cover.dim), str(cover.tokens))
         table.add_row(name, *figures, cover.dtype)
+    return table
+
+
+def _media_table(inspection: Inspection) -> Table:
+    table = Table("raw media", header_style="bold")
+    for column in ("medium", "items", "share", "files not found"):
+        table.add_column(column, justify="right")
+    for name, cover in inspection.media.items():
+        figures = (f"{cover.items:,}", f"{cover.share:.2%}", f"{cover.files_not_found:,}")
+        table.add_row(name, cover.medium, *figures)
     return table

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import polars as pl
 from fusionlab.errors import FusionlabError, one_of
 
 LONGEST_CELL = 2**31 - 1
+GZIP = ".gz"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,18 @@ class Table:
     def ids(self, column: str) -> pl.Series:
         """The column as text; none may be empty."""
         self.refuse(column, self._cells(column).is_null(), "an id")
+        return self._cells(column).cast(pl.String)
+
+    def distinct_ids(self, column: str) -> pl.Series:
+        """The column, which must be there, as text; none may be empty or stand twice."""
+        self.require(column)
+        ids = self.ids(column)
+        self.refuse(column, ~ids.is_first_distinct(), "each id once")
+        return ids
+
+    def texts(self, column: str) -> pl.Series:
+        """The column, which must be there, as text; an empty cell is null."""
+        self.require(column)
         return self._cells(column).cast(pl.String)
 
     def whole(self, column: str, expected: str = "a whole number from 0 up") -> pl.Series:
@@ -138,14 +153,21 @@ def optional_file(folder: Path, names: Sequence[str]) -> Path | None:
     return found[0] if found else None
 
 
-def read_delimited(file: Path, separator: str, *, quoted: bool) -> Table:
-    """A text table with a header line; every cell stays text, an empty one is null."""
-    columns = _header(file, separator, quoted)
+def read_delimited(
+    file: Path, separator: str, *, quoted: bool, columns: Sequence[str] | None = None
+) -> Table:
+    """A text table; every cell stays text, an empty one is null.
+
+    Without ``columns`` the first line is the header; with them there is none.
+    """
+    header = int(columns is None)
+    columns = columns or _header(file, separator, quoted)
     try:
         frame = pl.read_csv(
             file,
             separator=separator,
             quote_char='"' if quoted else None,
+            has_header=bool(header),
             schema=dict.fromkeys(columns, pl.String),
         )
     except pl.exceptions.PolarsError as error:
@@ -153,7 +175,7 @@ def read_delimited(file: Path, separator: str, *, quoted: bool) -> Table:
         _refuse(file, error)
     if frame[columns[-1]].null_count():
         _refuse_ragged(file, separator, quoted, columns)
-    return _not_empty(Table(file, frame, None if quoted else 1))
+    return _not_empty(Table(file, frame, None if quoted else header))
 
 
 def read_csv(file: Path) -> Table:
@@ -161,10 +183,20 @@ def read_csv(file: Path) -> Table:
     return read_delimited(file, ",", quoted=True)
 
 
-def read_jsonl(file: Path) -> Table:
-    """JSON lines: an object a row, its keys the columns."""
+def read_jsonl(file: Path, columns: Sequence[str] | None = None) -> Table:
+    """JSON lines, perhaps compressed (``.gz``): an object a row, its keys the columns.
+
+    With ``columns`` only these are read, as text, whatever types a key has from row to row: a
+    number as it is written, a list or an object as its JSON, null for a key that is not there.
+    """
+    schema = None if columns is None else dict.fromkeys(columns, pl.String)
     try:
-        return _not_empty(Table(file, pl.read_ndjson(file, infer_schema_length=None)))
+        source = gzip.decompress(file.read_bytes()) if file.suffix == GZIP else file
+        return _not_empty(
+            Table(file, pl.read_ndjson(source, schema=schema, infer_schema_length=None))
+        )
+    except (OSError, EOFError, zlib.error) as error:
+        raise FusionlabError(f"{file}: cannot be read: {error}") from error
     except pl.exceptions.PolarsError as error:
         _refuse_json(file)
         _refuse(file, error)
@@ -217,7 +249,7 @@ def _header(file: Path, separator: str, quoted: bool) -> list[str]:
     return columns
 
 
-def _refuse_ragged(file: Path, separator: str, quoted: bool, columns: list[str]) -> None:
+def _refuse_ragged(file: Path, separator: str, quoted: bool, columns: Sequence[str]) -> None:
     """Name the first line with too many or too few fields; runs only when something looks wrong."""
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
         rows = _rows(lines, separator, quoted)
@@ -230,8 +262,9 @@ def _refuse_ragged(file: Path, separator: str, quoted: bool, columns: list[str])
 
 
 def _refuse_json(file: Path) -> None:
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
+    with gzip.open(file) if file.suffix == GZIP else file.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            line = raw.decode(errors="replace")
             try:
                 value = json.loads(line.rstrip()) if line.strip() else {}
             except json.JSONDecodeError as error:

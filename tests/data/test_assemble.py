@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.assemble import Found, assemble, in_k_core, row_of
 from fusionlab.data.interactions import Openings
+from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits import TEST, TRAIN, VALID, Split
 from fusionlab.data.tables import Column, Table
 
@@ -182,3 +185,13 @@ def test_ids_that_join_to_the_same_text_are_told_apart():
     one = assemble(found(list("aab"), ["u", "v", "u"], ["u", "v", "xy", "z"]), Thirds())
     other = assemble(found(list("aab"), ["u", "v", "u"], ["u", "v", "x", "yz"]), Thirds())
     assert one.fingerprint != other.fingerprint
+
+
+def test_media_stay_with_their_items():
+    users, items = list("aabbbcc"), list("uvuvwvu")
+    given = found(users, items, "tuvw")
+    given = replace(given, media={"title": Media(Medium.TEXT, ["T", None, "V", "W"])})
+    assert assemble(given, Thirds()).media == given.media
+    core = assemble(given, Thirds(), k_core=2)
+    assert core.item_ids.to_list() == ["u", "v"]
+    assert core.media == {"title": Media(Medium.TEXT, [None, "V"])}

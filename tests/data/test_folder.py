@@ -1,4 +1,5 @@
 import datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -7,6 +8,7 @@ import torch
 from worlds import SHOP, SHOP_ITEMS, array, table
 
 from fusionlab.data.formats.folder import Folder
+from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits.group import Group
 from fusionlab.data.splits.leave_one_out import LeaveOneOut
 
@@ -146,3 +148,41 @@ def test_groups_may_be_a_column_of_the_items(shop):
     data = Folder(path="shop", split=split).load()
     train = {item for _, item in names(data, data.interactions.train)}
     assert train in ({"mug", "cup"}, {"jug"}, {"pot"})
+
+
+def test_columns_of_the_items_file_are_raw_media(shop):
+    rows = [
+        ("item", "title", "year", "photo", "clip"),
+        ("mug", '"Mug, blue"', 1999, "photos/mug.png", ""),
+        ("cup", '" "', "", "/elsewhere/cup.png", "a.wav"),
+        ("jug", "Jug", 2001, " ", "b.wav"),
+        ("pot", "", 2002, "", ""),
+    ]
+    same = Folder(path="shop").load()
+    (shop / "items.csv").write_text(table(rows, ","))
+    data = Folder(
+        path="shop",
+        text_columns=("title", "year"),
+        image_columns=("photo",),
+        audio_columns=("clip",),
+    ).load()
+    folder = Path("shop")
+    assert data.media == {
+        "title": Media(Medium.TEXT, ["Mug, blue", None, "Jug", None]),
+        "year": Media(Medium.TEXT, ["1999", None, "2001", "2002"]),
+        "photo": Media(
+            Medium.IMAGE, [folder / "photos/mug.png", Path("/elsewhere/cup.png"), None, None]
+        ),
+        "clip": Media(Medium.AUDIO, [None, folder / "a.wav", folder / "b.wav", None]),
+    }
+    assert data.fingerprint == same.fingerprint
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_raw_media_are_the_same_in_every_format(shop, ending):
+    frame = pl.DataFrame({"item": ["mug", "cup", "jug", "pot"], "title": ["Mug", None, "7", ""]})
+    (shop / "items.csv").unlink()
+    write = {"csv": "write_csv", "jsonl": "write_ndjson", "parquet": "write_parquet"}[ending]
+    getattr(frame, write)(shop / f"items.{ending}")
+    data = Folder(path="shop", text_columns=("title",)).load()
+    assert data.media == {"title": Media(Medium.TEXT, ["Mug", None, "7", None])}

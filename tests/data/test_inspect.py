@@ -10,7 +10,7 @@ from rich.console import Console
 from fusionlab.data.formats.folder import Folder
 from fusionlab.data.formats.recbole import RecBole
 from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.data.inspect import Coverage, Spread, inspect, render
+from fusionlab.data.inspect import Coverage, MediaCoverage, Spread, inspect, render
 from fusionlab.data.splits.leave_one_out import LeaveOneOut
 
 
@@ -92,3 +92,27 @@ def test_what_is_shown_has_every_figure(shop):
     assert rows["duplicates removed"] == ["2"]
     assert rows["items below k core"] == ["1"]
     assert rows["audio"] == ["2", "66.67%", "3", "2", "float32"]
+
+
+def test_columns_of_raw_media_are_counted_and_their_files_looked_for(shop):
+    (shop / "cup.png").write_bytes(b"not opened")
+    rows = "mug,Mug,nowhere.png\ncup,,cup.png\njug,Jug,\npot,Pot,\n"
+    (shop / "items.csv").write_text("item,title,photo\n" + rows)
+    data = Folder(path="shop", text_columns=("title",), image_columns=("photo",)).load()
+    figures = inspect(data)
+    assert figures.media == {
+        "title": MediaCoverage("text", 3, 0.75, 0),
+        "photo": MediaCoverage("image", 2, 0.5, 1),
+    }
+    (line,) = [line for line in shown(figures).splitlines() if "photo" in line]
+    assert [cell.strip() for cell in line.strip("│").split("│")] == [
+        "photo",
+        "image",
+        "2",
+        "50.00%",
+        "1",
+    ]
+
+
+def test_without_raw_media_no_table_of_them_is_shown(shop):
+    assert "raw media" not in shown(inspect(Folder(path="shop").load()))

@@ -1,5 +1,6 @@
 """Published datasets, where they are at hand: the counts that their papers and projects state."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from fusionlab.data.formats.mmrec import MMRec
 from fusionlab.data.formats.recbole import RecBole
 from fusionlab.data.inspect import Coverage, Spread, inspect
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = os.environ.get("FUSIONLAB_SHARED", Path(__file__).parents[2].parent / "shared")
+DATA = Path(SHARED) / "data"
 
 
 def published(name):

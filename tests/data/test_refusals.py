@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import broken_raw
 import numpy as np
 import polars as pl
 import pytest
@@ -22,8 +23,18 @@ from fusionlab.data.dataset import DATASETS
 from fusionlab.errors import FusionlabError
 
 DOCS = Path(__file__).parents[2] / "docs" / "your-data.md"
-WRITERS = {"mmrec": write_clips, "folder": write_shop, "recbole": write_films}
-PATHS = {"mmrec": "clips", "folder": "shop", "recbole": "films"}
+WRITERS = {
+    "mmrec": write_clips,
+    "folder": write_shop,
+    "recbole": write_films,
+    **broken_raw.WRITERS,
+}
+PATHS = {"mmrec": "clips", "folder": "shop", "recbole": "films", **broken_raw.PATHS}
+WHOLE = {family: {"split": "leave_one_out"} for family in PATHS} | {
+    "mmrec": {},
+    "folder": {},
+    "av_digits": {"test": 1},
+}
 
 
 def text(path, content):
@@ -456,6 +467,7 @@ BROKEN = {
         "clips/clips.inter: k_core is 3, but no user and item would be left: "
         "expected a smaller number",
     ),
+    **broken_raw.BROKEN,
 }
 
 
@@ -477,8 +489,7 @@ def test_broken_data_is_refused_with_the_message_in_the_docs(case, home):
 @pytest.mark.parametrize("family", WRITERS)
 def test_the_worlds_that_are_broken_above_are_whole(family, home):
     WRITERS[family](home)
-    split = {"split": "leave_one_out"} if family == "recbole" else {}
-    DATASETS.parse({"name": family, "path": PATHS[family], **split}).build().load()
+    DATASETS.parse({"name": family, "path": PATHS[family], **WHOLE[family]}).build().load()
 
 
 def test_the_docs_show_no_message_that_does_not_occur():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import polars as pl
 from fusionlab.data.arrays import FeatureRows, read_features
 from fusionlab.data.assemble import SPLIT_CODES, CoreSize, Found, assemble
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
+from fusionlab.data.media import Media, Medium
+from fusionlab.data.media_columns import paths, texts
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import (
     Column,
@@ -35,6 +38,10 @@ class Folder(DatasetFormat):
     ``NAME.ids.txt`` (one a line). Items without a row lack the modality, as do those that
     ``features/NAME.mask.npy``, bool (rows,) or (rows, tokens), turns off. Ids are text.
 
+    Columns of the items file may hold raw media for encoders: text, or the paths of image and sound
+    files, which start in the folder. An item with an empty cell lacks the medium; a file that is
+    not there is found missing when it is encoded.
+
     Options:
         path: the folder
         split: which click is train, validation or test; default: given, where there is a split
@@ -46,6 +53,9 @@ class Folder(DatasetFormat):
         time_column: the times, as numbers or dates; default: time, where there is one
         rating_column: the ratings, read if min_rating is set
         split_column: 0, 1, 2 or train, valid, test; default: split, where there is one
+        text_columns: columns of items that hold raw text
+        image_columns: columns of items that hold paths of images
+        audio_columns: columns of items that hold paths of sound
     """
 
     def __init__(
@@ -60,16 +70,26 @@ class Folder(DatasetFormat):
         time_column: str | None = None,
         rating_column: str = "rating",
         split_column: str | None = None,
+        text_columns: tuple[str, ...] = (),
+        image_columns: tuple[str, ...] = (),
+        audio_columns: tuple[str, ...] = (),
     ) -> None:
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
         self.user, self.item, self.rating = user_column, item_column, rating_column
         self.time, self.part = time_column, split_column
+        self.media = {
+            Medium.TEXT: text_columns,
+            Medium.IMAGE: image_columns,
+            Medium.AUDIO: audio_columns,
+        }
+        _check_distinct([name for names in self.media.values() for name in names])
 
     def load(self) -> Dataset:
         """Read the tables, map the features, check all, split."""
         folder = existing_folder(self.path)
         table = read(only_file(folder, names_of("interactions")))
-        items_file = optional_file(folder, names_of("items"))
+        find = only_file if any(self.media.values()) else optional_file
+        items_file = find(folder, names_of("items"))
         items = read(items_file) if items_file else None
         clicks = self._clicks(table)
         features = self._features(folder / "features")
@@ -81,6 +101,7 @@ class Folder(DatasetFormat):
             catalogue=self._catalogue(items, clicks["item"], features),
             features=features,
             item_facts=_facts(items, self.item),
+            media={} if items is None else _media(items, folder, self.media),
         )
         return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
 
@@ -163,6 +184,26 @@ def _read_lines(file: Path, column: str) -> Table:
     lines = file.read_text(encoding="utf-8-sig").splitlines()
     text = pl.Series(column, lines, pl.String)
     return Table(file, pl.DataFrame([text.set(text == "", None)]), header=0)
+
+
+def _check_distinct(columns: list[str]) -> None:
+    for name in columns:
+        if columns.count(name) > 1:
+            raise FusionlabError(
+                f"text_columns, image_columns, audio_columns: found {name!r} "
+                f"{columns.count(name)} times, expected each column once"
+            )
+
+
+def _media(
+    items: Table, folder: Path, columns: Mapping[Medium, tuple[str, ...]]
+) -> dict[str, Media]:
+    media = {}
+    for medium, names in columns.items():
+        for name in names:
+            cells = items.texts(name)
+            media[name] = texts(cells) if medium is Medium.TEXT else paths(cells, folder, medium)
+    return media
 
 
 def _facts(items: Table | None, item: str) -> pl.DataFrame | None:

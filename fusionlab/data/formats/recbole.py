@@ -12,6 +12,7 @@ import torch
 
 from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.assemble import CoreSize, Found, assemble
+from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import Column, Table, existing_folder, only_file, read_delimited
@@ -63,7 +64,13 @@ class RecBole(DatasetFormat):
         folder = existing_folder(self.path)
         file = only_file(folder, ["*.inter"])
         table, _ = read_atomic(file)
-        clicks = self._clicks(table)
+        clicks = read_clicks(
+            table,
+            user=self.user,
+            item=self.item,
+            time=self.time,
+            rating=None if self.min_rating is None else self.rating,
+        )
         catalogue, features, item_facts = self._items(file.with_suffix(".item"), clicks["item"])
         found = Found(
             name=file.stem,
@@ -77,40 +84,27 @@ class RecBole(DatasetFormat):
         )
         return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
 
-    def _clicks(self, table: Table) -> pl.DataFrame:
-        columns = {}
-        for key, name in (("user", self.user), ("item", self.item)):
-            table.require(name)
-            columns[key] = table.ids(name)
-        if self.time in table:
-            columns["time"] = table.numbers(self.time)
-        if self.min_rating is not None:
-            table.require(self.rating)
-            columns["rating"] = table.numbers(self.rating)
-        return pl.DataFrame(columns)
-
     def _items(
         self, file: Path, clicked: pl.Series
     ) -> tuple[pl.Series, dict[str, FeatureRows], pl.DataFrame | None]:
         """The catalogue, in the order of ``.item``; its features; its further columns."""
-        clicked = clicked.unique().sort()
         if not file.exists():
-            return clicked, {}, None
+            return clicked.unique().sort(), {}, None
         table, types = read_atomic(file)
-        ids = _distinct_ids(table, self.item)
+        ids = table.distinct_ids(self.item)
         features = {
             name: parse_vectors(Column(table, self.item), name)
             for name, kind in types.items()
             if kind == "float_seq"
         }
-        catalogue = pl.concat([ids, clicked]).unique(maintain_order=True)
+        catalogue = union(ids, clicked)
         return catalogue, features, table.frame.with_columns(ids.alias("item"))
 
     def _users(self, file: Path) -> pl.DataFrame | None:
         if not file.exists():
             return None
         table, _ = read_atomic(file)
-        return table.frame.with_columns(_distinct_ids(table, self.user).alias("user"))
+        return table.frame.with_columns(table.distinct_ids(self.user).alias("user"))
 
 
 def read_atomic(file: Path) -> tuple[Table, Types]:
@@ -132,13 +126,6 @@ def read_atomic(file: Path) -> tuple[Table, Types]:
 
 def _renamed(heads: list[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
     return ((name + colon + kind, name) for name, colon, kind in heads)
-
-
-def _distinct_ids(table: Table, column: str) -> pl.Series:
-    table.require(column)
-    ids = table.ids(column)
-    table.refuse(column, ~ids.is_first_distinct(), "each id once")
-    return ids
 
 
 def parse_vectors(ids: Column, name: str) -> FeatureRows:

@@ -1,0 +1,190 @@
+"""Each way in which data with raw media can be broken; `test_refusals` runs them."""
+
+import shutil
+from pathlib import Path
+
+from raw_worlds import (
+    MOVIES,
+    PRODUCTS,
+    REVIEWS,
+    lines,
+    touch,
+    write_beauty,
+    write_digits,
+    write_movies,
+    write_videos,
+)
+from worlds import SHOP_ITEMS
+
+WRITERS = {
+    "movielens": write_movies,
+    "microlens": write_videos,
+    "amazon_reviews_2023": write_beauty,
+    "av_digits": write_digits,
+}
+PATHS = {
+    "movielens": "movies",
+    "microlens": "videos",
+    "amazon_reviews_2023": "beauty",
+    "av_digits": "digits",
+}
+PAIRS, TSV = "videos/videos_pairs.csv", "videos/videos_pairs.tsv"
+
+
+def text(path, content):
+    return lambda: Path(path).write_text(content)
+
+
+def data(path, content):
+    return lambda: Path(path).write_bytes(content)
+
+
+def rename(old, new):
+    return lambda: Path(old).rename(new)
+
+
+def both(*steps):
+    return lambda: [step() for step in steps]
+
+
+# (format, how it is broken, options, the message)
+BROKEN = {
+    "text without items": (
+        "folder",
+        lambda: Path("shop/items.csv").unlink(),
+        {"text_columns": ["title"]},
+        "shop: found no file items.csv or items.jsonl or items.parquet, expected one",
+    ),
+    "an image column that is not there": (
+        "folder",
+        both(),
+        {"image_columns": ["photo"]},
+        "shop/items.csv: no column 'photo' in the header: found 'photo', "
+        "expected one of: brand, item, title",
+    ),
+    "a column of two media": (
+        "folder",
+        both(),
+        {"text_columns": ["title"], "audio_columns": ["title"]},
+        "text_columns, image_columns, audio_columns: found 'title' 2 times, "
+        "expected each column once",
+    ),
+    "lists of texts": (
+        "folder",
+        both(
+            lambda: Path("shop/items.csv").unlink(),
+            text("shop/items.jsonl", lines({"item": row[0], "tags": []} for row in SHOP_ITEMS[1:])),
+        ),
+        {"text_columns": ["tags"]},
+        "shop/items.jsonl: found lists or objects in the column 'tags', "
+        "expected one value in each row",
+    ),
+    "no films": (
+        "movielens",
+        lambda: Path("movies/items.jsonl").unlink(),
+        {},
+        "movies: found no file items.jsonl, expected one",
+    ),
+    "a film's plot twice": (
+        "movielens",
+        text("movies/items.jsonl", lines([*MOVIES, MOVIES[0]])),
+        {},
+        "movies/items.jsonl, row 4, column 'movie_id': found 1, expected each id once",
+    ),
+    "two posters of a film": (
+        "movielens",
+        data("movies/posters/1.png", b""),
+        {},
+        "movies/posters: found 1.jpg, 1.png, expected only one of them",
+    ),
+    "no pairs": (
+        "microlens",
+        lambda: Path(PAIRS).unlink(),
+        {},
+        "videos: found no file *_pairs.csv or *_pairs.tsv, expected one",
+    ),
+    "two files of titles": (
+        "microlens",
+        text("videos/videos_title_en.csv", "item,title\n7,Cats\n"),
+        {},
+        "videos: found videos_title_en.csv, videos_titles.csv, expected only one of them",
+    ),
+    "titles without a header": (
+        "microlens",
+        text("videos/videos_titles.csv", "7,Cats\n8,Rain\n"),
+        {},
+        "videos/videos_titles.csv: no column 'item' in the header: found 'item', "
+        "expected one of: 7, Cats",
+    ),
+    "a user without items": (
+        "microlens",
+        both(lambda: Path(PAIRS).unlink(), text(TSV, "u1\t7 8 9\nu2\t\n")),
+        {},
+        "videos/videos_pairs.tsv, line 2, column 'item': found nothing, expected an id",
+    ),
+    "no products": (
+        "amazon_reviews_2023",
+        lambda: Path("beauty/meta_All_Beauty.jsonl").unlink(),
+        {},
+        "beauty: found no file meta_*.jsonl or meta_*.jsonl.gz, expected one",
+    ),
+    "products of two categories": (
+        "amazon_reviews_2023",
+        text("beauty/meta_Toys.jsonl", lines(PRODUCTS)),
+        {},
+        "beauty: found meta_All_Beauty.jsonl, meta_Toys.jsonl, expected only one of them",
+    ),
+    "no reviews": (
+        "amazon_reviews_2023",
+        rename("beauty/All_Beauty.jsonl", "beauty/reviews.jsonl"),
+        {},
+        "beauty: found no file All_Beauty.jsonl or All_Beauty.jsonl.gz, expected one",
+    ),
+    "a cut archive": (
+        "amazon_reviews_2023",
+        both(
+            lambda: Path("beauty/All_Beauty.jsonl").unlink(),
+            data("beauty/All_Beauty.jsonl.gz", b"\x1f\x8b\x08\x00"),
+        ),
+        {},
+        "beauty/All_Beauty.jsonl.gz: cannot be read: ...",
+    ),
+    "a review of nothing": (
+        "amazon_reviews_2023",
+        text("beauty/All_Beauty.jsonl", lines([*REVIEWS, {"user_id": "ann", "timestamp": 3}])),
+        {},
+        "beauty/All_Beauty.jsonl, row 7, column 'parent_asin': found nothing, expected an id",
+    ),
+    "a rating that is none": (
+        "amazon_reviews_2023",
+        text("beauty/All_Beauty.jsonl", lines([{**REVIEWS[0], "rating": [5]}, *REVIEWS[1:]])),
+        {"min_rating": 3},
+        "beauty/All_Beauty.jsonl, row 1, column 'rating': found '[5]', expected a finite number",
+    ),
+    "a product twice": (
+        "amazon_reviews_2023",
+        text("beauty/meta_All_Beauty.jsonl", lines([*PRODUCTS, PRODUCTS[1]])),
+        {},
+        "beauty/meta_All_Beauty.jsonl, row 4, column 'parent_asin': found 'B02', "
+        "expected each id once",
+    ),
+    "no recording": (
+        "av_digits",
+        both(lambda: shutil.rmtree("digits/recordings"), lambda: touch(Path("digits/recordings"))),
+        {"test": 1},
+        "digits/recordings: found no file *.wav, expected some, named "
+        "{digit}_{speaker}_{index}.wav",
+    ),
+    "a recording of another name": (
+        "av_digits",
+        data("digits/recordings/seven_ann_1.wav", b""),
+        {"test": 1},
+        "digits/recordings: found seven_ann_1.wav, expected {digit}_{speaker}_{index}.wav",
+    ),
+    "too few speakers": (
+        "av_digits",
+        both(),
+        {"valid": 1, "test": 2},
+        "digits: found 3 speakers (ann, bob, cat), expected more than valid + test = 3",
+    ),
+}
