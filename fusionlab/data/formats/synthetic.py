@@ -59,6 +59,8 @@ class Synthetic(DatasetFormat):
     not named there keeps the default. Noise, difficulty, scale, widths, tokens, missing and
     features move no click, no code and no label.
 
+    With ``features: rendered`` the same codes are sentences, pictures and sounds (at most three
+    atoms a modality and an alphabet of four), which `render.folder.write_folder` puts on disk.
     With ``task: classification`` the items have classes instead of clicks (`draw_classes`), and
     ``split`` divides the items as if one user had clicked them all.
 
