@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, L
 from fusionlab.data.features import FUSED, ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.interactions import Sealed
+from fusionlab.data.media import Media
 from fusionlab.data.splits import NAMES, TEST, TRAIN, VALID, Ratio, Split, split_clicks
 from fusionlab.data.synthetic.atoms import AtomOptions, resolve_atoms, standard_atoms
 from fusionlab.data.synthetic.generate import (
@@ -27,6 +29,7 @@ from fusionlab.data.synthetic.generate import (
     write_features,
 )
 from fusionlab.data.synthetic.lift import Lift, Writing
+from fusionlab.data.synthetic.render.catalogue import check_renderable, render
 from fusionlab.data.synthetic.truth import Truth
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.schema import Section
@@ -56,6 +59,8 @@ class Synthetic(DatasetFormat):
     not named there keeps the default. Noise, difficulty, scale, widths, tokens, missing and
     features move no click, no code and no label.
 
+    With ``features: rendered`` the same codes are sentences, pictures and sounds (at most three
+    atoms a modality and an alphabet of four), which `render.folder.write_folder` puts on disk.
     With ``task: classification`` the items have classes instead of clicks (`draw_classes`), and
     ``split`` divides the items as if one user had clicked them all.
 
@@ -80,8 +85,10 @@ class Synthetic(DatasetFormat):
         tokens: T, by modality; an item has 1 to T tokens, and the code stands in one of them
         tau: temperature of the clicks
         popularity: standard deviation of the items' popularity in the logits
-        features: "measured", or a ceiling: one modality "atoms" of one-hot labels, all
-            ("atoms") or without parities ("additive_atoms"); labels are after the flips
+        features: "measured"; or "rendered": no features, but each modality (text, image, audio) as
+            sentences, PNG and WAV for encoders to read; or a ceiling: one modality "atoms" of
+            one-hot labels, all ("atoms") or without parities ("additive_atoms"); labels are after
+            the flips
         task: "recommendation" or "classification"
         classes: number of classes for classification
         split: which click (or item) is train, validation or test; default: ratio, .1 and .1
@@ -110,7 +117,7 @@ class Synthetic(DatasetFormat):
         tokens: Count | dict[str, Count] = STANDARD.tokens,
         tau: Positive = 0.35,
         popularity: Amount = 0.15,
-        features: Literal["measured", "atoms", "additive_atoms"] = "measured",
+        features: Literal["measured", "rendered", "atoms", "additive_atoms"] = "measured",
         task: Literal["recommendation", "classification"] = "recommendation",
         classes: Annotated[int, Field(ge=2)] = 4,
         split: Split | None = None,
@@ -142,6 +149,8 @@ class Synthetic(DatasetFormat):
             name: Writing(**{option: values[name] for option, values in written.items()})
             for name in modalities
         }
+        if features == "rendered":
+            self._check_rendering()
         if task == "recommendation" and clicks > items:
             raise FusionlabError(f"clicks: found {clicks} a user, expected at most {items} items")
 
@@ -164,6 +173,7 @@ class Synthetic(DatasetFormat):
             labels=None,
             fingerprint=fingerprint(["synthetic clicks", features, *content]),
             truth=truth,
+            media=self._media(truth),
         )
 
     def _truth(self) -> Truth:
@@ -188,10 +198,30 @@ class Synthetic(DatasetFormat):
             class_of=class_of,
         )
 
-    def _features(self, truth: Truth) -> ItemFeatures:
+    def _features(self, truth: Truth) -> ItemFeatures | None:
+        if self.features == "rendered":
+            return None
         if self.features != "measured":
             return atoms_as_features(truth, additive=self.features == "additive_atoms")
         return write_features(truth, self.lifts(), self.seed)
+
+    def _media(self, truth: Truth) -> dict[str, Media]:
+        return render(truth, self.seed) if self.features == "rendered" else {}
+
+    def _check_rendering(self) -> None:
+        check_renderable(self._parts(), self.alphabet)
+        for name, writing in self.writing.items():
+            for option, usual in asdict(STANDARD).items():
+                found = getattr(writing, option)
+                if found != usual:
+                    raise FusionlabError(
+                        f"{option}: found {found:g} for {name!r}, which shapes measured features; "
+                        "expected none where features are 'rendered'"
+                    )
+
+    def _parts(self) -> dict[str, int]:
+        """J, the parts of the code of each modality."""
+        return {name: sum(name in atom.over for atom in self.atoms) for name in self.modalities}
 
     def lifts(self) -> dict[str, Lift]:
         """The map from codes to features of each modality."""
@@ -199,14 +229,16 @@ class Synthetic(DatasetFormat):
             name: Lift.draw(
                 self.seed,
                 name,
-                sum(name in atom.over for atom in self.atoms),
+                parts,
                 self.alphabet,
                 self.writing[name],
             )
-            for name in self.modalities
+            for name, parts in self._parts().items()
         }
 
-    def _classification(self, truth: Truth, features: ItemFeatures, item_ids: pl.Series) -> Dataset:
+    def _classification(
+        self, truth: Truth, features: ItemFeatures | None, item_ids: pl.Series
+    ) -> Dataset:
         assert truth.class_of is not None
         classes = truth.class_of[tuple(truth.observed.T)]
         rows = np.arange(self.items)
@@ -230,6 +262,7 @@ class Synthetic(DatasetFormat):
             labels=Labels(names, parts[TRAIN], parts[VALID], Sealed("test labels", parts[TEST])),
             fingerprint=fingerprint(["synthetic classes", features, classes, assignment]),
             truth=truth,
+            media=self._media(truth),
         )
 
     def _by_modality(
