@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.recommenders.rows import take_rows
 from fusionlab.registry import Registry
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ItemViews:
 
     def take(self, items: Tensor) -> Tensor:
         """Views of ``items`` (...,) as (..., K, D); the gradient adds up over repeated items."""
-        flat = F.embedding(self.rows(items), self.views.flatten(1))
+        flat = take_rows(self.views.flatten(1), self.rows(items))
         return flat.unflatten(-1, self.views.shape[1:])
 
 

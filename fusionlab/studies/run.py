@@ -26,7 +26,7 @@ from fusionlab.registry import Part, family
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.inputs import prepare_features
-from fusionlab.studies.memory import peak_mb, reset_peak
+from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.classification import ClassificationTask, Classifier
@@ -243,6 +243,7 @@ def configure(runtime: Runtime, seed: int) -> None:
         raise FusionlabError(
             f"runtime.device: found {runtime.device!r}, but torch sees no GPU here; expected 'cpu'"
         )
+    keep_pages()
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(True, warn_only=runtime.device != "cpu")
     # That also fills every new tensor with NaN, to show who reads what was never written: a fifth
