@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks, features
 from torch import nn
 
+from fusionlab.data.features import multiplied
 from fusionlab.training.sampling import NegativeSampler
 
 DIM, L2 = 64, 1e-2
@@ -110,7 +111,8 @@ class GatedUnit(nn.Module):
 def content(held_in, stored, fuse):
     """Tastes against fused views, beside the factors; a batch fuses its distinct items once."""
     stored = [x.to(TYPES[held_in]) for x in stored]
-    taken = [torch.empty_like(x[: min(2 * BATCH, ITEMS)]) for x in stored]
+    types = [multiplied(x) for x in stored]  # bf16 only where the CPU multiplies it
+    taken = [torch.empty_like(x[: 2 * BATCH], dtype=t) for x, t in zip(stored, types, strict=True)]
     tastes, factors = nn.Embedding(USERS, DIM), Factors()
     nn.init.normal_(tastes.weight, std=0.01)
     seen, place = torch.zeros(ITEMS).bool(), torch.zeros(ITEMS).long()
@@ -121,7 +123,7 @@ def content(held_in, stored, fuse):
         distinct = seen.nonzero()[:, 0]
         place[distinct] = torch.arange(len(distinct))
         for table, buffer in zip(stored, taken, strict=True):
-            torch.index_select(table, 0, distinct, out=buffer[: len(distinct)])
+            take(table, distinct, buffer[: len(distinct)])
         views = fuse(*(buffer[: len(distinct)] for buffer in taken))
         t, v = tastes(users), F.embedding(place[pairs], views)
         margin, size = factors.margin(users, pairs)
@@ -130,7 +132,16 @@ def content(held_in, stored, fuse):
         return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
 
     parameters = [p for m in (tastes, factors, fuse) for p in m.parameters()]
-    return epoch(parameters, loss, bf16=held_in == "bf16")
+    return epoch(parameters, loss, bf16=torch.bfloat16 in types)
+
+
+def take(table, rows, out):
+    """Rows into a buffer that is used again, widened while they stand in the cache."""
+    if out.dtype == table.dtype:
+        torch.index_select(table, 0, rows, out=out)
+        return
+    for part, some in zip(out.split(64), rows.split(64), strict=True):
+        part.copy_(table.index_select(0, some))
 
 
 def lightgcn():

@@ -37,7 +37,7 @@ def epoch(recommender, fusion=None, held_in="fp32", **widths):
     training = validate(Training, {"batch_size": BATCH})
     task = RankingTask(model, interactions(), stored, training, Judging(), "ndcg@20", "cpu")
     task.prepare()
-    runtime = validate(Runtime, {"precision": held_in, "features": held_in})
+    runtime = validate(Runtime, {"features": held_in})
     return Loop(task, training, runtime, seed=0).train_epoch
 
 

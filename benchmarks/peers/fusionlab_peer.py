@@ -32,7 +32,7 @@ VBPR: dict[str, Any] = {
     "fusion": "concat",
     "inputs": {"modalities": ["image", "text"]},
 }
-BF16 = {"precision": "bf16", "features": "bf16"}
+BF16 = {"features": "bf16"}
 
 
 def missing(case: Case) -> str:

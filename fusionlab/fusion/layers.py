@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.data.features import FeatureSpec, ItemFeatures, multiplied
 from fusionlab.errors import FusionlabError
 
 
@@ -126,9 +126,14 @@ class Projections(nn.ModuleDict):
 
 
 def project(linear: nn.Linear, values: Tensor) -> Tensor:
-    """``linear(values)`` in the type of ``values``, returned in the type of the weights."""
+    """``linear(values)`` in the type of ``values``, returned in the type of the weights.
+
+    A CPU that does not multiply that type well gets the values widened instead: `multiplied`.
+    """
     if values.dtype == linear.weight.dtype or torch.is_autocast_enabled(values.device.type):
         return linear(values)
+    if multiplied(values) != values.dtype:
+        return linear(values.to(linear.weight.dtype))
     out = F.linear(values, linear.weight.to(values.dtype)).to(linear.weight.dtype)
     return out if linear.bias is None else out + linear.bias
 

@@ -16,6 +16,7 @@ from fusionlab.recommenders.contract import (
     Recommender,
 )
 from fusionlab.recommenders.profiles import Mean, Profile
+from fusionlab.recommenders.rows import take_rows
 
 
 @RECOMMENDERS.register("content")
@@ -73,9 +74,9 @@ class Content(Recommender):
             mode="sum",
             per_sample_weights=self.weights[clicks].to(table.dtype),
         )
-        sums = F.embedding(position[users], sums)
+        sums = take_rows(sums, position[users])
         if leave_out is not None:
-            own = F.embedding(items.rows(self.history[leave_out]), table)
+            own = take_rows(table, items.rows(self.history[leave_out]))
             sums = sums - self.weights[leave_out, None].to(table.dtype) * own
             only_one = (self.indptr[users + 1] - self.indptr[users]) == 1
             sums = sums.masked_fill(only_one[:, None], 0)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionlab.data.features import ItemFeatures
@@ -18,6 +17,7 @@ from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
+from fusionlab.recommenders.rows import take_rows
 from fusionlab.registry import Registry
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class ItemViews:
 
     def take(self, items: Tensor) -> Tensor:
         """Views of ``items`` (...,) as (..., K, D); the gradient adds up over repeated items."""
-        flat = F.embedding(self.rows(items), self.views.flatten(1))
+        flat = take_rows(self.views.flatten(1), self.rows(items))
         return flat.unflatten(-1, self.views.shape[1:])
 
 

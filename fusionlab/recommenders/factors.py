@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.recommenders.contract import Batch, Context, IdRows, Touched
+from fusionlab.recommenders.rows import squared_size, take_rows
 
 
 class IdFactors(nn.Module):
@@ -37,11 +38,12 @@ class IdFactors(nn.Module):
 
     def forward(self, batch: Batch) -> IdRows:
         """The rows of a step."""
-        bias = self.bias(batch.candidates)[..., 0]
-        return IdRows(self.users(batch.users), self.items(batch.candidates), bias)
+        bias = take_rows(self.bias.weight, batch.candidates)[..., 0]
+        users = take_rows(self.users.weight, batch.users)
+        return IdRows(users, take_rows(self.items.weight, batch.candidates), bias)
 
     def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty of a step."""
         assert touched.ids is not None
-        size = touched.ids.users.square().sum() + touched.ids.items.square().sum()
+        size = squared_size(touched.ids.users) + squared_size(touched.ids.items)
         return self.l2 / (2 * len(touched.ids.users)) * size

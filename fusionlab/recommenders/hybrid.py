@@ -17,6 +17,7 @@ from fusionlab.recommenders.contract import (
     Touched,
 )
 from fusionlab.recommenders.factors import IdFactors
+from fusionlab.recommenders.rows import squared_size, take_rows
 
 
 @RECOMMENDERS.register("hybrid")
@@ -61,7 +62,7 @@ class Hybrid(Recommender):
         self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None
     ) -> Tensor:
         """The learned tastes; they hold no history, so there is nothing to leave out."""
-        return self.tastes(users).unflatten(1, items.views.shape[1:])
+        return take_rows(self.tastes.weight, users).unflatten(1, items.views.shape[1:])
 
     def user_factors(self, users: Tensor) -> Tensor | None:
         """[p_u, 1]."""
@@ -86,5 +87,5 @@ class Hybrid(Recommender):
         rows = items.rows(touched.batch.candidates).flatten()
         times = rows.bincount(minlength=len(items.views))
         views = (items.views.square().sum((1, 2)) * times).sum()
-        content = self.l2 / (2 * len(query)) * (query.square().sum() + views)
+        content = self.l2 / (2 * len(query)) * (squared_size(query) + views)
         return content if self.ids is None else content + self.ids.penalty(touched)

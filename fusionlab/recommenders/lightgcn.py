@@ -23,6 +23,7 @@ from fusionlab.recommenders.contract import (
     Recommender,
     Touched,
 )
+from fusionlab.recommenders.rows import squared_size, take_rows
 
 # Torch says so once a process; the two products used here are tested against dense ones.
 warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
@@ -147,22 +148,24 @@ class LightGcn(Recommender):
 
     def user_factors(self, users: Tensor) -> Tensor:
         """e_u; smooths the whole graph, so ask for many users at once."""
-        return F.embedding(users, self.smoothed()[0])
+        return take_rows(self.smoothed()[0], users)
 
     def item_factors(self, items: Tensor) -> Tensor:
         """e_i; smooths the whole graph, so ask for many items at once."""
-        return F.embedding(items, self.smoothed()[1])
+        return take_rows(self.smoothed()[1], items)
 
     def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty on e^(0)."""
         batch = touched.batch
-        rows = self.users(batch.users).square().sum() + self.items(batch.candidates).square().sum()
-        return self.l2 / (2 * len(batch.users)) * rows
+        users = take_rows(self.users.weight, batch.users)
+        items = take_rows(self.items.weight, batch.candidates)
+        size = squared_size(users) + squared_size(items)
+        return self.l2 / (2 * len(batch.users)) * size
 
     def id_rows(self, batch: Batch) -> IdRows:
         """Both sides of the product from one pass over the graph."""
         users, items = self.smoothed()
-        return IdRows(F.embedding(batch.users, users), F.embedding(batch.candidates, items))
+        return IdRows(take_rows(users, batch.users), take_rows(items, batch.candidates))
 
     def ranker(self, items: ItemViews | None) -> Ranker:
         """Scores from tables smoothed once, when the ranker is made."""
@@ -185,4 +188,4 @@ class _SmoothedRanker(Ranker):
         self.product = CatalogueProduct(self.item_factors)
 
     def __call__(self, users: Tensor) -> Tensor:
-        return self.product(F.embedding(users, self.user_factors))
+        return self.product(take_rows(self.user_factors, users))

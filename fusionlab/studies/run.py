@@ -29,7 +29,7 @@ from fusionlab.registry import family
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.inputs import prepare_features
-from fusionlab.studies.memory import peak_mb, reset_peak
+from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.classification import ClassificationTask, Classifier
@@ -269,6 +269,7 @@ def configure(runtime: Runtime, seed: int) -> None:
         raise FusionlabError(
             f"runtime.device: found {runtime.device!r}, but torch sees no GPU here; expected 'cpu'"
         )
+    keep_pages()
     torch.set_num_threads(runtime.threads)
     # The same as `use_deterministic_algorithms`, which also imports the compiler to set it up.
     torch.set_deterministic_debug_mode("error" if runtime.device == "cpu" else "warn")

@@ -78,7 +78,8 @@ class RankingTask:
         )
         order = torch.randperm(len(self.items), generator=generator, device=self.device)
         for rows in order.split(self.training.batch_size):
-            yield Batch(self.users[rows], candidates[rows], rows)
+            users = self.users.index_select(0, rows)
+            yield Batch(users, candidates.index_select(0, rows), rows)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Ranking loss, plus the penalties of the strategy and of the recommender."""

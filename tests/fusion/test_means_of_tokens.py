@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.layers import Projections, mean_present, pool_tokens
+from fusionlab.fusion.layers import Projections, mean_present, pool_tokens, project
 
 
 def tokens(count, dtype, scale=1.0):
@@ -57,3 +57,13 @@ def test_what_was_never_there_has_the_type_of_what_is_masked(autocast):
         never, _ = project.pooled(whole.without_columns(["b"]))
     assert masked.dtype == never.dtype == (torch.bfloat16 if autocast else torch.float32)
     assert torch.equal(masked, never)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_features_in_half_precision_are_multiplied_as_the_cpu_can(monkeypatch, able):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: able)
+    linear, x = torch.nn.Linear(8, 4), torch.randn(6, 8).bfloat16()
+    found, exact = project(linear, x), linear(x.float())
+    assert found.dtype is torch.float32
+    assert torch.equal(found, exact) is not able
+    torch.testing.assert_close(found, exact, rtol=0.02, atol=0.02)

@@ -1,0 +1,33 @@
+"""Memory that a step frees stays with the process, and the peak is that of the run."""
+
+import platform
+import resource
+
+import pytest
+import torch
+
+from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an allocator of another kind")
+def test_large_tensors_get_the_same_pages_again():
+    assert keep_pages()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        made = [torch.ones(2_000_000) for _ in range(4)]
+        del made
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults * resource.getpagesize() < 160e6  # of 1,280 MB written, 64 MB at a time
+
+
+def test_it_says_so_where_the_allocator_is_another(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    assert not keep_pages()
+
+
+def test_the_peak_is_measured_anew():
+    reset_peak("cpu")
+    before = peak_mb("cpu")
+    held = torch.ones(20_000_000)
+    assert peak_mb("cpu") - before > 40
+    del held
