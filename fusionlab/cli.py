@@ -146,12 +146,12 @@ def encode(
     from fusionlab.encoders.encode import Machine
     from fusionlab.encoders.encode import encode as encoded
     from fusionlab.studies.store import RunStore
-    from fusionlab.studies.study import experiments
+    from fusionlab.studies.study import encoding_experiments
 
     asked, store = load_config(config, overrides, plugins), RunStore(runs)
-    for experiment in experiments(asked) if isinstance(asked, Study) else [asked]:
+    machine = Machine(device, workers, ray)
+    for experiment in encoding_experiments(asked) if isinstance(asked, Study) else [asked]:
         dataset = experiment.dataset.build().load()
-        machine = Machine(device, workers, ray)
         with terminal.encoding() as on_items:
             columns = encoded(dataset, experiment.encoders, store.features, machine, on_items)
         terminal.show(terminal.encoded_table(columns))

@@ -149,9 +149,10 @@ def _judged_on(dataset: Dataset) -> str:
     return fingerprint([dataset.labels.train.items, dataset.labels.valid.items])
 
 
-def experiments(study: Study) -> list[Experiment]:
-    """The experiments that the axes make, a seed each."""
-    return [experiment for _, experiment in _grid(study)]
+def encoding_experiments(study: Study) -> list[Experiment]:
+    """One experiment for each dataset and choice of encoders that the axes make."""
+    found = {one.model_dump_json(include={"dataset", "encoders"}): one for _, one in _grid(study)}
+    return list(found.values())
 
 
 def _columns(base: Experiment, main: str) -> tuple[str, ...]:
