@@ -153,7 +153,7 @@ def encode(
     for experiment in encoding_experiments(asked) if isinstance(asked, Study) else [asked]:
         dataset = experiment.dataset.build().load()
         with terminal.encoding() as on_items:
-            columns = encoded(dataset, experiment.encoders, store.features, machine, on_items)
+            columns = encoded(dataset, experiment.encodings, store.features, machine, on_items)
         terminal.show(terminal.encoded_table(columns))
         terminal.say(*(f"{modality}: {column.folder}" for modality, column in columns.items()))
 

@@ -124,8 +124,9 @@ class Experiment(Options):
 
     task: Literal["recommendation", "classification"] = "recommendation"
     dataset: Annotated[Part, PartOf("dataset")]
-    encoders: dict[str, Annotated[Encoding, Section(Encoding)]] = Field(
-        default_factory=dict, description="modalities that are encoded from raw media, by name"
+    encoders: dict[str, Annotated[Encoding, Section(Encoding)] | None] = Field(
+        default_factory=dict,
+        description="modalities that are encoded from raw media, by name; null: not this one",
     )
     inputs: Annotated[Inputs, Section(Inputs)] = section(Inputs)
     dim: PositiveInt = Field(64, description="D, the width of an item view and of ID factors")
@@ -140,6 +141,11 @@ class Experiment(Options):
         0, ge=0, description="of initialisation and sampling; data seeds are separate"
     )
     plugins: tuple[str, ...] = Field((), description="files or modules that register parts")
+
+    @property
+    def encodings(self) -> dict[str, Encoding]:
+        """The encoders that there are."""
+        return {name: one for name, one in self.encoders.items() if one is not None}
 
     @property
     def selecting(self) -> str:

@@ -144,7 +144,7 @@ class Achievable(Control):
 
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
         """The same clicks, other features."""
-        return {self.label: {"dataset.features": "atoms", "fusion": "concat"}}
+        return {self.label: {"dataset.features": "atoms", "fusion": "concat"} | _unencoded(base)}
 
 
 @CONTROLS.register("achievable_additive")
@@ -158,4 +158,10 @@ class AchievableAdditive(Control):
         """The same clicks, other features; no row where every atom is a synergy."""
         if dataset.truth is not None and not any(a.kind == "copy" for a in dataset.truth.atoms):
             return {}
-        return {self.label: {"dataset.features": "additive_atoms", "fusion": "concat"}}
+        fed = {"dataset.features": "additive_atoms", "fusion": "concat"}
+        return {self.label: fed | _unencoded(base)}
+
+
+def _unencoded(base: Experiment) -> dict[str, None]:
+    """Atoms stand in the place of what would be encoded."""
+    return {f"encoders.{name}": None for name in base.encoders}

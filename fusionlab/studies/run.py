@@ -57,9 +57,9 @@ def load_dataset(
         while len(_datasets) > 1:
             _datasets.pop(next(iter(_datasets)))
         dataset = experiment.dataset.build().load()
-        if experiment.encoders:
+        if experiment.encodings:
             assert features is not None
-            dataset = encoded_dataset(dataset, experiment.encoders, features, machine, on_items)
+            dataset = encoded_dataset(dataset, experiment.encodings, features, machine, on_items)
         _datasets[key] = dataset
     return _datasets[key]
 
@@ -216,7 +216,7 @@ def _classification(
 def _fusion(
     experiment: Experiment, dataset: Dataset, features: ItemFeatures, train_items: Tensor
 ) -> Fusion:
-    encoders = trained_encoders(dataset, experiment.encoders)
+    encoders = trained_encoders(dataset, experiment.encodings)
     specs = encoders.specs(features) if encoders else features.specs
     fusion: Fusion = experiment.fusion.build(specs, experiment.dim)
     items = features.take(train_items.to(experiment.runtime.device))
