@@ -6,11 +6,13 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from fusionlab.encoders.audio.settings import Settings
 
-class Mel(BaseModel):
+
+class Mel(Settings):
     """A mel spectrogram: energies of ``n_mels`` bands between ``fmin`` and ``fmax`` Hz.
 
     ``n_fft`` samples a frame (Hann window), ``hop`` samples apart, centred (the ends padded with
@@ -19,7 +21,6 @@ class Mel(BaseModel):
     energies. ``standardise``: each band to mean 0 and deviation 1 over the clip.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     n_mels: PositiveInt = 64
     n_fft: PositiveInt = 512
     hop: PositiveInt = 160

@@ -13,7 +13,6 @@ from fusionlab.data.features import FeatureSpec
 from fusionlab.encoders.audio import pooling
 from fusionlab.encoders.audio.frames import (
     FrameEncoder,
-    MelOptions,
     PrepareFrames,
     Steps,
     mask_of,
@@ -22,6 +21,14 @@ from fusionlab.encoders.audio.frames import (
 from fusionlab.encoders.audio.mel import Mel
 from fusionlab.encoders.audio.steps import AudioSteps
 from fusionlab.encoders.contract import ENCODERS, Batch
+from fusionlab.schema import Section
+
+
+class StandardMel(Mel):
+    """A mel spectrogram whose bands are standardised over the clip, unless told otherwise."""
+
+    standardise: bool = True
+
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -67,7 +74,7 @@ class AudioRecurrent(FrameEncoder):
         seed: int = 0,
         rate: PositiveInt = 16_000,
         steps: Steps = AudioSteps(),  # noqa: B008 -- frozen
-        mel: MelOptions = Mel(standardise=True),  # noqa: B008 -- frozen
+        mel: Annotated[Mel, Section(StandardMel)] = StandardMel(),  # noqa: B008 -- frozen
     ) -> None:
         super().__init__()
         self.prepare = frames = PrepareFrames(steps, rate, mel)

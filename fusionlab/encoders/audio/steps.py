@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from fusionlab.data.media import Raw
 from fusionlab.encoders.audio.reading import read_audio
+from fusionlab.encoders.audio.settings import Settings
 
 SILENCE = 1e-10
 """Energies below are silence: no level can be told."""
 TERMS = 1000
-"""Resampling by p/q keeps a table of about p q numbers; rates are met within 1/TERMS^2 or better."""
+"""Resampling by p / q keeps a table of about p q numbers: neither is larger than this."""
 GATE_SECONDS = 0.4
 """The blocks over which ITU-R BS.1770 measures loudness."""
 
 
-class Gate(BaseModel):
+class Gate(Settings):
     """Spectral gating: frequencies are turned down where they do not rise above the noise.
 
     With levels L(f, t) in dB of a short-time Fourier transform, the noise at f has the mean m(f)
     and the standard deviation s(f) of L over the quietest ``noise`` of frames (by energy). The gain
     at (f, t) goes smoothly from -``reduction`` dB to 0 around the threshold m(f) + ``above`` s(f):
-    a logistic of the distance in units of ``softness`` dB, averaged over 5 frames, so that lone bins
-    do not ring ("musical noise"). (Averaged over frequencies too, it takes a third of a pure tone.)
+    a logistic of the distance in units of ``softness`` dB, averaged over 5 frames, so that lone
+    bins do not ring ("musical noise"); averaged over frequencies too, it takes a third of a tone.
 
     A sound that never pauses is its own quietest part, and is turned down like noise.
 
@@ -37,15 +39,14 @@ class Gate(BaseModel):
         diverse animal vocal repertoires (noise reduction by spectral gating).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     noise: float = Field(0.1, gt=0, le=1)
     above: float = Field(2.0, ge=0)
     reduction: PositiveFloat = 30.0
     softness: PositiveFloat = 2.0
-    n_fft: PositiveInt = 1024
+    n_fft: int = Field(1024, ge=16, multiple_of=4)
 
 
-class AudioSteps(BaseModel):
+class AudioSteps(Settings):
     """What is done to a sound before an encoder hears it, in this order.
 
     ``seconds`` and ``longer``: a longer clip is cut to its first seconds, or refused.
@@ -56,7 +57,6 @@ class AudioSteps(BaseModel):
     ``loudness``: scale to this integrated loudness in LUFS (None: leave; samples may pass 1).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     seconds: PositiveFloat = 30.0
     longer: Literal["cut", "refuse"] = "cut"
     mono: Literal["mean", "first"] = "mean"
@@ -66,7 +66,7 @@ class AudioSteps(BaseModel):
 
     def samples(self, rate: int) -> int:
         """The most samples that a clip can have at ``rate``."""
-        return int(self.seconds * rate) + 1
+        return max(1, math.ceil(self.seconds * rate))
 
     def __call__(self, raw: Raw, rate: int) -> Tensor:
         """The waveform (samples,) at ``rate`` of a sound file; raises `BadMedia`."""
@@ -96,7 +96,7 @@ def resample(wave: Tensor, own_rate: int, rate: int) -> Tensor:
     if own_rate == rate:
         return wave
     ratio = Fraction(rate, own_rate)
-    ratio = ratio.limit_denominator(max(1, int(TERMS * min(1, 1 / ratio))))
+    ratio = ratio.limit_denominator(max(1, TERMS * min(rate, own_rate) // rate))
     return _resampler(ratio.denominator, ratio.numerator)(wave)
 
 
@@ -124,9 +124,10 @@ def trim_silence(wave: Tensor, rate: int, below: float) -> Tensor:
 
 def gate_noise(wave: Tensor, gate: Gate) -> Tensor:
     """Spectral gating of (channels, samples), as told in `Gate`."""
-    window = torch.hann_window(gate.n_fft)
-    fourier = {"n_fft": gate.n_fft, "hop_length": gate.n_fft // 4, "window": window}
-    spectrum = torch.stft(wave, **fourier, pad_mode="constant", return_complex=True)
+    size, hop, window = gate.n_fft, gate.n_fft // 4, torch.hann_window(gate.n_fft)
+    spectrum = torch.stft(
+        wave, size, hop, window=window, pad_mode="constant", return_complex=True
+    )  # the ends are padded with zeros: a clip may be shorter than half a frame
     level = 20 * spectrum.abs().clamp_min(SILENCE).log10()  # (channels, frequencies, frames)
     energy = spectrum.abs().square().sum((0, 1))
     quiet = energy.argsort(stable=True)[: max(1, round(gate.noise * len(energy)))]
@@ -135,7 +136,8 @@ def gate_noise(wave: Tensor, gate: Gate) -> Tensor:
     mask = torch.sigmoid((level - threshold[:, :, None]) / gate.softness)
     mask = F.avg_pool1d(mask, 5, stride=1, padding=2, count_include_pad=False)
     least = 10 ** (-gate.reduction / 20)
-    return torch.istft(spectrum * (least + (1 - least) * mask), **fourier, length=wave.shape[1])
+    gated = spectrum * (least + (1 - least) * mask)
+    return torch.istft(gated, size, hop, window=window, length=wave.shape[1])
 
 
 def loudness(wave: Tensor, rate: int) -> float:

@@ -6,21 +6,22 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec
 from fusionlab.data.media import Medium, Raw
 from fusionlab.encoders.audio import pooling
-from fusionlab.encoders.audio.frames import Steps
 from fusionlab.encoders.audio.mel import Mel, mel_frames
 from fusionlab.encoders.audio.steps import AudioSteps
 from fusionlab.encoders.contract import ENCODERS, Batch, Encoder, Sample
 from fusionlab.encoders.sources import locate
 from fusionlab.errors import FusionlabError
+from fusionlab.schema import Section
 
 RATE = 16_000
 MEL = Mel(n_mels=40, n_fft=400, hop=160, fmin=0, scale="slaney", area=True, log=False)
@@ -31,6 +32,13 @@ STEP = 77
 """Frames between the starts of windows: 1.3 windows a second."""
 COVERED = 0.75
 """A last window less covered by sound than this is dropped, unless it is the only one."""
+
+
+class VoiceSteps(AudioSteps):
+    """Silent ends trimmed, and as loud as what the weights were trained on."""
+
+    trim: PositiveFloat | None = 40.0
+    loudness: float | None = Field(-30.0, ge=-70, le=0)
 
 
 def window_starts(samples: int) -> list[int]:
@@ -64,7 +72,7 @@ class AudioVoice(Encoder):
     last layer; x = mean_w e_w / |mean_w e_w|, 256 wide, no entry negative.
 
     The energies are no logarithms, so loudness matters: the model heard speech without pauses at
-    -30 dB of full scale or louder, hence the default of ``steps``.
+    -30 dB of full scale or louder, hence the defaults of ``steps``: trim 40, loudness -30.
 
     Options:
         weights: a checkpoint, or the package that holds one (pip install --no-deps Resemblyzer)
@@ -79,7 +87,7 @@ class AudioVoice(Encoder):
         self,
         *,
         weights: str = "package:Resemblyzer",
-        steps: Steps = AudioSteps(trim=40.0, loudness=-30.0),  # noqa: B008 -- frozen
+        steps: Annotated[AudioSteps, Section(VoiceSteps)] = VoiceSteps(),  # noqa: B008 -- frozen
     ) -> None:
         super().__init__()
         self.prepare = PrepareWindows(steps)
