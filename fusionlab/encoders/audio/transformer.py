@@ -24,7 +24,7 @@ from fusionlab.errors import ConfigError, FusionlabError
 
 NOT_IN_FEATURES = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
 UNUSED = "masked_spec_embed"
-"""Stands for frames that are hidden in pretraining; some checkpoints lack it, nothing here reads it."""
+"""Stands for frames hidden in pretraining: some checkpoints lack it, and nothing here reads it."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class AudioTransformer(Encoder):
         model: a name on the hub, a folder, or package:NAME
         pool: "mean" or "tokens"
         stride: frames a token stands for
-        layer: whose hidden states, 0 (before the first) to the number of layers; default: the output
+        layer: whose hidden states, from 0 (before the first) on; default: the output
         steps: preprocessing: seconds, longer, mono, trim, denoise, loudness
 
     Source: Baevski et al. 2020, wav2vec 2.0; Hsu et al. 2021, HuBERT; Radford et al. 2023, Robust
@@ -94,6 +94,7 @@ class AudioTransformer(Encoder):
     """
 
     medium = Medium.AUDIO
+    prepare: PrepareWave
 
     def __init__(
         self,
@@ -112,20 +113,11 @@ class AudioTransformer(Encoder):
             problem = f"found {layer}, expected 0 to {config.num_hidden_layers}"
             raise ConfigError([(("layer",), problem)])
         self.pool, self.stride, self.layer = pool, stride, layer
-        most = steps.samples(extractor.sampling_rate)
-        if self.from_waves:
-            self.norm = _mask_norm(self.network)
-            shortest = _samples_of_one_frame(config)
-            frames = int(self._frames(torch.tensor([max(most, shortest)])))
-        else:
-            if most > extractor.n_samples:
-                problem = f"found {steps.seconds}, but the model hears {extractor.chunk_length} s"
-                raise ConfigError([(("steps", "seconds"), problem)])
-            shortest = 1
-            frames = int(self._frames(torch.tensor([-(-most // extractor.hop_length)])))
+        shortest = _samples_of_one_frame(config) if self.from_waves else 1
         self.prepare = PrepareWave(steps, extractor, shortest)
         width = config.hidden_size
-        self.spec = token_spec(width, frames, stride) if pool == "tokens" else FeatureSpec(width)
+        tokens = token_spec(width, self._most_frames(), stride)
+        self.spec = tokens if pool == "tokens" else FeatureSpec(width)
 
     def source_id(self) -> str:
         """Hash of the model's configuration and of its feature extractor's."""
@@ -159,12 +151,21 @@ class AudioTransformer(Encoder):
         found: Tensor = self.network._get_feat_extract_output_lengths(lengths)
         return found
 
+    def _most_frames(self) -> int:
+        """The most frames that a clip can have."""
+        steps, extractor = self.prepare.steps, self.prepare.extractor
+        most = max(self.prepare.shortest, steps.samples(extractor.sampling_rate))
+        if not self.from_waves:
+            if most > extractor.n_samples:
+                problem = f"found {steps.seconds}, but the model hears {extractor.chunk_length} s"
+                raise ConfigError([(("steps", "seconds"), problem)])
+            most = -(-most // extractor.hop_length)
+        return int(self._frames(torch.tensor([most])))
+
     def _states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         more = {"output_hidden_states": True} if self.layer is not None else {}
         if self.from_waves:
-            if self.norm is not None:
-                config = self.network.config
-                self.norm.lengths = (lengths - config.conv_kernel[0]) // config.conv_stride[0] + 1
+            _tell_norm(self.network, lengths)
             mask = pooling.on(lengths, inputs.shape[1]).long()
             found = self.network(inputs, attention_mask=mask, **more)
         else:
@@ -193,33 +194,41 @@ def _load(model: str) -> tuple[Any, Any]:
             f"model: {model!r} is of type {kind!r}, expected a model of waveforms (wav2vec2, "
             "hubert, wavlm ...) or whisper"
         )
+    missing = [k for k in told["missing_keys"] if not k.startswith("decoder.") and k != UNUSED]
+    if missing:
+        raise FusionlabError(
+            f"model: {model!r} lacks weights: {', '.join(sorted(missing)[:3])} ..."
+        )
     network.config.apply_spec_augment = False  # fails on clips shorter than what it hides
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
-    names = network.state_dict().keys()
-    lacking = {name.removeprefix("encoder.") for name in told["missing_keys"]} | told[
-        "missing_keys"
-    ]
-    if missing := sorted((lacking & names) - {UNUSED}):
-        raise FusionlabError(f"model: {model!r} lacks weights of its encoder: {missing[:3]} ...")
+    else:
+        _mask_norm(network)
     return network.eval(), extractor
 
 
-def _mask_norm(network: Any) -> MaskedGroupNorm | None:
+def _mask_norm(network: Any) -> None:
     """Put a `MaskedGroupNorm` where the first convolution normalises over time."""
     first = network.feature_extractor.conv_layers[0]
     plain = getattr(first, "layer_norm", None)
-    if not isinstance(plain, nn.GroupNorm):
-        return None
-    first.layer_norm = MaskedGroupNorm(plain.num_groups, plain.num_channels, plain.eps)
-    first.layer_norm.load_state_dict(plain.state_dict())
-    found: MaskedGroupNorm = first.layer_norm
-    return found
+    if isinstance(plain, nn.GroupNorm):
+        first.layer_norm = MaskedGroupNorm(plain.num_groups, plain.num_channels, plain.eps)
+        first.layer_norm.load_state_dict(plain.state_dict())
+
+
+def _tell_norm(network: Any, lengths: Tensor) -> None:
+    """Tell the `MaskedGroupNorm`, if there is one, how long the clips (B,) of the batch are."""
+    norm = getattr(network.feature_extractor.conv_layers[0], "layer_norm", None)
+    if isinstance(norm, MaskedGroupNorm):
+        config = network.config
+        norm.lengths = (lengths - config.conv_kernel[0]) // config.conv_stride[0] + 1
 
 
 def _samples_of_one_frame(config: Any) -> int:
     """How many samples the convolutions need to make one frame."""
     needed = 1
-    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride)):
+    for kernel, stride in zip(
+        reversed(config.conv_kernel), reversed(config.conv_stride), strict=True
+    ):
         needed = (needed - 1) * stride + kernel
     return needed
