@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import zlib
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,10 +21,13 @@ RATES = 2_000, 384_000
 MAX_CHANNELS = 16
 LOUDEST = 2.0**31
 """The largest sample of a 32-bit integer scale; floats beyond it are no recording."""
+BLOCK = 1 << 20
+"""Frames decoded at a time: memory grows with what is there, not with what a header promises."""
 MP3_SLACK = 2 * 1152
 """Frames that an mp3 may lack: encoders count the padding of its ends differently."""
 UNKNOWN_BYTES = 0xFFFFFFFF
 UNKNOWN_FRAMES = 1 << 62
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def read_audio(
@@ -56,7 +62,8 @@ def _opened(raw: Raw) -> BinaryIO:
     try:
         if not raw.is_file():  # a pipe would block for ever
             raise BadMedia(Fault.MISSING, "no such file")
-        return raw.open("rb")
+        # opened by number: soundfile would guess a kind from the name of a named file
+        return open(os.open(raw, os.O_RDONLY), "rb")
     except (OSError, ValueError) as error:
         raise BadMedia(Fault.MISSING, f"cannot be opened: {error}") from None
 
@@ -73,13 +80,13 @@ def _check_kind(file: BinaryIO) -> None:
     if head[:4] in (b"RIFF", b"RIFX") and head[8:] == b"WAVE":
         cut = _wav_lacks(file, length, "little" if head[:4] == b"RIFF" else "big")
     elif head[:4] == b"OggS":
-        cut = "its last page is missing" if _ogg_has_no_end(file, length) else ""
+        cut = _ogg_lacks(file)
     elif head[:4] == b"fLaC" or head[:3] == b"ID3" or _is_layer_3(head):
         cut = ""  # the decoder notices
     else:
         raise BadMedia(Fault.CORRUPT, f"not a wav, flac, ogg or mp3 file: begins with {head[:4]!r}")
     if cut:
-        raise BadMedia(Fault.CORRUPT, f"truncated: {cut}")
+        raise BadMedia(Fault.CORRUPT, f"broken: {cut}")
     file.seek(0)
 
 
@@ -104,15 +111,28 @@ def _wav_lacks(file: BinaryIO, length: int, order: Literal["little", "big"]) -> 
     return "no samples before the end of the file"
 
 
-def _ogg_has_no_end(file: BinaryIO, length: int) -> bool:
-    """Is the last page whole and marked as the last? (A page has at most 65,307 bytes.)"""
-    file.seek(max(0, length - 65_307))
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or not page.startswith(b"OggS"):
-        return True
-    segments = page[27 : 27 + page[26]]
-    return not page[5] & 4 or len(page) < 27 + page[26] + sum(segments)
+def _ogg_lacks(file: BinaryIO) -> str:
+    """What is wrong with the pages of an ogg file, if anything: each has a checksum, the last says
+    so. (The decoder skips a broken page, and what follows comes too early.)"""
+    file.seek(0)
+    last = 0
+    while head := file.read(27):
+        sizes = file.read(head[26]) if len(head) == 27 else b""
+        body = file.read(sum(sizes))
+        if not head.startswith(b"OggS") or len(body) < sum(sizes):
+            return "its last page is missing" if last else "its first page is broken"
+        checksum = int.from_bytes(head[22:26], "little")
+        if checksum != _ogg_checksum(head[:22] + bytes(4) + head[26:] + sizes + body):
+            return "a page with a wrong checksum"
+        last = head[5] & 4
+    return "" if last else "its last page is missing"
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """Ogg's checksum is zlib's with the bits of each byte, and of the result, the other way round,
+    starting at 0."""
+    reflected = zlib.crc32(page.translate(MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{reflected:032b}"[::-1], 2)
 
 
 def _decoded(sound: soundfile.SoundFile, max_seconds: float, longer: str) -> Tensor:
@@ -144,7 +164,14 @@ def _frames(sound: soundfile.SoundFile, limit: int) -> Tensor:
     """The first ``limit`` frames, or as many as there are: (samples, channels)."""
     # soundfile seeks after every read, which fails at the end of a flac stream of unknown length
     sound.seekable = lambda: False
-    return torch.from_numpy(sound.read(limit, dtype="float32", always_2d=True))
+    blocks, count = [np.empty((0, sound.channels), np.float32)], 0
+    while count < limit:
+        block = sound.read(min(BLOCK, limit - count), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        blocks.append(block)
+        count += len(block)
+    return torch.from_numpy(np.concatenate(blocks))
 
 
 def _last_words(error: Exception) -> str:
