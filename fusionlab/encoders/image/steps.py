@@ -53,7 +53,8 @@ class ImageSteps(BaseModel):
         crop_from: side before the centre is cropped to ``size``; equal to ``size``: nothing but
             what sticks out is cropped
         interpolation: how pixels are resampled
-        mean, std: of red, green, blue in 0 to 1, for normalising
+        mean: of red, green, blue in 0 to 1, for normalising
+        std: likewise
         max_pixels: an image with more is a decompression bomb
     """
 
