@@ -91,7 +91,9 @@ def test_short_clips_and_silence_have_a_loudness_too():
     assert loudness(short, RATE) == pytest.approx(-0.69 + 10 * np.log10(0.125), abs=0.1)
     assert loudness(to_loudness(short, RATE, -23.0), RATE) == pytest.approx(-23, abs=0.01)
     for samples in (1, RATE):
-        assert torch.equal(to_loudness(torch.zeros(1, samples), RATE, -23.0), torch.zeros(1, samples))
+        assert torch.equal(
+            to_loudness(torch.zeros(1, samples), RATE, -23.0), torch.zeros(1, samples)
+        )
 
 
 def test_every_step_can_be_seen():
