@@ -14,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import by_hand
+import encoding
 import framework
 import torch
 from paired import pair
@@ -63,6 +64,9 @@ PAIRS = {
     "evaluation": (evaluation, 1.15),
     "whole_run": (whole_run, 1.08),
     "study": (study, None),
+    "encode_text": (partial(encoding.pair, "text"), 1.11),
+    "encode_image": (partial(encoding.pair, "image"), 1.11),
+    "encode_audio": (partial(encoding.pair, "audio"), 1.11),
 }
 
 
