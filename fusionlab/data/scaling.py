@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.room import room
 
 Scaling = Literal["none", "modality", "feature"]
 BLOCK = 8192
@@ -15,12 +17,14 @@ ROWS, COLUMNS = 128, 256
 """What is held in float64 at a time, so that it stays in a cache; neither changes a bit."""
 
 
-def rescale(features: ItemFeatures, train_items: Tensor, by: Scaling) -> ItemFeatures:
+def rescale(
+    features: ItemFeatures, train_items: Tensor, by: Scaling, folder: Path | None = None
+) -> ItemFeatures:
     """Centre and scale by what the tokens of ``train_items`` show; masks stay as they are.
 
     x' = (x - mean) / sigma, with the mean of each column, and sigma the root mean variance of the
     modality's columns ("modality": the shape of the cloud is kept) or of each column ("feature").
-    A column that does not vary is only centred.
+    A column that does not vary is only centred. Large results are held on disk, in ``folder``.
     """
     if by == "none":
         return features
@@ -33,7 +37,7 @@ def rescale(features: ItemFeatures, train_items: Tensor, by: Scaling) -> ItemFea
         if by == "modality":
             variance = variance.mean()
         scale = torch.where(variance > 0, variance, 1).rsqrt()
-        values[name] = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+        values[name] = room(tuple(x.shape), torch.float32, folder)
         for rows, written in zip(x.split(ROWS), values[name].split(ROWS), strict=True):
             written.copy_(rows.double().sub_(mean).mul_(scale))
     return ItemFeatures(values, features.mask)

@@ -20,7 +20,11 @@ _latest: dict[str, ItemFeatures] = {}
 
 
 def prepare_features(
-    experiment: Experiment, dataset: Dataset, train_items: Tensor, share: Path | None = None
+    experiment: Experiment,
+    dataset: Dataset,
+    train_items: Tensor,
+    share: Path | None = None,
+    scratch: Path | None = None,
 ) -> ItemFeatures:
     """The features of ``dataset`` by the experiment's ``inputs`` and ``runtime``, on its device.
 
@@ -33,34 +37,41 @@ def prepare_features(
         dataset: in which modalities are already chosen and, for that control, rows dealt out.
         train_items: (n,) rows of the items that scales and axes may be learned from.
         share: where processes find one another's work; the caller deletes it.
+        scratch: where large arrays are held on disk.
     """
     key = inputs_id(experiment, dataset.fingerprint)
     if key not in _latest:
         _latest.clear()
         file = None if share is None else share / f"{key}.pt"
-        _latest[key] = _prepared(experiment, dataset, train_items, file)
+        _latest[key] = _prepared(experiment, dataset, train_items, file, share or scratch)
     return _latest[key].to(experiment.runtime.device)
 
 
 def _prepared(
-    experiment: Experiment, dataset: Dataset, train_items: Tensor, file: Path | None
+    experiment: Experiment,
+    dataset: Dataset,
+    train_items: Tensor,
+    file: Path | None,
+    scratch: Path | None,
 ) -> ItemFeatures:
     if file is None:
-        return _computed(experiment, dataset, train_items)
+        return _computed(experiment, dataset, train_items, scratch)
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):  # the others wait instead of doing the same
         if not file.is_file():
-            features = _computed(experiment, dataset, train_items)
+            features = _computed(experiment, dataset, train_items, scratch)
             partial = file.with_suffix(".part")
             torch.save({"values": features.values, "mask": features.mask}, partial)
             os.replace(partial, file)
     return ItemFeatures(**torch.load(file, mmap=True, weights_only=True))
 
 
-def _computed(experiment: Experiment, dataset: Dataset, train_items: Tensor) -> ItemFeatures:
+def _computed(
+    experiment: Experiment, dataset: Dataset, train_items: Tensor, scratch: Path | None
+) -> ItemFeatures:
     inputs = experiment.inputs
     stored = dataset.require_features("a model of content")
-    features = rescale(stored, train_items, inputs.scaling)
+    features = rescale(stored, train_items, inputs.scaling, scratch)
     if inputs.energy is not None:
         features = reduce_features(features, train_items, inputs.energy)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[experiment.runtime.features]

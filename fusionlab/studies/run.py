@@ -100,7 +100,7 @@ def _run(
     started = time.perf_counter()
     configure(experiment.runtime, experiment.seed)
     reset_peak(experiment.runtime.device)
-    task = build_task(experiment, dataset, share)
+    task = build_task(experiment, dataset, share, store.partial(run))
     progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
     ledger = Openings()
     judged = time.perf_counter()
@@ -166,10 +166,16 @@ def reads_content(experiment: Experiment) -> bool:
     return experiment.task == "classification" or cls.uses_content
 
 
-def build_task(experiment: Experiment, dataset: Dataset, share: Path | None = None) -> AnyTask:
+def build_task(
+    experiment: Experiment,
+    dataset: Dataset,
+    share: Path | None = None,
+    scratch: Path | None = None,
+) -> AnyTask:
     """The model of an experiment, ready to train, with everything but the test labels.
 
-    ``share`` is a folder in which processes share prepared features.
+    ``share`` is a folder in which processes share prepared features, ``scratch`` one for large
+    arrays of this run alone.
     """
     check(experiment, dataset)
     if experiment.inputs.modalities is not None:
@@ -177,17 +183,19 @@ def build_task(experiment: Experiment, dataset: Dataset, share: Path | None = No
     if experiment.inputs.shuffled:
         dataset = dataset.with_shuffled_features(experiment.seed)
     if experiment.task == "classification":
-        return _classification(experiment, dataset, share)
-    return _ranking(experiment, dataset, share)
+        return _classification(experiment, dataset, share, scratch)
+    return _ranking(experiment, dataset, share, scratch)
 
 
-def _ranking(experiment: Experiment, dataset: Dataset, share: Path | None) -> RankingTask:
+def _ranking(
+    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None
+) -> RankingTask:
     assert dataset.interactions is not None
     runtime, clicks = experiment.runtime, dataset.interactions.train
     features, fusion = None, None
     if reads_content(experiment):
         seen = clicks.popularity.nonzero().flatten()
-        features = prepare_features(experiment, dataset, seen, share)
+        features = prepare_features(experiment, dataset, seen, share, scratch)
         fusion = _fusion(experiment, dataset, features, seen)
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
@@ -203,11 +211,11 @@ def _ranking(experiment: Experiment, dataset: Dataset, share: Path | None) -> Ra
 
 
 def _classification(
-    experiment: Experiment, dataset: Dataset, share: Path | None
+    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None
 ) -> ClassificationTask:
     assert dataset.labels is not None
     labels = dataset.labels
-    features = prepare_features(experiment, dataset, labels.train.items, share)
+    features = prepare_features(experiment, dataset, labels.train.items, share, scratch)
     fusion = _fusion(experiment, dataset, features, labels.train.items)
     model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
     return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)

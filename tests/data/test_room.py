@@ -1,0 +1,36 @@
+import os
+from pathlib import Path
+
+import torch
+
+from fusionlab.data import room as module
+from fusionlab.data.features import ItemFeatures
+from fusionlab.data.room import room
+from fusionlab.data.scaling import rescale
+
+
+def test_a_large_array_is_held_in_a_file_without_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1000)
+    small, large = (room((rows, 5), torch.float32, tmp_path) for rows in (9, 90))
+    assert large.shape == (90, 5)
+    assert not list(tmp_path.iterdir())
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        lines = [line for line in maps.read_text().splitlines() if str(tmp_path) in line]
+        places = [int(line.split("-")[0], 16) for line in lines]
+        assert places == [large.data_ptr()]
+        assert small.data_ptr() not in places
+    large[:] = torch.arange(450.0).view(90, 5)
+    assert large[3].tolist() == [15, 16, 17, 18, 19]
+
+
+def test_scaled_features_are_the_same_on_disk(tmp_path, monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(300, 2, 4, generator=draw)
+    features = ItemFeatures({"a": x}, {"a": torch.ones(300, 2, dtype=torch.bool)})
+    train = torch.arange(100)
+    in_memory = rescale(features, train, "modality").values["a"]
+    monkeypatch.setattr(module, "LARGE", 1000)
+    on_disk = rescale(features, train, "modality", tmp_path).values["a"]
+    assert torch.equal(in_memory, on_disk)
+    assert os.listdir(tmp_path) == []
