@@ -5,8 +5,10 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: quickstart ceilings test test-slow lint types bench clean
 
+# Two tables: on features, and on the same catalogue from raw text, pictures and sound.
 quickstart: .venv/installed
 	$(BIN)/fusionlab study configs/studies/quickstart.yaml --workers 2
+	$(BIN)/fusionlab study configs/studies/rendered.yaml --workers 2
 
 # Who finds how much of what there is to find: about 15 minutes on two cores.
 ceilings: .venv/installed
