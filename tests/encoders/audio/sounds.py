@@ -20,7 +20,9 @@ def noise(seconds=1.0, rate=RATE, level=0.1, seed=0):
 
 def chirp(seconds=1.0, rate=RATE, start=200.0, stop=3000.0):
     t = np.arange(int(seconds * rate)) / rate
-    return (0.5 * np.sin(2 * np.pi * (start * t + (stop - start) * t**2 / 2 / seconds))).astype("f4")
+    return (0.5 * np.sin(2 * np.pi * (start * t + (stop - start) * t**2 / 2 / seconds))).astype(
+        "f4"
+    )
 
 
 def encoded(wave, rate=RATE, kind="WAV", subtype="FLOAT"):
