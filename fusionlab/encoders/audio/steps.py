@@ -144,8 +144,9 @@ def loudness(wave: Tensor, rate: int) -> float:
     """The integrated loudness of (channels, samples) in LUFS, -inf for silence.
 
     ITU-R BS.1770-4 with torchaudio's filters (0.3 LU below the standard's at 1 kHz): K-weighted
-    energy of overlapping 0.4 s blocks, gated at -70 LUFS and at 10 below the mean. A clip too short for one block, or with none above the gate, is measured by its
-    plain mean square instead, -0.691 + 10 log10(mean x^2).
+    energy of overlapping 0.4 s blocks, gated at -70 LUFS and at 10 below the mean. A clip too short
+    for one block, or with none above the gate, is measured by its plain mean square instead,
+    -0.691 + 10 log10(mean x^2).
     """
     from torchaudio.functional import loudness as integrated
 

@@ -127,10 +127,9 @@ def test_it_can_be_trained_on_short_clips_too(folders, clips, kind):
     encoder = build(folders[kind]).train()
     values, _ = encoder(encoder.collate([encoder.prepare(clip) for clip in clips]))
     values.square().sum().backward()
-    gradients = [
-        p.grad for n, p in encoder.named_parameters() if p.requires_grad and "spec" not in n
-    ]
-    assert sum(g is not None and g.isfinite().all() for g in gradients) > 10
+    gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
+    assert len(gradients) > 10
+    assert all(g.isfinite().all() for g in gradients)
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])
@@ -164,7 +163,7 @@ def test_loading_leaves_the_callers_seed_alone_and_state_is_the_same(folders):
 
 
 def test_what_cannot_be_used_is_refused(folders, tmp_path):
-    with pytest.raises(ConfigError, match="steps.seconds: found 30.0, but the model hears 2 s"):
+    with pytest.raises(ConfigError, match=r"steps\.seconds: found 30\.0, but the model hears 2 s"):
         build(folders["whisper"], seconds=30)
     with pytest.raises(ConfigError, match="layer: found 3, expected 0 to 2"):
         build(folders["wav2vec2"], layer=3)
@@ -186,5 +185,5 @@ def test_a_checkpoint_without_its_encoder_is_refused(folders, tmp_path):
     state = {k: x for k, x in model.state_dict().items() if "layers.1" not in k}
     model.save_pretrained(tmp_path, state_dict=state)
     extractor.save_pretrained(tmp_path)
-    with pytest.raises(FusionlabError, match="lacks weights: encoder.layers.1"):
+    with pytest.raises(FusionlabError, match=r"lacks weights: encoder\.layers\.1"):
         build(tmp_path)
