@@ -42,6 +42,10 @@ def read_audio(
     Raises `BadMedia`: MISSING where there is no readable file; CORRUPT where it is empty, of
     another kind, broken, shorter than it promises, without samples, with samples that are not
     finite, or with a rate or a number of channels outside `RATES` and `MAX_CHANNELS`.
+
+    Known limit: an mp3 of variable bit rate without a Xing header does not say how long it is. The
+    decoder guesses from the first frame: too many, and it is refused as truncated; too few, and
+    its end is not heard.
     """
     import soundfile
 

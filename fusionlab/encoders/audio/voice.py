@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ WINDOW = 160
 """Frames that the network reads at once: 1.6 s."""
 STEP = 77
 """Frames between the starts of windows: 1.3 windows a second."""
+UNREADABLE = pickle.UnpicklingError, EOFError
 COVERED = 0.75
 """A last window less covered by sound than this is dropped, unless it is the only one."""
 
@@ -94,7 +95,11 @@ class AudioVoice(Encoder):
         self.lstm = nn.LSTM(MEL.n_mels, 256, 3, batch_first=True)
         self.linear = nn.Linear(256, 256)
         self.spec = FeatureSpec(256)
-        self.load_state_dict(_checkpoint(weights))
+        try:
+            self.load_state_dict(_checkpoint(weights))
+        except (*UNREADABLE, RuntimeError, KeyError, TypeError, AttributeError) as error:
+            problem = f"weights: {weights!r} is no checkpoint of this model: {error}"
+            raise FusionlabError(problem) from None
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Windows (B, n, 160, 40) with zeros behind, and how many there are (B,)."""
@@ -119,9 +124,5 @@ def _checkpoint(weights: str) -> dict[str, Tensor]:
         path = files[0] if len(files) == 1 else path
     if not path.is_file():
         raise FusionlabError(f"weights: found {weights!r}, expected one file, or package:NAME")
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-        state = loaded["model_state"]
-        return {k: x for k, x in state.items() if k.startswith(("lstm.", "linear."))}
-    except (pickle.UnpicklingError, KeyError, TypeError, AttributeError) as error:
-        raise FusionlabError(f"weights: {path} is no checkpoint of this model: {error}") from None
+    state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
+    return {k: x for k, x in state.items() if k.startswith(("lstm.", "linear."))}
