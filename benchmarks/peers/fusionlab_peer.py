@@ -114,7 +114,7 @@ def evaluation(case: Case) -> Work:
     """Rank the catalogue for all users and judge validation and test."""
     torch.set_num_threads(case.threads)
     wanted = experiment(case, recommender="bpr_mf")
-    dataset = load_dataset(wanted.dataset)
+    dataset = load_dataset(wanted)
     task = build_task(wanted, dataset)
     assert isinstance(task, RankingTask)
     _load_factors(task.model, case)
