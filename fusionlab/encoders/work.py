@@ -201,6 +201,8 @@ def _contents(entries: Sequence[Raw | None]) -> list[Status]:
             return Status("", Fault.MISSING, "no such file")
         except OSError as error:
             return Status("", Fault.CORRUPT, f"cannot be read: {error.strerror}")
+        except ValueError as error:  # a path with a zero byte, a text that is no Unicode
+            return Status("", Fault.CORRUPT, f"cannot be read: {error}")
 
     with ThreadPoolExecutor() as threads:
         return list(threads.map(content, range(len(entries))))

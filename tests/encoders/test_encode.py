@@ -104,6 +104,13 @@ def test_what_cannot_be_encoded_is_missing_with_its_reason(encoded):
     assert encoded([*texts, "jug"])[0] == 1, "what is known to be broken is not tried again"
 
 
+def test_what_has_no_hash_is_corrupt(encoded):
+    _, column = encoded(["mug", "half a pair: \ud800", Path("cup\0.txt")])
+    assert [one.status for one in column.statuses] == ["ok", "corrupt", "corrupt"]
+    assert "surrogates" in column.statuses[1].why
+    assert "null" in column.statuses[2].why
+
+
 def test_a_decoder_that_takes_its_process_down_costs_one_item(encoded):
     texts = [f"word {row}" for row in range(40)]
     texts[20] = "crash"

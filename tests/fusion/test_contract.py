@@ -15,6 +15,8 @@ from fusionlab.fusion.layers import Projections
 PARTS = [FUSIONS.parse(name) for name in FUSIONS.names()] + [
     FUSIONS.parse({"name": "gated", "gate": "sigmoid"}),
     FUSIONS.parse({"name": "gated", "reads": "inputs"}),
+    FUSIONS.parse({"name": "gated", "reads": "inputs", "gate": "sigmoid"}),
+    FUSIONS.parse({"name": "attention_pooling", "scores": "additive"}),
 ]
 
 ORDERED = {"attention_pooling", "gated", "tensor"}

@@ -31,10 +31,10 @@ class Qmf(Fusion):
     s_mk are modality m's scores of one query for the candidates k that have m: its logits. w_m
     reads modality m alone, in the whole list, so the strategy is additive (`confidence` weighs
     modalities against each other). The energy knows the level of the scores, which a ranking loss
-    leaves open, and log N of their number, so w_m of a catalogue is larger than of the few
-    candidates of a training step; beta_m is learned with the latter. Weights may be negative; view
-    weights are the shares of their sizes. The paper's regulariser, which ranks confidences by each
-    sample's past losses, is left out.
+    leaves open, and log N of their number: a catalogue has other weights than the few candidates of
+    a training step, with which beta_m is learned, and other shares (`confidence` has neither).
+    Weights may be negative; view weights are the shares of their sizes. The paper's regulariser,
+    which ranks confidences by each sample's past losses, is left out.
 
     Complexity: O(sum_m (T_m + D) d_m) an item; O(M D) a pair to rank, over whole lists.
 

@@ -24,7 +24,7 @@ class Film(Fusion):
     F_m is a network with one hidden layer of width D: a linear one could only join modalities in
     pairs. The paper modulates one modality (an image) by another (a question), and so does
     ``modulated = m``: v = (1 + gamma_m) * h_m + beta_m, with h_m = 0 if m is absent and v = 0 with
-    all. By default all are treated alike.
+    all (a row of a study that leaves m out then needs another film). By default all are alike.
 
     Complexity: O(sum_m (T_m + D) d_m + M D^2 + M^2 D) an item.
 

@@ -32,10 +32,11 @@ class Bottleneck(Fusion):
     v = mean over present m of U_m pool(norm_m(z_m))
 
     pool is the mean over the tokens that are on or, as in the paper, reads a learned class token
-    that stands before them (with pooled features, T_m = 1, it doubles the sequence). What one
-    modality writes into F in a layer the others read in the next, so two layers at least must use
-    the bottleneck. The last layer's F is read by nobody and is not computed. A modality that an
-    item lacks does not write.
+    that stands before them (with pooled features, T_m = 1, it doubles the sequence). Tokens are a
+    set without positions, and each modality has norm and read-out of its own (the authors' code
+    shares them), so that a modality owns all its parameters. What one modality writes into F in a
+    layer the others read in the next, so two layers at least must use the bottleneck. The last
+    layer's F is read by nobody and is not computed. A modality that an item lacks does not write.
 
     Complexity: O(D sum_m T_m d_m + L sum_m ((T_m + S)^2 D + (T_m + S) D^2)) an item.
 

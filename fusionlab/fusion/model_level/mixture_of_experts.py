@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.errors import FusionlabError
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, normalised
 from fusionlab.fusion.layers import FeedForward, Projections
 
 
@@ -27,7 +27,8 @@ class MixtureOfExperts(Fusion):
     preference (g starts at zero) has a_k = 1 / |C|, and s is the mixture that the item alone
     chose, sum_k p_k <q_k, Expert_k(x)>: for one q that is <q, y> with Shazeer's softmax gating,
     y = sum_k p_k Expert_k(x), without top_k, and with the layer of Fedus, y = p_k Expert_k(x) of
-    the largest p_k, with top_k = 1. The p_k are not shared out anew over C, so that the router
+    the largest p_k, with top_k = 1. Between, ``gate = chosen`` is Shazeer's softmax of the top_k
+    logits alone: the p_k are shared out anew over C. By default they are not, so that the router
     learns from the task even with top_k = 1 (Fedus). All experts are computed: top_k makes the
     mixture sparse, not the arithmetic, so Shazeer's noise, which spreads the load of sparse
     experts, is left out.
@@ -46,6 +47,7 @@ class MixtureOfExperts(Fusion):
         experts: E, the number of experts (and of views)
         top_k: how many experts an item is sent to (with 1 the user has no say); null: all
         balance: weight of the load-balancing penalty
+        gate: the softmax is over "all" experts, or over the "chosen" ones (top_k above 1)
 
     Source: Shazeer et al. 2017, Outrageously large neural networks: the sparsely-gated
     mixture-of-experts layer; Fedus et al. 2022, Switch transformers.
@@ -63,13 +65,19 @@ class MixtureOfExperts(Fusion):
         experts: Annotated[int, Field(ge=2)] = 4,
         top_k: PositiveInt | None = None,
         balance: NonNegativeFloat = 0.01,
+        gate: Literal["all", "chosen"] = "all",
     ) -> None:
         super().__init__(specs, dim)
         if top_k is not None and top_k > experts:
             raise FusionlabError(
                 f"fusion.top_k: found {top_k}, expected at most experts = {experts}"
             )
-        self.top_k, self.balance = top_k, balance
+        if gate == "chosen" and top_k == 1:
+            raise FusionlabError(
+                "fusion.gate: found 'chosen' with top_k = 1: the weight of the only expert is 1 "
+                "and the router learns nothing; expected 'all'"
+            )
+        self.top_k, self.balance, self.gate = top_k, balance, gate
         self.project = Projections(specs, dim)
         self.experts = nn.ModuleList(FeedForward(dim) for _ in range(experts))
         self.router = nn.Linear(dim, experts, bias=False)
@@ -89,7 +97,8 @@ class MixtureOfExperts(Fusion):
         chosen, count = self._chosen(p)
         present = chosen & on
         spoken = torch.stack([expert(x) for expert in self.experts], 1)
-        views = torch.where(present[..., None], count * p[..., None] * spoken, 0)
+        share = normalised(p, chosen) if self.gate == "chosen" else p
+        views = torch.where(present[..., None], count * share[..., None] * spoken, 0)
         return FusedItems(views, present, self._imbalance(p, present, on))
 
     def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ class Perceiver(Fusion):
     X = {W_m x_mt + e_m},  Z_0 learned, R latents
     Z_l = SelfBlock_l(CrossBlock_l(queries Z_{l-1}, keys X)),  v = W_o mean_r norm(Z_L)_r
 
-    e_m is the modality's embedding. Blocks are pre-norm; no weights are shared between layers.
-    Perceiver reads and then self-attends as here, Flamingo's resampler does both in one attention
-    over [X; Z]. The cost is linear in the number of tokens.
+    e_m is the modality's embedding; tokens have no positions. Blocks are pre-norm; no weights are
+    shared between layers. Perceiver reads and then self-attends as here, Flamingo's resampler does
+    both in one attention over [X; Z]. The cost is linear in the number of tokens.
 
     Complexity: O(D sum_m T_m d_m + L (R T D + R^2 D + (R + T) D^2)) an item.
 

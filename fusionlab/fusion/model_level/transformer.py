@@ -20,8 +20,9 @@ class Transformer(Fusion):
 
     Z_0 = [cls; {W_m x_mt + e_m}],  Z_l = Block(Z_{l-1}) (pre-norm),  v = W_o norm(Z_L[cls])
 
-    e_m is the modality's embedding. The class token is always there, so attention has a key even
-    for an item without any modality. The "late transformer" of the comparison literature.
+    e_m is the modality's embedding; tokens have no positions. The class token is always there, so
+    attention has a key even for an item without any modality. The "late transformer" of the
+    comparison literature.
 
     Complexity: O(D sum_m T_m d_m + L (T^2 D + T D^2)) an item.
 

@@ -2,6 +2,7 @@
 
 from math import exp
 
+import numpy as np
 import pytest
 import torch
 from feature_reference import MODALITIES, affine, assert_equals_formula, build, random_items
@@ -20,6 +21,19 @@ def test_equals_the_formula(modalities):
         return sum(parts) / sum(energy.values())
 
     assert_equals_formula("attention_pooling", modalities, formula)
+
+
+@pytest.mark.parametrize("modalities", MODALITIES)
+def test_additive_scores_are_the_papers(modalities):
+    """e_m = w . tanh(V_m x_m + c_m), each modality for itself."""
+
+    def paper(state, x):
+        w = state["score.weight"][0]
+        e = {name: w @ np.tanh(affine(state, f"attend.{name}", x[name])) for name in x}
+        total = sum(exp(value) for value in e.values())
+        return sum(exp(e[name]) / total * affine(state, f"project.{name}", x[name]) for name in x)
+
+    assert_equals_formula({"name": "attention_pooling", "scores": "additive"}, modalities, paper)
 
 
 def test_equal_votes_give_the_mean():

@@ -75,6 +75,29 @@ def test_scores_are_routed_by_item_and_user(top_k):
             np.testing.assert_allclose(combined[u, row], expected, atol=1e-9)
 
 
+def test_the_chosen_gate_is_the_papers_softmax_of_the_top_logits():
+    """Shazeer: G = softmax(KeepTopK(x W_g, k)), what is not kept being minus infinity."""
+    items = random_items(3)
+    fusion = build(part(2, gate="chosen"), items)
+    views, net = fusion(items).views.detach() / 2, Net(fusion)  # C has two, their mean is scored
+    for row in range(len(items)):
+        tokens = tokens_of(items, row)
+        if not tokens:
+            continue
+        x = sum(net.linear(f"project.{name}", mean(xs)) for name, xs in tokens.items())
+        logits = net["router.weight"] @ x
+        kept = np.where(logits >= np.sort(logits)[-2], logits, -np.inf)
+        for k, gate in enumerate(softmax(kept)):
+            np.testing.assert_allclose(
+                views[row, k], gate * net.feed_forward(f"experts.{k}", x), atol=1e-9
+            )
+
+
+def test_a_gate_over_one_expert_is_refused():
+    with pytest.raises(FusionlabError, match=r"fusion\.gate: found 'chosen' with top_k = 1"):
+        build(part(1, gate="chosen"), random_items(2))
+
+
 @pytest.mark.parametrize("top_k", [None, 1])
 def test_one_query_without_preference_meets_the_layers_of_the_papers(top_k):
     """Shazeer: y = sum_i G(x)_i E_i(x), G = softmax(x W_g). Fedus: y = p_i E_i(x) of the best i."""

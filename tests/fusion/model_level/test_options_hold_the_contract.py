@@ -14,6 +14,7 @@ OPTIONS = [
     {"name": "perceiver", "layers": 2, "latents": 2},
     {"name": "mixture_of_experts", "experts": 2, "top_k": 1},
     {"name": "mixture_of_experts", "experts": 3, "top_k": 2},
+    {"name": "mixture_of_experts", "experts": 3, "top_k": 2, "gate": "chosen"},
     {"name": "variational_experts", "reconstruction": 0},
 ]
 
