@@ -117,9 +117,11 @@ class ClosedForm(Fusion):
 
     def _complete(self, items: ItemFeatures) -> Tensor:
         """The pooled features (n, P) of the n items that have every modality."""
-        complete = torch.stack([items.present(name) for name in self.specs], 1).all(1)
+        nobody = torch.zeros_like(next(iter(items.mask.values())).any(1))
+        on = {n: items.present(n) if n in items.mask else nobody for n in self.specs}
+        complete = torch.stack(list(on.values()), 1).all(1)
         if complete.sum() < 2:
-            counts = ", ".join(f"{name} {int(items.present(name).sum())}" for name in self.specs)
+            counts = ", ".join(f"{name} {int(there.sum())}" for name, there in on.items())
             raise FusionlabError(
                 f"fusion {self.name!r}: found {int(complete.sum())} of {len(items)} train items "
                 f"with every modality ({counts}), expected at least 2 to fit on"

@@ -70,8 +70,8 @@ class VariationalExperts(Fusion):
     def fit(self, items: ItemFeatures) -> None:
         """Measure the mean and the variance of each modality's pooled features."""
         for name, decoder in self.decoders.items():
-            mask = items.mask[name]
-            if mask.any():
+            mask = items.mask.get(name)
+            if mask is not None and mask.any():
                 x = pool_tokens(items.values[name], mask)
                 cast(Decoder, decoder).fit(x[mask.any(1)])
 

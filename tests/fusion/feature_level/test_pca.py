@@ -131,6 +131,8 @@ def test_no_item_with_every_modality_is_an_error_with_counts(name):
     fusion = FUSIONS.parse(name).build(items.specs, 4)
     with pytest.raises(FusionlabError, match=r"0 of 5 train items .*\(a 3, b 2\), expected at"):
         fusion.fit(items)
+    with pytest.raises(FusionlabError, match=r"0 of 5 train items .*\(a 3, b 0\), expected at"):
+        fusion.fit(items.without_columns(["b"]))
 
 
 @pytest.mark.parametrize("name", ["pca", "cca"])

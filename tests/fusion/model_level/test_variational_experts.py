@@ -133,6 +133,9 @@ def test_features_that_do_not_vary_or_are_not_there_can_be_fitted():
     mask = {"text": items.mask["text"], "image": torch.zeros_like(items.mask["image"])}
     fusion = build(PART, items)
     fusion.fit(ItemFeatures(same, mask))
+    never = build(PART, items)
+    never.fit(ItemFeatures(same, mask).without_columns(["image"]))
+    assert torch.equal(fusion(items).penalty, never(items).penalty)
     assert fusion(items).penalty.isfinite().all()
 
 
