@@ -28,7 +28,7 @@ from pydantic_core import PydanticUndefined, core_schema
 
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.plugins import load_installed, source_file
-from fusionlab.schema import field_of, validate
+from fusionlab.schema import field_of, json_schema, validate
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ class PartOf:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         registry = family(self.family)
-        parts = [registry.schema(name).model_json_schema() for name in registry.names()]
+        parts = [json_schema(registry.schema(name)) for name in registry.names()]
         return {"anyOf": [{"enum": registry.names()}, *parts]}
 
 

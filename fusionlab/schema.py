@@ -54,6 +54,27 @@ def _written(value: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
     return tuple(path)
 
 
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a model, with what it refers to put in place: so it can stand in another.
+
+    No model may contain itself.
+    """
+    found = model.model_json_schema()
+    definitions = found.pop("$defs", {})
+
+    def placed(node: Any) -> Any:
+        if isinstance(node, list):
+            return [placed(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        rest = {key: placed(value) for key, value in node.items() if key != "$ref"}
+        if isinstance(node.get("$ref"), str):
+            return placed(definitions[node["$ref"].removeprefix("#/$defs/")]) | rest
+        return rest
+
+    return dict(placed(found))
+
+
 def field_of(info: core_schema.ValidationInfo) -> tuple[str, ...]:
     """The key that pydantic is validating, as a path."""
     return (info.field_name,) if info.field_name else ()
@@ -80,4 +101,4 @@ class Section:
             raise error.under(*field_of(info)) from None
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return self.model.model_json_schema()
+        return json_schema(self.model)
