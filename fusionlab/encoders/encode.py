@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,7 +15,13 @@ from fusionlab.data.fingerprint import fingerprint
 from fusionlab.encoders.contract import Encoder
 from fusionlab.encoders.store import Encoded, FeatureStore
 from fusionlab.encoders.trained import rows_of
-from fusionlab.encoders.work import ColumnWork, Machine, OnItems, prepared_entries
+from fusionlab.encoders.work import (
+    ColumnWork,
+    Machine,
+    OnItems,
+    encoder_identity,
+    prepared_entries,
+)
 from fusionlab.errors import ConfigError, one_of
 from fusionlab.registry import family
 
@@ -64,13 +71,15 @@ def encoded_dataset(
     for name, encoding in encodings.items():
         if encoding.trained:
             _check(name, encoding, dataset)
-            found = prepared_entries(dataset.media[encoding.of].entries, encoding, machine)
+            encoder: Encoder = encoding.encoder.build()
+            found = prepared_entries(dataset.media[encoding.of].entries, encoder, machine)
             samples[name] = found
             numbers, present = rows_of(found)
             features = ItemFeatures(
                 features.values | {name: numbers}, features.mask | {name: present}
             )
-            known += [name, encoding.model_dump_json(), present]
+            identity = encoder_identity(encoding, encoder) | {"batch": encoding.batch_size}
+            known += [name, json.dumps(identity, sort_keys=True), present]
             known += [content for sample in found if sample for content in sample.values()]
     return replace(encoded, features=features, prepared=samples, fingerprint=fingerprint(known))
 
@@ -86,7 +95,8 @@ def with_encoded(dataset: Dataset, encoded: Mapping[str, Encoded]) -> Dataset:
         features = column.features(name)
         values |= features.values
         mask |= features.mask
-    known = fingerprint([dataset.fingerprint, *(c.card["features"] for c in encoded.values())])
+    columns = {name: column.card["features"] for name, column in encoded.items()}
+    known = fingerprint([dataset.fingerprint, json.dumps(columns)])
     return replace(dataset, features=ItemFeatures(values, mask), fingerprint=known)
 
 

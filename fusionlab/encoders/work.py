@@ -73,7 +73,9 @@ class ColumnWork:
         """The finished column."""
         contents = _contents(self.media.entries)
         train = [contents[row] for row in self._train_rows()] if self.encoder.fitted else []
-        identity = self._identity(train)
+        identity = encoder_identity(self.encoding, self.encoder) | {
+            "fitted_on": fingerprint(sorted(one.content for one in train)) if train else ""
+        }
         encoding_id = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         folder = self.store.folder(encoding_id, contents)
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -94,18 +96,6 @@ class ColumnWork:
             )
         found: list[int] = rows.tolist()
         return found
-
-    def _identity(self, train: Sequence[Status]) -> dict[str, Any]:
-        """What a feature depends on beside the item's content."""
-        return {
-            "encoder": self.encoding.encoder.model_dump(mode="json"),
-            "precision": self.encoding.precision,
-            "store": self.encoding.store,
-            "state": fingerprint(_flat(self.encoder.state_dict())),
-            "source": self.encoder.source_id(),
-            "code": _code(type(self.encoder)),
-            "fitted_on": fingerprint(sorted(one.content for one in train)) if train else "",
-        }
 
     def _encode(
         self, folder: Path, contents: list[Status], identity: dict[str, Any], encoding_id: str
@@ -174,12 +164,23 @@ class ColumnWork:
         }
 
 
+def encoder_identity(encoding: Encoding, encoder: Encoder) -> dict[str, Any]:
+    """What a feature depends on beside the item's content and what the encoder is fitted on."""
+    return {
+        "encoder": encoding.encoder.model_dump(mode="json"),
+        "precision": encoding.precision,
+        "store": encoding.store,
+        "state": fingerprint(_flat(encoder.state_dict())),
+        "source": encoder.source_id(),
+        "code": _code(type(encoder)),
+    }
+
+
 def prepared_entries(
-    entries: Sequence[Raw | None], encoding: Encoding, machine: Machine | None = None
+    entries: Sequence[Raw | None], encoder: Encoder, machine: Machine | None = None
 ) -> list[Sample | None]:
     """What a trained encoder reads of each entry; None where there is none or it is bad."""
     rows = [row for row, entry in enumerate(entries) if entry is not None]
-    encoder: Encoder = encoding.encoder.build()
     found: list[Sample | None] = [None] * len(entries)
     workers = (machine or Machine()).workers
     samples = prepared(Chosen(entries, rows), encoder.prepare, workers)

@@ -156,6 +156,9 @@ def test_features_are_part_of_the_datasets_identity(encoded):
     }
     assert len(known) == 2
     assert dataset.fingerprint not in known
+    column = encoded()[1]
+    renamed = {with_encoded(dataset, {name: column}).fingerprint for name in ("text", "title")}
+    assert len(renamed) == 2, "a modality by another name is another dataset"
 
 
 def test_errors_name_the_key(tmp_path):

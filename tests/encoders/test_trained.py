@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from letters import LetterClasses, encoding
+from letters import LetterClasses, Letters, encoding
 
 from fusionlab.config import experiment_from
 from fusionlab.data.features import ItemFeatures
@@ -83,6 +83,20 @@ def test_another_encoder_is_another_run(experiment, change, tmp_path):
         load_dataset(e, store).fingerprint for e in (experiment, experiment.varied(change))
     )
     assert one != other
+
+
+def test_other_initial_weights_are_another_run(experiment, tmp_path, monkeypatch):
+    """A folder of weights may change under the same configuration."""
+    first = load_dataset(experiment, FeatureStore(tmp_path)).fingerprint
+    built = Letters.__init__
+
+    def changed(self, **options):
+        built(self, **options)
+        self.table.data[0] += 1
+
+    monkeypatch.setattr(Letters, "__init__", changed)
+    monkeypatch.setattr("fusionlab.studies.run._datasets", {})
+    assert load_dataset(experiment, FeatureStore(tmp_path)).fingerprint != first
 
 
 def test_closed_forms_are_fitted_on_what_the_encoder_gives(experiment, tmp_path):
