@@ -56,7 +56,8 @@ def run(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str
     """Run one experiment and print its metrics."""
     from fusionlab import terminal
     from fusionlab.config import load_experiment
-    from fusionlab.studies.run import load_dataset, run_experiment
+    from fusionlab.studies.datasets import load_dataset
+    from fusionlab.studies.run import run_experiment
     from fusionlab.studies.store import RunStore
 
     experiment, store = load_experiment(config, overrides, plugins), RunStore(runs)
@@ -93,8 +94,8 @@ def study(
     from fusionlab.config import load_study
     from fusionlab.reporting.render import to_terminal
     from fusionlab.reporting.report import write_report
+    from fusionlab.studies.datasets import load_dataset
     from fusionlab.studies.executor import execute
-    from fusionlab.studies.run import load_dataset
     from fusionlab.studies.store import RunStore
     from fusionlab.studies.study import plan
 
@@ -286,7 +287,7 @@ def inspect(config: Path, overrides: tuple[str, ...], plugins: tuple[str, ...]) 
     from fusionlab.config import load_experiment
     from fusionlab.data.inspect import inspect as look
     from fusionlab.data.inspect import render
-    from fusionlab.studies.run import load_dataset
+    from fusionlab.studies.datasets import load_dataset
 
     experiment = load_experiment(config, overrides, plugins)
     terminal.show(render(look(load_dataset(experiment))))

@@ -17,7 +17,8 @@ from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.interactions import Clicks, Openings
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
-from fusionlab.studies.run import build_task, load_dataset, run_experiment
+from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.run import build_task, run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.ranking import RankingTask
 from fusionlab.training.sampling import NegativeSampler

@@ -17,8 +17,6 @@ from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
-from fusionlab.encoders.encode import Machine, OnItems, encoded_dataset
-from fusionlab.encoders.store import FeatureStore
 from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
@@ -26,6 +24,7 @@ from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import family
+from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.inputs import prepare_features
@@ -37,31 +36,6 @@ from fusionlab.training.loop import Loop, OnEpoch, Progress
 from fusionlab.training.ranking import DEFAULT_METRICS, RankingTask
 
 AnyTask = RankingTask | ClassificationTask
-
-_datasets: dict[str, Dataset] = {}
-
-
-def load_dataset(
-    experiment: Experiment,
-    features: FeatureStore | None = None,
-    machine: Machine | None = None,
-    on_items: OnItems | None = None,
-) -> Dataset:
-    """Read a dataset, its raw media encoded as the experiment says.
-
-    The latest two stay in memory for the next runs of this process. ``features`` is where encoded
-    columns are kept; only an experiment without encoders can do without.
-    """
-    key = experiment.model_dump_json(include={"dataset", "encoders"})
-    if key not in _datasets:
-        while len(_datasets) > 1:
-            _datasets.pop(next(iter(_datasets)))
-        dataset = experiment.dataset.build().load()
-        if experiment.encodings:
-            assert features is not None
-            dataset = encoded_dataset(dataset, experiment.encodings, features, machine, on_items)
-        _datasets[key] = dataset
-    return _datasets[key]
 
 
 def run_experiment(

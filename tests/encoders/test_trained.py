@@ -9,7 +9,8 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.encode import encoded_dataset
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.encoders.trained import trained_encoders
-from fusionlab.studies.run import build_task, load_dataset, run_experiment
+from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.run import build_task, run_experiment
 from fusionlab.studies.store import RunStore
 
 ENCODERS = {"text": {"of": "title", "encoder": "letters", "batch_size": 8, "trained": True}}
@@ -95,7 +96,7 @@ def test_other_initial_weights_are_another_run(experiment, tmp_path, monkeypatch
         self.table.data[0] += 1
 
     monkeypatch.setattr(Letters, "__init__", changed)
-    monkeypatch.setattr("fusionlab.studies.run._datasets", {})
+    monkeypatch.setattr("fusionlab.studies.datasets._datasets", {})
     assert load_dataset(experiment, FeatureStore(tmp_path)).fingerprint != first
 
 

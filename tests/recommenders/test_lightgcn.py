@@ -10,7 +10,8 @@ from fusionlab.data.interactions import Clicks, Interactions, Sealed
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context
 from fusionlab.recommenders.lightgcn import ClickGraph
 from fusionlab.schema import validate
-from fusionlab.studies.run import build_task, load_dataset, run_experiment
+from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.run import build_task, run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask

@@ -7,9 +7,9 @@ from fusionlab.config import experiment_from
 from fusionlab.data.reduction import reduce_features
 from fusionlab.data.scaling import rescale
 from fusionlab.studies import inputs
+from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import inputs_id
 from fusionlab.studies.inputs import prepare_features
-from fusionlab.studies.run import load_dataset
 
 TRAIN = torch.arange(30)
 

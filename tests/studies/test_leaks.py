@@ -10,7 +10,8 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.evaluation.significance import compare, over_seeds
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
-from fusionlab.studies.run import build_task, load_dataset, run_experiment
+from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.run import build_task, run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.items import catalogue_views
 from fusionlab.training.sampling import NegativeSampler
