@@ -18,8 +18,6 @@ Scores = Callable[[Tensor], Tensor]
 NOTHING = -1
 """Stands in a list in place of an item when a user has fewer than k candidates."""
 
-CHUNK = 32
-
 MOST_USERS, MOST_SCORES = 256, 2**26
 """A block has no more users than the first and, for memory's sake, no more scores than the second
 (256 MB of float32)."""
@@ -105,75 +103,35 @@ def score_blocks(
 def first_k(block: Block, k: int) -> tuple[Tensor, Tensor]:
     """Items (b, k) and scores (b, k) of a block's k best candidates, padded as in `top_k`.
 
-    Two passes. The first takes the maximum of each run of `CHUNK` neighbouring items and keeps the
-    k best runs; the second chooses among the items of those runs alone. This is exact: for an item
-    whose run was left out there are k runs with a higher maximum, or with an equal one at lower
-    rows, so k items stand before it. NaN survives a maximum, so the first pass finds it at no cost.
-    Both passes choose without sorting; only the k items chosen are put in order.
+    `topk` orders equal scores as it likes, so its word is taken only where no two of the k + 1 best
+    are equal.
     """
-    scores, n_items = block.scores, block.scores.shape[1]
-    maxima = _maxima(scores)
-    _reject_nan(maxima, block.users)
-    if k * CHUNK < n_items:
-        items = _run_items(_largest(maxima, k))
-        # The last run may be shorter: it is chosen last, so only the last columns can be too high.
-        beyond = items[:, -CHUNK:] >= n_items
-        values = scores.gather(1, items.clamp_(max=n_items - 1))
-        values[:, -CHUNK:].masked_fill_(beyond, -torch.inf)
-        chosen = _largest(values, k)
-        items, values = items.gather(1, chosen), values.gather(1, chosen)
-    else:
-        items = _largest(scores, min(k, n_items))
-        values = scores.gather(1, items)
-    values, order = values.sort(dim=1, descending=True, stable=True)
-    items = items.gather(1, order).masked_fill_(values == -torch.inf, NOTHING)
-    missing = (0, k - items.shape[1])
+    scores, found = block.scores, min(k, block.scores.shape[1])
+    values, items = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    _reject_nan(values[:, :1], block.users)  # NaN comes first
+    if (values[:, 1:] == values[:, :-1]).any():
+        items = _at_least(scores, values[:, found - 1 : found], found)
+        values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
+        items = items.gather(1, order)
+    items, values = items[:, :found], values[:, :found]
+    missing = (0, k - found)
     return (
-        torch.nn.functional.pad(items, missing, value=NOTHING),
+        torch.nn.functional.pad(items.where(values > -torch.inf, NOTHING), missing, value=NOTHING),
         torch.nn.functional.pad(values, missing, value=-torch.inf),
     )
 
 
-def _maxima(scores: Tensor) -> Tensor:
-    """(b, R): the maximum of each run of `CHUNK` neighbouring items, the last one perhaps short."""
-    n_items = scores.shape[1]
-    whole = n_items - n_items % CHUNK
-    runs = scores[:, :whole].unflatten(1, (whole // CHUNK, CHUNK))
-    maxima = scores.new_empty(len(scores), -(-n_items // CHUNK))
-    torch.amax(runs, -1, out=maxima[:, : runs.shape[1]])
-    if whole < n_items:
-        torch.amax(scores[:, whole:], -1, out=maxima[:, -1])
-    return maxima
-
-
-def _run_items(runs: Tensor) -> Tensor:
-    """The items (b, k * `CHUNK`) of runs (b, k), run after run."""
-    return (runs[..., None] * CHUNK + torch.arange(CHUNK, device=runs.device)).flatten(1)
-
-
-def _largest(values: Tensor, k: int) -> Tensor:
-    """Columns (b, k), upwards, of each row's k largest values (b, n); of equal ones the lower.
-
-    What is at least the k-th largest value is chosen, which leaves k a row unless values tie at
-    that boundary.
-    """
+def _at_least(values: Tensor, bound: Tensor, k: int) -> Tensor:
+    """Columns (b, k), upwards, of what is at least each row's k-th largest value ``bound`` (b, 1);
+    of values equal to it the lower columns."""
     if k == 0:
         return torch.empty(len(values), 0, dtype=torch.int64, device=values.device)
-    bound = _kth_largest(values, k)
     chosen = _true_at(values >= bound)
     if len(chosen) > k * len(values):
         above, equal = values > bound, values == bound
         room = k - above.sum(1, keepdim=True)
         chosen = _true_at(above | (equal & (equal.cumsum(1) <= room)))
     return chosen.view(-1, k) % values.shape[1]
-
-
-def _kth_largest(values: Tensor, k: int) -> Tensor:
-    """(b, 1). On a CPU NumPy's partition is several times faster than `torch.topk`."""
-    if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
-        parted = np.partition(values.numpy(), -k, axis=1)
-        return torch.from_numpy(parted[:, -k, None])
-    return values.topk(k, dim=1).values[:, -1:]
 
 
 def _true_at(mask: Tensor) -> Tensor:
@@ -204,8 +162,8 @@ def _checked(scores: Tensor, users: Tensor, n_items: int) -> Tensor:
     return scores
 
 
-def _reject_nan(maxima: Tensor, users: Tensor) -> None:
-    rows = maxima.isnan().any(dim=1)
+def _reject_nan(best: Tensor, users: Tensor) -> None:
+    rows = best.isnan().any(dim=1)
     if rows.any():
         bad = users[rows].tolist()
         raise FusionlabError(
