@@ -31,7 +31,7 @@ def squared_size(x: Tensor) -> Tensor:
 
 
 class _SquaredSize(torch.autograd.Function):
-    """|x|^2 with the gradient 2 g x, in one pass each; autograd of `x.square().sum()` takes five."""
+    """|x|^2 with the gradient 2 g x, in one pass each; autograd takes five."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
