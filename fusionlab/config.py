@@ -14,6 +14,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 from fusionlab.errors import ConfigError, FusionlabError
@@ -117,6 +118,17 @@ class Runtime(Options):
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast in training")
     features: Literal["fp32", "bf16"] = Field("fp32", description="type the features are held in")
     compile: bool = Field(False, description="torch.compile the fusion")
+    cuda_graphs: bool = Field(
+        False,
+        description="compile the fusion and replay its kernels as CUDA graphs; the items of a step "
+        "are padded to a multiple of 512, so that few graphs serve all steps",
+    )
+
+    @model_validator(mode="after")
+    def _graphs_need_cuda(self) -> Runtime:
+        if self.cuda_graphs and self.device == "cpu":
+            raise ValueError("cuda_graphs: found true on device 'cpu', expected device: cuda")
+        return self
 
 
 class Experiment(Options):

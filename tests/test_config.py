@@ -4,9 +4,10 @@ import pickle
 
 import pytest
 
-from fusionlab.config import load_experiment, load_study
+from fusionlab.config import Runtime, load_experiment, load_study
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.layers import merge, nest, read_layers
+from fusionlab.schema import validate
 
 EXPERIMENT = """
 dataset: {name: synthetic, users: 20, items: 30, clicks: 10}
@@ -165,3 +166,9 @@ def test_varied_validates(file):
     assert experiment.varied({"fusion": "sum", "training.epochs": 9}).training.epochs == 9
     with pytest.raises(ConfigError, match="fusion"):
         experiment.varied({"fusion": "summ"})
+
+
+def test_cuda_graphs_need_a_gpu():
+    with pytest.raises(ConfigError, match="cuda_graphs: found true on device 'cpu'"):
+        validate(Runtime, {"cuda_graphs": True})
+    assert validate(Runtime, {"cuda_graphs": True, "device": "cuda"}).cuda_graphs

@@ -35,6 +35,9 @@ from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.loop import Loop, OnEpoch, Progress
 from fusionlab.training.ranking import DEFAULT_METRICS, RankingTask
 
+GRAPH_ITEMS = 512
+"""CUDA graphs have fixed shapes: a step's distinct items are rounded up to a multiple of this."""
+
 AnyTask = RankingTask | ClassificationTask
 
 
@@ -181,6 +184,7 @@ def _ranking(
         experiment.evaluation,
         experiment.selecting,
         runtime.device,
+        round_items=GRAPH_ITEMS if runtime.cuda_graphs else 1,
     )
 
 
@@ -208,7 +212,9 @@ def _fusion(
         encoders.attach(fusion)
         with torch.no_grad():
             fusion.fit(encoders.to(experiment.runtime.device)(items))
-    if experiment.runtime.compile:
+    if experiment.runtime.cuda_graphs:
+        fusion.compile(mode="reduce-overhead")
+    elif experiment.runtime.compile:
         fusion.compile()
     return fusion
 

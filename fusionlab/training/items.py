@@ -28,14 +28,12 @@ def drop_modalities(items: ItemFeatures, rate: float, generator: torch.Generator
 def fuse_catalogue(fusion: Fusion, features: ItemFeatures, n_items: int) -> FusedItems:
     """Fuse all N items, a block at a time."""
     device = next(iter(features.mask.values())).device
-    blocks = [
-        fusion(features.take(torch.arange(start, min(start + BLOCK, n_items), device=device)))
-        for start in range(0, n_items, BLOCK)
-    ]
-    return FusedItems(
-        torch.cat([block.views for block in blocks]).float(),
-        torch.cat([block.present for block in blocks]),
-    )
+    views, present = [], []
+    for rows in torch.arange(n_items, device=device).split(BLOCK):
+        block = fusion(features.take(rows))
+        views.append(block.views.float().clone())  # CUDA graphs write the next block over this one
+        present.append(block.present.clone())
+    return FusedItems(torch.cat(views), torch.cat(present))
 
 
 def catalogue_views(fusion: Fusion, features: ItemFeatures) -> ItemViews:

@@ -136,6 +136,8 @@ class Loop:
         )
         total, steps = torch.zeros((), device=device), 0
         for batch in self.task.batches(self.generator):
+            if self.runtime.cuda_graphs:
+                torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors are done with
             with autocast:
                 loss = self.task.loss(batch, self.generator)
             self.optimizer.zero_grad(set_to_none=True)

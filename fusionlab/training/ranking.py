@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fusionlab.config import Judging, Training
@@ -40,6 +41,7 @@ class RankingTask:
         interactions: clicks; only train and validation are read here.
         features: features of all N items on the device, or None for ID-only recommenders.
         select: the validation metric that early stopping follows.
+        round_items: the distinct items of a step are padded to a multiple of this.
     """
 
     def __init__(
@@ -51,7 +53,10 @@ class RankingTask:
         judging: Judging,
         select: str,
         device: torch.device | str,
+        *,
+        round_items: int = 1,
     ) -> None:
+        self.round_items = round_items
         self.model, self.features = recommender, features
         self.interactions = interactions
         self.training, self.device = training, device
@@ -108,12 +113,13 @@ class RankingTask:
             return None, None
         assert self.take is not None
         items, position = self.distinct(self.model.items_needed(batch))
-        features = self.take(items)
+        n = len(items)
+        features = self.take(F.pad(items, (0, -n % self.round_items)))
         if self.training.modality_dropout:
             features = drop_modalities(features, self.training.modality_dropout, generator)
         fused = self.model.fuse(features)
-        penalty = None if fused.penalty is None else fused.penalty.mean()
-        return ItemViews(fused.views, fused.present, position), penalty
+        penalty = None if fused.penalty is None else fused.penalty[:n].mean()
+        return ItemViews(fused.views[:n], fused.present[:n], position), penalty
 
     def ranker(self) -> Ranker:
         """The trained recommender over the whole catalogue."""

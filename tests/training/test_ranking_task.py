@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from fusionlab.config import Judging, Training
+from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
 from fusionlab.training.ranking import RankingTask
@@ -63,3 +65,32 @@ def test_validation_is_of_the_sample_too():
     expected = judged(some)["valid"].means()
     assert some.validate() == expected
     assert some.validate() != pytest.approx(task().validate())
+
+
+def test_padding_the_items_of_a_step_changes_nothing():
+    losses = []
+    for multiple in (1, 16):
+        of = content_task(round_items=multiple)
+        generator = torch.Generator().manual_seed(0)
+        loss = of.loss(next(of.batches(generator)), generator)
+        loss.backward()
+        losses.append((loss, [p.grad for p in of.model.parameters()]))
+    torch.testing.assert_close(*losses)
+
+
+def content_task(round_items):
+    clicks, draw = pairs(0, 5), torch.Generator().manual_seed(0)
+    values = {"image": torch.randn(ITEMS, 1, 7, generator=draw)}
+    features = ItemFeatures(values, {"image": torch.rand(ITEMS, 1, generator=draw) < 0.8})
+    torch.manual_seed(0)
+    # a strategy with a penalty, which is a mean over the items of the step
+    strategy = FUSIONS.parse("variational_experts").build(features.specs, 4).eval()
+    model = RECOMMENDERS.parse("hybrid").build(Context(clicks, 4), strategy)
+    users = pl.Series(map(str, range(USERS)))
+    interactions = Interactions(users, clicks, clicks, Sealed("test", clicks))
+    training, judging = validate(Training, {"batch_size": 10}), validate(Judging, {})
+    task = RankingTask(
+        model, interactions, features, training, judging, "ndcg@20", "cpu", round_items=round_items
+    )
+    task.prepare()
+    return task
