@@ -24,7 +24,7 @@ from fusionlab.encoders.store import FeatureStore
 from fusionlab.schema import validate
 
 BATCH = 32
-ITEMS = {"text": 2048, "image": 256, "audio": 8192}
+ITEMS = {"text": 4096, "image": 512, "audio": 8192}
 WORDS = [f"word{n}" for n in range(2000)]
 
 
