@@ -1,5 +1,9 @@
 """Encoding a column, beside the bare model on the same batches, prepared beforehand.
 
+The bare model starts from prepared samples: tokens, 3 x 224 x 224 bytes, log-mel spectrograms. The
+pipeline loads the model, hashes, decodes, copies and writes. Its first call, which is not counted,
+starts the process that decoders are forked from.
+
 Weights are random: they cost the same. Texts are sentences of 8 to 64 words, images photographs in
 size and noise (JPEG, 320 x 240), sounds three seconds of noise (WAV, 16 kHz).
 """
@@ -24,7 +28,7 @@ from fusionlab.encoders.store import FeatureStore
 from fusionlab.schema import validate
 
 BATCH = 32
-ITEMS = {"text": 2048, "image": 256, "audio": 8192}
+ITEMS = {"text": 4096, "image": 512, "audio": 8192}
 WORDS = [f"word{n}" for n in range(2000)]
 
 

@@ -151,6 +151,7 @@ def encode(
 
     asked, store = load_config(config, overrides, plugins), RunStore(runs)
     machine = Machine(device, workers, ray)
+    machine.get_ready()
     for experiment in encoding_experiments(asked) if isinstance(asked, Study) else [asked]:
         dataset = experiment.dataset.build().load()
         with terminal.encoding() as on_items:

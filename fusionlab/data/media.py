@@ -43,3 +43,13 @@ def content_hash(raw: Raw) -> str:
     if isinstance(raw, Path):
         raw = raw.read_bytes()
     return sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()
+
+
+def content_size(raw: Raw | None) -> int:
+    """Bytes of a file, characters of a text; 0 where there is nothing to be read."""
+    if not isinstance(raw, Path):
+        return len(raw or "")
+    try:
+        return raw.stat().st_size
+    except OSError:
+        return 0

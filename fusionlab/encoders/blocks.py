@@ -17,6 +17,9 @@ from fusionlab.errors import FusionlabError
 Features = dict[str, tuple[Any, Any]]
 """Values (T', d) and mask (T',) by content."""
 Faults = dict[str, BadMedia]
+BATCHES_A_BLOCK = 16
+"""At most. A block's items are sorted by size before they are cut into batches; it is done or
+undone."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,20 @@ class Block:
     number: int
     contents: Sequence[str]
     entries: Sequence[Raw]
+
+
+def cut(contents: Sequence[str], sizes: Sequence[int], batch_size: int) -> list[list[str]]:
+    """Contents in blocks, like sizes (of files, of texts) in the same ones, the largest first.
+
+    One batch, then twice as many in each block: the model waits for one batch alone.
+    """
+    order = sorted(range(len(contents)), key=lambda k: sizes[k], reverse=True)
+    blocks, batches, start = [], 1, 0
+    while start < len(order):
+        end = start + batches * batch_size
+        blocks.append([contents[k] for k in order[start:end]])
+        start, batches = end, min(2 * batches, BATCHES_A_BLOCK)
+    return blocks
 
 
 class Chosen(Sequence[Any]):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -100,7 +100,7 @@ class Column:
         spec: the shape of the features.
         dtype: of the values.
         known: finished columns by the same encoding; a row of the same content is copied.
-        block: contents a block.
+        cut: makes blocks of distinct new contents.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Column:
         spec: FeatureSpec,
         dtype: np.dtype[Any],
         known: Sequence[Encoded],
-        block: int,
+        cut: Callable[[list[str]], list[list[str]]],
     ) -> None:
         self.folder, self.partial = folder, folder.with_suffix(".partial")
         self.contents = list(contents)
@@ -122,7 +122,7 @@ class Column:
         self.values = self._array("values.npy", dtype, (len(contents), spec.tokens, spec.dim))
         self.mask = self._array("mask.npy", np.dtype(bool), (len(contents), spec.tokens))
         self.faults: dict[str, BadMedia] = {}
-        self.todo = self._planned(known, block)
+        self.todo = self._planned(known, cut)
         self.done = self._journal()
 
     def _array(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
@@ -133,15 +133,16 @@ class Column:
         os.replace(file.with_suffix(".new"), file)
         return new
 
-    def _planned(self, known: Sequence[Encoded], block: int) -> list[list[str]]:
+    def _planned(
+        self, known: Sequence[Encoded], cut: Callable[[list[str]], list[list[str]]]
+    ) -> list[list[str]]:
         """The blocks, fixed at the first start: batches are cut from them, and a batch decides
         over the last bits of its rows."""
         file = self.partial / PLAN
         if not file.exists():
             copied = self._copy(known)
-            new = [content for content in self.rows if content not in copied]
             plan = {
-                "blocks": [new[start : start + block] for start in range(0, len(new), block)],
+                "blocks": cut([content for content in self.rows if content not in copied]),
                 "faults": {c: [bad.fault, bad.why] for c, bad in self.faults.items()},
             }
             _write(file, json.dumps(plan))

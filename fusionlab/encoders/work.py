@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -21,24 +22,23 @@ import fusionlab
 from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.data.media import Media, Raw, content_hash
+from fusionlab.data.media import Media, Raw, content_hash, content_size
 from fusionlab.encoders.blocks import (
     Block,
     BlockEncoder,
     Chosen,
     Faults,
     Features,
+    cut,
     encoded_by_ray,
     encoded_here,
 )
 from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
 from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
-from fusionlab.encoders.workers import prepared
+from fusionlab.encoders.workers import get_ready, prepared
 from fusionlab.errors import FusionlabError
 from fusionlab.plugins import source_file
 
-BATCHES_A_BLOCK = 16
-"""A block's items are sorted by size before they are cut into batches; it is done or undone."""
 LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "timm", "scikit-learn", "pillow")
 TYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
 OnItems = Callable[[str, int, int], None]
@@ -54,6 +54,11 @@ class Machine:
     """Processes that decode; with Ray, actors that encode."""
     ray: str | None = None
     """Address of a Ray cluster, or "local"."""
+
+    def get_ready(self) -> None:
+        """Start what takes a second to start, for who knows that there is something to encode."""
+        if self.workers and self.ray is None:
+            get_ready()
 
 
 @dataclass
@@ -108,15 +113,21 @@ class ColumnWork:
             self.encoder.spec,
             TYPES[self.encoding.store],
             list(self.store.siblings(encoding_id)),
-            self.encoding.batch_size * BATCHES_A_BLOCK,
+            partial(self._cut, contents),
         )
         for number, features, faults in self._encoded(self._left(column, contents)):
             column.write(number, features, faults)
         return column.finish(self.dataset.item_ids.to_list(), self._card(identity))
 
+    def _cut(self, contents: list[Status], new: list[str]) -> list[list[str]]:
+        """Contents in blocks."""
+        row_of = _rows(contents)
+        sizes = [content_size(self.media.entries[row_of[content]]) for content in new]
+        return cut(new, sizes, self.encoding.batch_size)
+
     def _left(self, column: Column, contents: list[Status]) -> list[Block]:
         """The blocks that are still to be done; says how far the column is."""
-        row_of = {one.content: row for row, one in reversed([*enumerate(contents)])}
+        row_of = _rows(contents)
         self.total = sum(len(block) for block in column.todo)
         blocks = [
             Block(number, block, Chosen(self.media.entries, [row_of[c] for c in block]))
@@ -187,6 +198,11 @@ def prepared_entries(
     for row, sample in zip(rows, samples, strict=True):
         found[row] = None if isinstance(sample, BadMedia) else sample
     return found
+
+
+def _rows(contents: Sequence[Status]) -> dict[str, int]:
+    """The first item of each content."""
+    return {one.content: row for row, one in reversed([*enumerate(contents)])}
 
 
 def _contents(entries: Sequence[Raw | None]) -> list[Status]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import forkserver
 from typing import Any
 
 import torch
@@ -60,9 +61,26 @@ def prepared(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def get_ready(prepare: Prepare | None = None) -> Any:
+    """Start, beside what this process does, the process that workers are forked from.
+
+    It has imported what decoding needs, so that a worker is there at once, and has nothing else: no
+    worker inherits a model, a GPU or a thread.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
+        return multiprocessing.get_context("spawn")
+    held = [prepare, *getattr(prepare, "__dict__", {}).values()]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["__main__", __name__, *sorted({type(one).__module__ for one in held})]
+    )
+    forkserver.ensure_running()
+    return context
+
+
 def _pool(workers: int, prepare: Prepare) -> ProcessPoolExecutor:
-    spawn = multiprocessing.get_context("spawn")  # nothing of a model or a GPU is inherited
-    return ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(prepare,))
+    context = get_ready(prepare)
+    return ProcessPoolExecutor(workers, context, initializer=_start, initargs=(prepare,))
 
 
 def _start(prepare: Prepare) -> None:

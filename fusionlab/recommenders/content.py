@@ -50,7 +50,7 @@ class Content(Recommender):
         self.register_buffer("indptr", clicks.indptr, persistent=False)
         self.register_buffer("history", clicks.items, persistent=False)
         self.register_buffer("weights", self.profile.click_weights(clicks), persistent=False)
-        self.distinct = Distinct(self.n_users)
+        self.distinct, self.clicked = Distinct(self.n_users), Distinct(self.n_items)
 
     def items_needed(self, batch: Batch) -> list[Tensor]:
         """The candidates and the whole history of the batch's users."""
@@ -61,12 +61,14 @@ class Content(Recommender):
         self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None
     ) -> Tensor:
         """The weighted mean of the history's views, without the clicks ``leave_out``."""
+        distinct, position = self.distinct([users])
+        clicks, offsets = self._clicks_of(distinct)
+        if items.position is None:  # of the whole catalogue what these users clicked
+            items = items.only(*self.clicked([self.history[clicks]]))
         views = items.views
         item_weights = self.profile.item_weights(views) * items.present
         weighted = torch.cat([views * item_weights[..., None], item_weights[..., None]], -1)
         table = weighted.flatten(1)
-        distinct, position = self.distinct([users])
-        clicks, offsets = self._clicks_of(distinct)
         sums = F.embedding_bag(
             items.rows(self.history[clicks]),
             table,

@@ -59,6 +59,11 @@ class ItemViews:
         """The rows of ``items``, any shape."""
         return items if self.position is None else self.position[items]
 
+    def only(self, items: Tensor, position: Tensor) -> ItemViews:
+        """Views of the distinct ``items`` (m,) alone; ``position`` (N,) maps each to its place."""
+        rows = self.rows(items)
+        return ItemViews(self.views[rows], self.present[rows], position)
+
     def take(self, items: Tensor) -> Tensor:
         """Views of ``items`` (...,) as (..., K, D); the gradient adds up over repeated items."""
         flat = take_rows(self.views.flatten(1), self.rows(items))
@@ -232,33 +237,35 @@ class Ranker:
     def __init__(self, recommender: Recommender, items: ItemViews | None) -> None:
         self.recommender = recommender
         self.items = items
-        self.folded: Tensor | None = None
+        self.folded = False
         columns = []
         if items is not None:
             assert recommender.fusion is not None
             weights = recommender.fusion.fold(items.present)
             if weights is not None:
-                self.folded = items.views * weights[..., None]
-                columns.append(self.folded.flatten(1))
+                self.folded = True
+                columns.append((items.views * weights[..., None]).flatten(1))
         device = next((p.device for p in recommender.parameters()), torch.device("cpu"))
         everything = torch.arange(recommender.n_items, device=device)
         self.item_factors = recommender.item_factors(everything)
         if self.item_factors is not None:
             columns.append(self.item_factors)
-        self.product = CatalogueProduct(torch.cat(columns, 1)) if columns else None
+        # put together as the product holds them, or the whole table would be copied once more
+        rows = torch.cat([column.T for column in columns]) if columns else None
+        self.product = None if rows is None else CatalogueProduct(rows.T)
 
     def __call__(self, users: Tensor) -> Tensor:
         """Scores of ``users`` (b,) for every item, (b, N), which hold until the next call."""
         rows, query = [], None
         if self.items is not None:
             query = self.recommender.user_views(users, self.items)
-            if self.folded is not None:
+            if self.folded:
                 rows.append(query.flatten(1))
         factors = self.recommender.user_factors(users)
         if factors is not None:
             rows.append(factors)
         total = self.product(torch.cat(rows, 1)) if self.product is not None else None
-        if self.items is None or self.folded is not None:
+        if self.items is None or self.folded:
             assert total is not None
             return total
         assert query is not None

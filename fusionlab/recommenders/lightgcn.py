@@ -182,7 +182,7 @@ class _SmoothedRanker(Ranker):
     product: CatalogueProduct
 
     def __init__(self, recommender: LightGcn) -> None:
-        self.recommender, self.items, self.folded = recommender, None, None
+        self.recommender, self.items, self.folded = recommender, None, False
         with torch.no_grad():
             self.user_factors, self.item_factors = recommender.smoothed()
         self.product = CatalogueProduct(self.item_factors)

@@ -27,13 +27,15 @@ def drop_modalities(items: ItemFeatures, rate: float, generator: torch.Generator
 @torch.no_grad()
 def fuse_catalogue(fusion: Fusion, features: ItemFeatures, n_items: int) -> FusedItems:
     """Fuse all N items, a block at a time."""
-    device = next(iter(features.mask.values())).device
-    views, present = [], []
-    for rows in torch.arange(n_items, device=device).split(BLOCK):
-        block = fusion(features.take(rows))
-        views.append(block.views.float().clone())  # CUDA graphs write the next block over this one
-        present.append(block.present.clone())
-    return FusedItems(torch.cat(views), torch.cat(present))
+    rows = torch.arange(n_items, device=next(iter(features.mask.values())).device)
+    views, present = torch.empty(0), torch.empty(0)
+    for part in rows.split(BLOCK):
+        fused = fusion(features.take(part))
+        if not len(views):  # put together from blocks they would stand twice
+            views = fused.views.new_empty(n_items, *fused.views.shape[1:], dtype=torch.float32)
+            present = fused.present.new_empty(n_items, *fused.present.shape[1:])
+        views[part], present[part] = fused.views.float(), fused.present
+    return FusedItems(views, present)
 
 
 def catalogue_views(fusion: Fusion, features: ItemFeatures) -> ItemViews:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -39,29 +39,34 @@ class Mel(Settings):
 
 def mel_frames(wave: Tensor, rate: int, mel: Mel) -> Tensor:
     """The frames (T, n_mels) of a waveform (samples,), T = 1 + samples // hop."""
-    energy = _spectrogram(rate, mel)(wave).T
+    window, bands = _tables(rate, mel)
+    spectrum = torch.stft(
+        wave, mel.n_fft, mel.hop, window=window, pad_mode="constant", return_complex=True
+    ).T  # the ends are padded with zeros: a clip may be shorter than half a frame
+    # not abs().square(), which takes a root in between: as long as all the rest
+    energy = (spectrum.real.square() + spectrum.imag.square()) @ bands
     frames = energy.clamp_min(mel.floor).log() if mel.log else energy
     if mel.standardise:
-        deviation, mean = torch.std_mean(frames, 0, correction=0)
-        frames = (frames - mean) / deviation.clamp_min(1e-5)
-    return frames.contiguous()
+        frames = frames - frames.mean(0)
+        frames = frames / frames.square().mean(0).sqrt().clamp_min(1e-5)
+    return frames
 
 
 @lru_cache(maxsize=8)
-def _spectrogram(rate: int, mel: Mel) -> Any:
-    from torchaudio.transforms import MelSpectrogram
+def _tables(rate: int, mel: Mel) -> tuple[Tensor, Tensor]:
+    """The window (n_fft,) and the bands' weights (frequencies, n_mels)."""
+    from torchaudio.functional import melscale_fbanks
 
-    return MelSpectrogram(
+    bands = melscale_fbanks(
+        mel.n_fft // 2 + 1,
+        mel.fmin,
+        mel.fmax or rate // 2,
+        mel.n_mels,
         rate,
-        n_fft=mel.n_fft,
-        hop_length=mel.hop,
-        f_min=mel.fmin,
-        f_max=mel.fmax,
-        n_mels=mel.n_mels,
-        pad_mode="constant",  # a clip may be shorter than half a frame
-        mel_scale=mel.scale,
         norm="slaney" if mel.area else None,
+        mel_scale=mel.scale,
     )
+    return torch.hann_window(mel.n_fft), bands
 
 
 def cepstrum(frames: Tensor, coefficients: int) -> Tensor:

@@ -143,5 +143,5 @@ def test_the_path_of_any_other_strategy_gives_the_same_with_these_weights(fusion
         lambda scores, query, present: torch.tensor(rows).expand(scores.shape),
     )
     ranker = model.ranker(items)
-    assert ranker.folded is None
+    assert not ranker.folded
     assert torch.allclose(folded, ranker(users), atol=1e-6, rtol=1e-6)
