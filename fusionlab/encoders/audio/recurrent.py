@@ -43,7 +43,7 @@ class AudioRecurrent(FrameEncoder):
     of every ``stride`` states.
 
     Weights are random, drawn with ``seed``: frozen, it is a random projection of the sound's course
-    in time. For pretrained weights see `audio_voice`.
+    in time. For pretrained weights see `audio_voice` and `audio_cnn`.
 
     Options:
         cell: "lstm" or "gru"
