@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _NESTED = ("state_dict", "model")
 _CLASSIFIER = 2
 """Tensors of a linear classifier, which come last."""
-_NUMBERS = [
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+_NUMBERS: list[Any] = [
+    (np.int64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),  # as NumPy 1 called it
     np.dtype,
     type(np.dtype(np.int64)),
 ]

@@ -145,7 +145,7 @@ class AudioCnn(Encoder):
         with torch.random.fork_rng(devices=[]):  # leave the caller's seed alone
             torch.manual_seed(seed)
             self.network = nn.Sequential(
-                *(Block(*widths[k : k + 2], halve=k < 3) for k in range(len(widths) - 1))
+                *(Block(widths[k], widths[k + 1], halve=k < 3) for k in range(4))
             )
         if weights is not None:
             load_weights(self.network, weights, PREFIX)

@@ -200,6 +200,8 @@ def _load(model: str) -> tuple[Any, Any]:
             f"model: {model!r} lacks weights: {', '.join(sorted(missing)[:3])} ..."
         )
     network.config.apply_spec_augment = False  # fails on clips shorter than what it hides
+    if hasattr(network, UNUSED):
+        getattr(network, UNUSED).requires_grad_(False)
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
     else:
