@@ -21,7 +21,7 @@ import fusionlab
 from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.data.media import Media, Raw, content_hash
+from fusionlab.data.media import Media, Raw
 from fusionlab.encoders.blocks import (
     Block,
     BlockEncoder,
@@ -32,6 +32,7 @@ from fusionlab.encoders.blocks import (
     encoded_here,
 )
 from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
+from fusionlab.encoders.hashes import ContentHashes
 from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
 from fusionlab.encoders.workers import prepared
 from fusionlab.errors import FusionlabError
@@ -39,6 +40,7 @@ from fusionlab.plugins import source_file
 
 BATCHES_A_BLOCK = 16
 """A block's items are sorted by size before they are cut into batches; it is done or undone."""
+HASHES = "hashes.parquet"
 LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "timm", "scikit-learn", "pillow")
 TYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
 OnItems = Callable[[str, int, int], None]
@@ -71,7 +73,7 @@ class ColumnWork:
 
     def run(self) -> Encoded:
         """The finished column."""
-        contents = _contents(self.media.entries)
+        contents = _contents(self.media.entries, ContentHashes(self.store.root / HASHES))
         train = [contents[row] for row in self._train_rows()] if self.encoder.fitted else []
         identity = encoder_identity(self.encoding, self.encoder) | {
             "fitted_on": fingerprint(sorted(one.content for one in train)) if train else ""
@@ -189,7 +191,7 @@ def prepared_entries(
     return found
 
 
-def _contents(entries: Sequence[Raw | None]) -> list[Status]:
+def _contents(entries: Sequence[Raw | None], hashes: ContentHashes) -> list[Status]:
     """The hash of each entry's content, or why there is none."""
 
     def content(row: int) -> Status:
@@ -197,7 +199,7 @@ def _contents(entries: Sequence[Raw | None]) -> list[Status]:
         if entry is None:
             return Status("", Fault.MISSING, "nothing given")
         try:
-            return Status(content_hash(entry))
+            return Status(hashes.of(entry))
         except FileNotFoundError:
             return Status("", Fault.MISSING, "no such file")
         except OSError as error:
@@ -206,7 +208,9 @@ def _contents(entries: Sequence[Raw | None]) -> list[Status]:
             return Status("", Fault.CORRUPT, f"cannot be read: {error}")
 
     with ThreadPoolExecutor() as threads:
-        return list(threads.map(content, range(len(entries))))
+        found = list(threads.map(content, range(len(entries))))
+    hashes.save()
+    return found
 
 
 def _flat(state: Mapping[str, Any]) -> Iterator[Any]:
