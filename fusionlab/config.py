@@ -13,6 +13,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -21,7 +22,7 @@ from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.layers import Layer, merge, merged, nest, read_layers
 from fusionlab.plugins import load_plugin
 from fusionlab.registry import Part, PartOf
-from fusionlab.schema import Section, validate
+from fusionlab.schema import Section, Sections, validate
 
 M = TypeVar("M", bound=BaseModel)
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -73,6 +74,16 @@ class Encoding(Options):
     trained: bool = Field(
         False, description="train the encoder with the recommender; nothing is stored then"
     )
+    learning_rate: PositiveFloat | None = Field(
+        None, description="of a trained encoder; default: training.learning_rate"
+    )
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _only_if_trained(cls, rate: float | None, info: ValidationInfo) -> float | None:
+        if rate is not None and not info.data.get("trained"):
+            raise ValueError("a frozen encoder learns nothing: set `trained: true` or leave it out")
+        return rate
 
 
 class Training(Options):
@@ -136,7 +147,7 @@ class Experiment(Options):
 
     task: Literal["recommendation", "classification"] = "recommendation"
     dataset: Annotated[Part, PartOf("dataset")]
-    encoders: dict[str, Annotated[Encoding, Section(Encoding)] | None] = Field(
+    encoders: Annotated[dict[str, Encoding | None], Sections(Encoding)] = Field(
         default_factory=dict,
         description="modalities that are encoded from raw media, by name; null: not this one",
     )

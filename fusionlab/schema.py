@@ -102,3 +102,37 @@ class Section:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return json_schema(self.model)
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Marks a pydantic field that holds nested models by name, or null, so that errors name it."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda sections: {name: one and one.model_dump() for name, one in sections.items()}
+            ),
+        )
+
+    def _validate(
+        self, value: Any, info: core_schema.ValidationInfo
+    ) -> dict[str, BaseModel | None]:
+        field, found, problems = field_of(info), {}, []
+        if not isinstance(value, Mapping):
+            raise ConfigError([(field, f"found {value!r}, expected names and their sections")])
+        for name, one in value.items():
+            try:
+                found[str(name)] = None if one is None else validate(self.model, one)
+            except ConfigError as error:
+                problems += error.under(*field, str(name)).problems
+        if problems:
+            raise ConfigError(problems)
+        return found
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        one = {"anyOf": [json_schema(self.model), {"type": "null"}]}
+        return {"type": "object", "additionalProperties": one}

@@ -28,6 +28,7 @@ class TrainedEncoders(nn.Module):
         encoders: by modality.
         samples: the prepared content of all N items, by modality; None where an item has none.
         batch_sizes: items that are encoded at once, by modality.
+        learning_rates: by modality; None: the recommender's.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class TrainedEncoders(nn.Module):
         encoders: Mapping[str, Encoder],
         samples: Mapping[str, Samples],
         batch_sizes: Mapping[str, int],
+        learning_rates: Mapping[str, float | None],
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.samples, self.batch_sizes = dict(samples), dict(batch_sizes)
+        self.learning_rates = dict(learning_rates)
 
     def specs(self, features: ItemFeatures) -> dict[str, FeatureSpec]:
         """The shape of each modality as the fusion gets it."""
@@ -105,4 +108,5 @@ def trained_encoders(dataset: Dataset, encodings: Mapping[str, Any]) -> TrainedE
         {name: encoding.encoder.build() for name, encoding in chosen.items()},
         {name: dataset.prepared[name] for name in chosen},
         {name: encoding.batch_size for name, encoding in chosen.items()},
+        {name: encoding.learning_rate for name, encoding in chosen.items()},
     )

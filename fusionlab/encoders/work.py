@@ -22,7 +22,7 @@ import fusionlab
 from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.data.media import Media, Raw, content_hash, content_size
+from fusionlab.data.media import Media, Raw, content_size
 from fusionlab.encoders.blocks import (
     Block,
     BlockEncoder,
@@ -34,11 +34,13 @@ from fusionlab.encoders.blocks import (
     encoded_here,
 )
 from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
+from fusionlab.encoders.hashes import ContentHashes
 from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
 from fusionlab.encoders.workers import get_ready, prepared
 from fusionlab.errors import FusionlabError
 from fusionlab.plugins import source_file
 
+HASHES = "hashes.parquet"
 LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "timm", "scikit-learn", "pillow")
 TYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
 OnItems = Callable[[str, int, int], None]
@@ -76,7 +78,7 @@ class ColumnWork:
 
     def run(self) -> Encoded:
         """The finished column."""
-        contents = _contents(self.media.entries)
+        contents = _contents(self.media.entries, ContentHashes(self.store.root / HASHES))
         train = [contents[row] for row in self._train_rows()] if self.encoder.fitted else []
         identity = encoder_identity(self.encoding, self.encoder) | {
             "fitted_on": fingerprint(sorted(one.content for one in train)) if train else ""
@@ -205,7 +207,7 @@ def _rows(contents: Sequence[Status]) -> dict[str, int]:
     return {one.content: row for row, one in reversed([*enumerate(contents)])}
 
 
-def _contents(entries: Sequence[Raw | None]) -> list[Status]:
+def _contents(entries: Sequence[Raw | None], hashes: ContentHashes) -> list[Status]:
     """The hash of each entry's content, or why there is none."""
 
     def content(row: int) -> Status:
@@ -213,7 +215,7 @@ def _contents(entries: Sequence[Raw | None]) -> list[Status]:
         if entry is None:
             return Status("", Fault.MISSING, "nothing given")
         try:
-            return Status(content_hash(entry))
+            return Status(hashes.of(entry))
         except FileNotFoundError:
             return Status("", Fault.MISSING, "no such file")
         except OSError as error:
@@ -222,7 +224,9 @@ def _contents(entries: Sequence[Raw | None]) -> list[Status]:
             return Status("", Fault.CORRUPT, f"cannot be read: {error}")
 
     with ThreadPoolExecutor() as threads:
-        return list(threads.map(content, range(len(entries))))
+        found = list(threads.map(content, range(len(entries))))
+    hashes.save()
+    return found
 
 
 def _flat(state: Mapping[str, Any]) -> Iterator[Any]:

@@ -43,6 +43,7 @@ def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
         "torch": torch.__version__,
         "dataset": dataset_fingerprint,
         "config": config,
+        "learning_rates": {name: one.learning_rate for name, one in experiment.encodings.items()},
         "sources": _sources(experiment),
     }
     return _digest(identity)

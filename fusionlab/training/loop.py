@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError, one_of
-from fusionlab.training.optimizer import EagerAdamW
+from fusionlab.training.optimizer import EagerAdamW, parameter_groups
 
 CHECKPOINT_SECONDS = 20.0
 OnEpoch = Callable[[dict[str, float]], None]
@@ -90,7 +90,7 @@ class Loop:
         self.checkpoint, self.on_epoch = checkpoint, on_epoch
         self.generator = torch.Generator(runtime.device).manual_seed(seed)
         self.optimizer = EagerAdamW(
-            [p for p in task.model.parameters() if p.requires_grad],
+            parameter_groups(task.model),
             lr=training.learning_rate,
             weight_decay=training.weight_decay,
             fused=True,

@@ -1,11 +1,15 @@
-"""AdamW as PyTorch has it, minus what only `torch.compile` needs."""
+"""AdamW as PyTorch has it, minus what only `torch.compile` needs; and who learns how fast."""
 
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import AdamW, Optimizer
+
+from fusionlab.encoders.trained import TrainedEncoders
 
 
 class EagerAdamW(AdamW):
@@ -20,3 +24,18 @@ class EagerAdamW(AdamW):
     state_dict = inspect.unwrap(Optimizer.state_dict)
     load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
     step = torch.no_grad()(inspect.unwrap(AdamW.step))
+
+
+def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """What there is to learn: first all that has the common learning rate, then a group for each
+    trained encoder that has one of its own."""
+    groups: list[dict[str, Any]] = []
+    for module in model.modules():
+        if isinstance(module, TrainedEncoders):
+            for name, rate in module.learning_rates.items():
+                if rate is not None:
+                    own = [p for p in module.encoders[name].parameters() if p.requires_grad]
+                    groups.append({"params": own, "lr": rate})
+    elsewhere = {id(p) for group in groups for p in group["params"]}
+    common = [p for p in model.parameters() if p.requires_grad and id(p) not in elsewhere]
+    return [{"params": common}, *groups]

@@ -9,9 +9,12 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.encode import encoded_dataset
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.encoders.trained import trained_encoders
+from fusionlab.errors import ConfigError
 from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import build_task, run_experiment
 from fusionlab.studies.store import RunStore
+from fusionlab.training.loop import Loop
 
 ENCODERS = {"text": {"of": "title", "encoder": "letters", "batch_size": 8, "trained": True}}
 
@@ -98,6 +101,50 @@ def test_other_initial_weights_are_another_run(experiment, tmp_path, monkeypatch
     monkeypatch.setattr(Letters, "__init__", changed)
     monkeypatch.setattr("fusionlab.studies.datasets._datasets", {})
     assert load_dataset(experiment, FeatureStore(tmp_path)).fingerprint != first
+
+
+def test_an_encoder_learns_at_a_rate_of_its_own(experiment, tmp_path):
+    own = experiment.varied({"encoders.text.learning_rate": 1e-6})
+    store = RunStore(tmp_path)
+    dataset = load_dataset(own, store.features)
+    task = build_task(own, dataset)
+    before = {name: x.detach().clone() for name, x in task.model.named_parameters()}
+    Loop(task, own.training, own.runtime, seed=0).train_epoch()
+    moved = {name: (x - before[name]).abs().max() for name, x in task.model.named_parameters()}
+    inner = {name for name in moved if "trained_encoders" in name}
+    assert inner
+    assert inner != moved.keys()
+    for name, distance in moved.items():
+        rate = 1e-6 if name in inner else own.training.learning_rate
+        # AdamW's first step is the rate itself, none is longer than 3.2 of it; an epoch has 3
+        assert 0.3 * rate < distance < 3 * 3.2 * rate, name
+    assert run_id(own, dataset.fingerprint) != run_id(experiment, dataset.fingerprint)
+
+
+def test_a_frozen_encoder_has_no_learning_rate(experiment):
+    with pytest.raises(
+        ConfigError, match=r"encoders\.text\.learning_rate: found 0.1.*trained: true"
+    ):
+        experiment.varied(
+            {"encoders": {"text": {**ENCODERS["text"], "trained": False, "learning_rate": 0.1}}}
+        )
+
+
+def test_every_mistake_names_its_modality(experiment):
+    wrong = {
+        "encoders.text.batchsize": 3,
+        "encoders.sound": {"of": "title", "encoder": {"name": "letters", "widht": 3}},
+    }
+    with pytest.raises(ConfigError) as error:
+        experiment.varied(wrong)
+    told = str(error.value).splitlines()
+    assert [line.split(":")[0] for line in told] == [
+        "encoders.text.batchsize",
+        "encoders.sound.encoder.widht",
+    ]
+    assert "did you mean 'batch_size'" in told[0]
+    with pytest.raises(ConfigError, match="encoders: found 'tfidf', expected names"):
+        experiment.varied({"encoders": "tfidf"})
 
 
 def test_closed_forms_are_fitted_on_what_the_encoder_gives(experiment, tmp_path):

@@ -17,7 +17,9 @@ from fusionlab.encoders.contract import Batch, Encoder, Sample
 from fusionlab.schema import Section
 
 Steps = Annotated[AudioSteps, Section(AudioSteps)]
+AUDIO_STEPS = AudioSteps()
 MelOptions = Annotated[Mel, Section(Mel)]
+LOG_MEL = Mel()
 
 
 @dataclass(frozen=True)

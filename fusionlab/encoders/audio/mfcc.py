@@ -13,6 +13,8 @@ from fusionlab.data.features import FeatureSpec
 from fusionlab.data.media import Raw
 from fusionlab.encoders.audio import pooling
 from fusionlab.encoders.audio.frames import (
+    AUDIO_STEPS,
+    LOG_MEL,
     FrameEncoder,
     MelOptions,
     PrepareFrames,
@@ -20,8 +22,7 @@ from fusionlab.encoders.audio.frames import (
     mask_of,
     token_spec,
 )
-from fusionlab.encoders.audio.mel import Mel, cepstrum, deltas
-from fusionlab.encoders.audio.steps import AudioSteps
+from fusionlab.encoders.audio.mel import cepstrum, deltas
 from fusionlab.encoders.contract import ENCODERS, Batch, Sample
 from fusionlab.errors import ConfigError
 
@@ -68,8 +69,8 @@ class AudioMfcc(FrameEncoder):
         pool: Literal["stats", "tokens"] = "stats",
         stride: PositiveInt = 25,
         rate: PositiveInt = 16_000,
-        steps: Steps = AudioSteps(),  # noqa: B008 -- frozen
-        mel: MelOptions = Mel(),  # noqa: B008 -- frozen
+        steps: Steps = AUDIO_STEPS,
+        mel: MelOptions = LOG_MEL,
     ) -> None:
         super().__init__()
         if coefficients > mel.n_mels:

@@ -43,9 +43,11 @@ def read_audio(
     another kind, broken, shorter than it promises, without samples, with samples that are not
     finite, or with a rate or a number of channels outside `RATES` and `MAX_CHANNELS`.
 
-    Known limit: an mp3 of variable bit rate without a Xing header does not say how long it is. The
-    decoder guesses from the first frame: too many, and it is refused as truncated; too few, and
-    its end is not heard.
+    Known limit: an mp3 without a Xing or Info header does not say how long it is. At a constant bit
+    rate that costs nothing but the encoder's padding, up to 2304 samples, which is heard too. At a
+    variable one the decoder guesses from the first frame: too long, and the file is refused as
+    truncated (it began in silence); too short, and its end is not heard (it began loud). ``ffmpeg
+    -i in.mp3 -c copy out.mp3`` writes the header.
     """
     import soundfile
 

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from fusionlab.data.features import FeatureSpec
 from fusionlab.encoders.audio import pooling
 from fusionlab.encoders.audio.frames import (
+    AUDIO_STEPS,
     FrameEncoder,
     PrepareFrames,
     Steps,
@@ -19,7 +20,6 @@ from fusionlab.encoders.audio.frames import (
     token_spec,
 )
 from fusionlab.encoders.audio.mel import Mel
-from fusionlab.encoders.audio.steps import AudioSteps
 from fusionlab.encoders.contract import ENCODERS, Batch
 from fusionlab.schema import Section
 
@@ -30,6 +30,7 @@ class StandardMel(Mel):
     standardise: bool = True
 
 
+STANDARD_MEL = StandardMel()
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -42,7 +43,7 @@ class AudioRecurrent(FrameEncoder):
     of every ``stride`` states.
 
     Weights are random, drawn with ``seed``: frozen, it is a random projection of the sound's course
-    in time. For pretrained weights see `audio_voice`.
+    in time. For pretrained weights see `audio_voice` and `audio_cnn`.
 
     Options:
         cell: "lstm" or "gru"
@@ -73,8 +74,8 @@ class AudioRecurrent(FrameEncoder):
         stride: PositiveInt = 25,
         seed: int = 0,
         rate: PositiveInt = 16_000,
-        steps: Steps = AudioSteps(),  # noqa: B008 -- frozen
-        mel: Annotated[Mel, Section(StandardMel)] = StandardMel(),  # noqa: B008 -- frozen
+        steps: Steps = AUDIO_STEPS,
+        mel: Annotated[Mel, Section(StandardMel)] = STANDARD_MEL,
     ) -> None:
         super().__init__()
         self.prepare = frames = PrepareFrames(steps, rate, mel)

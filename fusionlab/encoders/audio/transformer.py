@@ -16,7 +16,7 @@ from fusionlab.data.features import FeatureSpec
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.media import Medium, Raw
 from fusionlab.encoders.audio import pooling
-from fusionlab.encoders.audio.frames import Steps, token_spec
+from fusionlab.encoders.audio.frames import AUDIO_STEPS, Steps, token_spec
 from fusionlab.encoders.audio.steps import AudioSteps
 from fusionlab.encoders.contract import ENCODERS, Batch, Encoder, Sample
 from fusionlab.encoders.sources import locate
@@ -103,7 +103,7 @@ class AudioTransformer(Encoder):
         pool: Literal["mean", "tokens"] = "mean",
         stride: PositiveInt = 25,
         layer: int | None = None,
-        steps: Steps = AudioSteps(),  # noqa: B008 -- frozen
+        steps: Steps = AUDIO_STEPS,
     ) -> None:
         super().__init__()
         self.network, extractor = _load(model)
@@ -200,6 +200,8 @@ def _load(model: str) -> tuple[Any, Any]:
             f"model: {model!r} lacks weights: {', '.join(sorted(missing)[:3])} ..."
         )
     network.config.apply_spec_augment = False  # fails on clips shorter than what it hides
+    if hasattr(network, UNUSED):
+        getattr(network, UNUSED).requires_grad_(False)
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
     else:

@@ -42,6 +42,9 @@ class VoiceSteps(AudioSteps):
     loudness: float | None = Field(-30.0, ge=-70, le=0)
 
 
+VOICE_STEPS = VoiceSteps()
+
+
 def window_starts(samples: int) -> list[int]:
     """The first frames of the windows of a clip."""
     frames = -(-(samples + 1) // MEL.hop)
@@ -88,7 +91,7 @@ class AudioVoice(Encoder):
         self,
         *,
         weights: str = "package:Resemblyzer",
-        steps: Annotated[AudioSteps, Section(VoiceSteps)] = VoiceSteps(),  # noqa: B008 -- frozen
+        steps: Annotated[AudioSteps, Section(VoiceSteps)] = VOICE_STEPS,
     ) -> None:
         super().__init__()
         self.prepare = PrepareWindows(steps)

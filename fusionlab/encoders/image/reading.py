@@ -35,6 +35,11 @@ def read_image(raw: Raw, max_pixels: int = MAX_PIXELS) -> Image.Image:
     a pixel is decoded. ``image.info`` holds `ORIENTATION` and nothing else; the image refers to no
     file. 16-bit greyscale v becomes v / 257, rounded.
 
+    Of an animation or a file of several pages (GIF, APNG, WebP, TIFF, MPO) the first frame is read,
+    of an icon the largest picture; no later frame changes a feature, and what the first leaves
+    clear is transparent. A file cut off in a later frame is CORRUPT where the format is checked as
+    a whole (PNG, WebP), and as good as whole in the others.
+
     Raises `BadMedia`: MISSING where there is no file; CORRUPT where it cannot be read, is empty, is
     no image, ends too early, cannot be decoded, has more than ``max_pixels`` (at most
     `MAX_PIXELS_ALLOWED`) or a side above `MAX_SIDE`, or has 32-bit pixels, whose white is unknown.

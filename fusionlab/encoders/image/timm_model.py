@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from fusionlab.encoders.contract import ENCODERS
 from fusionlab.encoders.image.base import ImageEncoder, Output
 from fusionlab.encoders.image.steps import AS_TRAINED, ImageSteps, ModelSteps, Resize, Steps
-from fusionlab.encoders.image.weights import building, load_weights
 from fusionlab.encoders.sources import locate
+from fusionlab.encoders.weights import building, load_weights
 from fusionlab.errors import FusionlabError
 
 

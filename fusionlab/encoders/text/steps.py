@@ -65,6 +65,9 @@ class TextSteps(BaseModel):
         return self
 
 
+TEXT_STEPS = TextSteps()
+
+
 class Words:
     """The words of a text by ``steps``; travels to other processes without its pipelines.
 

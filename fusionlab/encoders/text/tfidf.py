@@ -17,7 +17,7 @@ from fusionlab.data.features import FeatureSpec
 from fusionlab.data.media import Medium, Raw
 from fusionlab.encoders.contract import ENCODERS, Batch, Encoder, Sample
 from fusionlab.encoders.text.raw import text_of
-from fusionlab.encoders.text.steps import TextSteps, Words
+from fusionlab.encoders.text.steps import TEXT_STEPS, TextSteps, Words
 from fusionlab.errors import FusionlabError
 from fusionlab.schema import Section
 
@@ -79,7 +79,7 @@ class Tfidf(Encoder):
         min_items: PositiveInt = 2,
         max_words: PositiveInt = 50_000,
         sublinear: bool = False,
-        steps: Annotated[TextSteps, Section(TextSteps)] = TextSteps(),  # noqa: B008 -- frozen
+        steps: Annotated[TextSteps, Section(TextSteps)] = TEXT_STEPS,
     ) -> None:
         super().__init__()
         self.spec = FeatureSpec(width)

