@@ -21,6 +21,7 @@ from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import family
@@ -131,7 +132,7 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         raise ConfigError([(("task",), problem)])
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
-        experiment.fusion.build(features.specs, experiment.dim)
+        build_fusion(experiment.fusion, features.specs, experiment.dim)
 
 
 def reads_content(experiment: Experiment) -> bool:
@@ -200,7 +201,7 @@ def _fusion(
 ) -> Fusion:
     encoders = trained_encoders(dataset, experiment.encodings)
     specs = encoders.specs(features) if encoders else features.specs
-    fusion: Fusion = experiment.fusion.build(specs, experiment.dim)
+    fusion = build_fusion(experiment.fusion, specs, experiment.dim)
     items = features.take(train_items.to(experiment.runtime.device))
     if encoders is None:
         fusion.fit(items)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
@@ -47,9 +48,7 @@ class Film(Fusion):
         self.modulated = modulated
         self.project = Projections(specs, dim)
         chosen = [*specs] if modulated is None else [modulated]
-        self.generators = nn.ModuleDict(
-            {name: _generator(dim) for name in chosen if len(specs) > 1}
-        )
+        self.generators = ByName({name: _generator(dim) for name in chosen if len(specs) > 1})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Modulate a modality by the mean of the others: the one chosen, or each, and average."""

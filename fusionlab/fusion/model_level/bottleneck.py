@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
@@ -76,14 +77,14 @@ class Bottleneck(Fusion):
         self.project = Projections(specs, dim)
         self.shared = nn.Parameter(torch.randn(bottlenecks, dim) * 0.02)
         starts = specs if pool == "class_token" else {}
-        self.class_token = nn.ParameterDict(
+        self.class_token = ByName(
             {name: nn.Parameter(torch.randn(1, dim) * 0.02) for name in starts}
         )
-        self.streams = nn.ModuleDict(
+        self.streams = ByName(
             {name: nn.ModuleList(SelfBlock(dim, heads) for _ in range(layers)) for name in specs}
         )
-        self.norm = nn.ModuleDict({name: nn.LayerNorm(dim) for name in specs})
-        self.out = nn.ModuleDict({name: nn.Linear(dim, dim) for name in specs})
+        self.norm = ByName({name: nn.LayerNorm(dim) for name in specs})
+        self.out = ByName({name: nn.Linear(dim, dim) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Run the streams side by side and average what they end in."""
@@ -96,7 +97,7 @@ class Bottleneck(Fusion):
             masks[name] = torch.cat([mask.any(1, keepdim=True), mask], 1)
         for name in self.specs:
             alone = KeyMask.of(masks[name])
-            for block in self._stream(name)[: self.fusion_layer]:
+            for block in self.streams[name][: self.fusion_layer]:
                 tokens[name] = block(tokens[name], alone)
         self._exchange(tokens, masks, present)
         read = 1 if self.pool == "class_token" else None
@@ -114,7 +115,7 @@ class Bottleneck(Fusion):
         open_shared = present.new_ones(len(present), shared.shape[1])
         keys = {n: KeyMask.of(torch.cat([mask, open_shared], 1)) for n, mask in masks.items()}
         *early, last = zip(
-            *(self._stream(name)[self.fusion_layer :] for name in self.specs), strict=True
+            *(self.streams[name][self.fusion_layer :] for name in self.specs), strict=True
         )
         for blocks in early:
             written = []
@@ -126,6 +127,3 @@ class Bottleneck(Fusion):
         for name, block in zip(self.specs, last, strict=True):
             x = torch.cat([tokens[name], shared], 1)
             tokens[name] = block(x, keys[name], first=masks[name].shape[1])
-
-    def _stream(self, name: str) -> nn.ModuleList:
-        return cast(nn.ModuleList, self.streams[name])

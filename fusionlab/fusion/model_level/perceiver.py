@@ -8,6 +8,7 @@ import torch
 from pydantic import PositiveInt
 from torch import nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import CrossBlock, KeyMask, Projections, SelfBlock, check_heads
@@ -51,9 +52,7 @@ class Perceiver(Fusion):
         super().__init__(specs, dim)
         check_heads(dim, heads)
         self.project = Projections(specs, dim)
-        self.modality = nn.ParameterDict(
-            {name: nn.Parameter(torch.randn(dim) * 0.02) for name in specs}
-        )
+        self.modality = ByName({name: nn.Parameter(torch.randn(dim) * 0.02) for name in specs})
         # Latents that start alike stay alike, so they start apart: at the scale of normed tokens.
         self.latents = nn.Parameter(torch.randn(latents, dim))
         self.read = nn.ModuleList(CrossBlock(dim, heads) for _ in range(layers))

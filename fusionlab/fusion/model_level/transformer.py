@@ -9,6 +9,7 @@ from einops import repeat
 from pydantic import PositiveInt
 from torch import nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import KeyMask, Projections, SelfBlock, check_heads
@@ -49,9 +50,7 @@ class Transformer(Fusion):
         super().__init__(specs, dim)
         check_heads(dim, heads)
         self.project = Projections(specs, dim)
-        self.modality = nn.ParameterDict(
-            {name: nn.Parameter(torch.randn(dim) * 0.02) for name in specs}
-        )
+        self.modality = ByName({name: nn.Parameter(torch.randn(dim) * 0.02) for name in specs})
         self.cls = nn.Parameter(torch.randn(dim) * 0.02)
         self.blocks = nn.ModuleList(SelfBlock(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)

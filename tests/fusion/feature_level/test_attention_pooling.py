@@ -38,7 +38,7 @@ def test_additive_scores_are_the_papers(modalities):
 
 def test_equal_votes_give_the_mean():
     attention, mean = build("attention_pooling", 4), build("mean", 4)
-    for linear in attention.attend.linears():
+    for linear in attention.attend.values():
         torch.nn.init.zeros_(linear.weight)
     torch.nn.init.zeros_(attention.attend_bias)
     mean.project.load_state_dict(attention.project.state_dict())
