@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import nn
 
 from fusionlab.data.features import FeatureSpec
-from fusionlab.errors import FusionlabError
-from fusionlab.fusion.contract import Fusion
+from fusionlab.errors import ConfigError, FusionlabError, one_of
+from fusionlab.fusion.contract import MODALITY, Fusion
 from fusionlab.registry import Part
 
 ATTRIBUTES = {*dir(nn.ModuleDict()), *dir(nn.ParameterDict())}
@@ -31,6 +31,14 @@ def build_fusion(part: Part, specs: Mapping[str, FeatureSpec], dim: int) -> Fusi
         if isinstance(module, nn.ModuleDict | nn.ParameterDict) and {*refused} & {*module}:
             raise _refusal(part, refused)
     return fusion
+
+
+def check_named_modalities(part: Part, modalities: Collection[str]) -> None:
+    """ConfigError if an option marked `MODALITY` names none of the dataset's ``modalities``."""
+    for option, field in type(part).model_fields.items():
+        named = getattr(part, option) if MODALITY in field.metadata else None
+        if named is not None and named not in modalities:
+            raise ConfigError([(("fusion", option), one_of(named, modalities))])
 
 
 def _refusal(part: Part, names: list[str]) -> FusionlabError:

@@ -179,6 +179,11 @@ def at_least_float32(scores: Tensor) -> Tensor:
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
+MODALITY = "a modality of the dataset"
+"""Marks an option that names one, ``Annotated[str | None, MODALITY]``: a run refuses names that the
+dataset does not have. The strategy may be built without it all the same, for a row of a study in
+which other modalities stand alone; it then treats it as absent from every item."""
+
 NOTATION = {
     "B": "items",
     "M": "modalities",

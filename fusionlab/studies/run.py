@@ -21,7 +21,7 @@ from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
-from fusionlab.fusion.build import build_fusion
+from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import family
@@ -121,6 +121,8 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if experiment.selecting not in measured(experiment):
         problem = one_of(experiment.selecting, measured(experiment))
         raise ConfigError([(("evaluation", "select"), problem)])
+    if reads_content(experiment) and dataset.features is not None:
+        check_named_modalities(experiment.fusion, dataset.features.modalities)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.recommender.name == "oracle" and dataset.truth is None:
