@@ -42,12 +42,6 @@ def last_token(values: Tensor, mask: Tensor) -> Tensor:
     return clean(found, mask.any(1, keepdim=True))[:, 0]
 
 
-def sinusoids(tokens: int, dim: int) -> Tensor:
-    """Positions (T, D): sin and cos of t / 10000^(2 i / D) (Vaswani et al. 2017), i < D / 2."""
-    angle = torch.arange(tokens)[:, None] / 10_000 ** (torch.arange(0, dim, 2) / dim)
-    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :dim]
-
-
 def mean_present(parts: Sequence[Tensor], present: Tensor) -> Tensor:
     """Mean of M tensors (B, ...) over the modalities ``present`` (B, M); zero where none is."""
     stacked = torch.stack(list(parts), 1)

@@ -21,8 +21,8 @@ from fusionlab.fusion.layers import (
     last_token,
     mean_present,
     pool_tokens,
-    sinusoids,
 )
+from fusionlab.fusion.positions import sinusoids
 
 
 @FUSIONS.register("cross_attention")

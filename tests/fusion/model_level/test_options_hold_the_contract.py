@@ -7,11 +7,15 @@ from fusionlab.fusion.contract import FUSIONS
 
 OPTIONS = [
     {"name": "transformer", "layers": 1, "heads": 1},
+    {"name": "transformer", "positions": "sinusoidal"},
+    {"name": "transformer", "positions": "learned"},
     {"name": "cross_attention", "layers": 2},
     {"name": "cross_attention", "merge": "concat", "tokens": "sequence"},
     {"name": "bottleneck", "pool": "class_token"},
     {"name": "bottleneck", "layers": 3, "fusion_layer": 1, "bottlenecks": 1},
+    {"name": "bottleneck", "pool": "class_token", "positions": "learned"},
     {"name": "perceiver", "layers": 2, "latents": 2},
+    {"name": "perceiver", "reads": "tokens_and_latents", "positions": "learned"},
     {"name": "mixture_of_experts", "experts": 2, "top_k": 1},
     {"name": "mixture_of_experts", "experts": 3, "top_k": 2},
     {"name": "mixture_of_experts", "experts": 3, "top_k": 2, "gate": "chosen"},
