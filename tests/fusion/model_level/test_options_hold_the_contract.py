@@ -19,6 +19,8 @@ OPTIONS = [
     {"name": "mixture_of_experts", "experts": 2, "top_k": 1},
     {"name": "mixture_of_experts", "experts": 3, "top_k": 2},
     {"name": "mixture_of_experts", "experts": 3, "top_k": 2, "gate": "chosen"},
+    {"name": "mixture_of_experts", "experts": 3, "top_k": 1, "noise": True},
+    {"name": "mixture_of_experts", "top_k": 2, "gate": "chosen", "noise": True},
     {"name": "variational_experts", "reconstruction": 0},
 ]
 
