@@ -35,8 +35,8 @@ class VariationalExperts(Fusion):
     network. The paper's further ELBOs, of subsets of the modalities, are what training with
     modality dropout adds.
 
-    Complexity: O(sum_m (T_m + D) d_m + M D^2) an item, about half of it for the decoders,
-        which run in evaluation too.
+    Complexity: O(sum_m (T_m + D) d_m + M D^2) an item; in training about half of it is for the
+        decoders, which evaluation leaves out with their terms of the penalty.
 
     Options:
         beta: weight of the divergence from the prior
@@ -86,7 +86,7 @@ class VariationalExperts(Fusion):
         z = mu + torch.randn_like(mu) * tau.rsqrt() if self.training else mu
         divergence = (1 / tau + mu.square() - 1 + tau.log()).sum(-1) / 2
         penalty = self.beta * divergence
-        for name, decoder in self.decoders.items():
+        for name, decoder in self.decoders.items() if self.training else ():
             if name in items.values:
                 penalty = penalty + self.reconstruction * decoder(z, items, name)
         fused = one_view(z, present)
