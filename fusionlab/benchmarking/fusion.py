@@ -27,6 +27,7 @@ from fusionlab.benchmarking.results import (
 from fusionlab.benchmarking.timer import Call, measure, peak_mb
 from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
+from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import FUSIONS, Fusion
 from fusionlab.registry import Part
 from fusionlab.training.items import fuse_catalogue
@@ -74,7 +75,7 @@ def bench_fusion(
     without trainable parameters has no backward. Combining view scores is not in it.
     """
     torch.manual_seed(0)
-    fusion: Fusion = part.build(pool.specs, setting.dim).to(setting.device)
+    fusion = build_fusion(part, pool.specs, setting.dim).to(setting.device)
     first = _window(pool, 0, min(FIT_ITEMS, len(pool)))
     fusion.fit(first.to(dtype=torch.float32))
     parameters = sum(p.numel() for p in fusion.parameters() if p.requires_grad)

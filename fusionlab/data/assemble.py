@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.features import FUSED, ItemFeatures, is_modality_name
+from fusionlab.data.features import ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.media import Media
 from fusionlab.data.splits import Given, Ratio, Split, split_clicks
@@ -210,8 +210,8 @@ def _check_names(features: Mapping[str, FeatureRows]) -> None:
     for name, rows in features.items():
         if not is_modality_name(name):
             raise FusionlabError(
-                f"{rows.file}: found the modality name {name!r}, expected a name without dots that "
-                f"is neither {FUSED!r} nor an attribute of a torch module"
+                f"{rows.file}: found the modality name {name!r}, expected any other: the one "
+                "view of all modalities is called so"
             )
 
 

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 FUSED = "fused"
 WIDENED = 64
 """Rows widened at a time: a block of 4096 columns fits a core's cache."""
-_TAKEN = {FUSED, *dir(nn.ModuleDict()), *dir(nn.ParameterDict())}
 
 
 def is_modality_name(name: str) -> bool:
-    """Can a modality be called so? Strategies keep its parts under it in torch's dictionaries,
-    whose keys bear no dot and none of the names that those use themselves (``items``, say); and
-    `FUSED` is what the one view of all modalities is called."""
-    return bool(name) and "." not in name and name not in _TAKEN
+    """Can a modality be called so? Anything but `FUSED`, as the one view of all is called."""
+    return name not in ("", FUSED)
 
 
 @dataclass(frozen=True, slots=True)

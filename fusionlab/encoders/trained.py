@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.contract import Encoder, Sample
@@ -39,13 +40,13 @@ class TrainedEncoders(nn.Module):
         learning_rates: Mapping[str, float | None],
     ) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict(encoders)
+        self.encoders = ByName(encoders)
         self.samples, self.batch_sizes = dict(samples), dict(batch_sizes)
         self.learning_rates = dict(learning_rates)
 
     def specs(self, features: ItemFeatures) -> dict[str, FeatureSpec]:
         """The shape of each modality as the fusion gets it."""
-        return features.specs | {name: self._encoder(name).spec for name in self.samples}
+        return features.specs | {name: self.encoders[name].spec for name in self.samples}
 
     def forward(self, items: ItemFeatures) -> ItemFeatures:
         """Features (B, T, d) in place of row numbers (B, 1, 1); masked items are not encoded."""
@@ -61,12 +62,9 @@ class TrainedEncoders(nn.Module):
         fusion.add_module("trained_encoders", self)
         fusion.register_forward_pre_hook(lambda _, arguments: (self(*arguments),))
 
-    def _encoder(self, name: str) -> Encoder:
-        return cast(Encoder, self.encoders[name])
-
     def _encoded(self, name: str, rows: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
         """Of the items ``rows`` (B,) those that are ``on`` (B,), like sizes together."""
-        encoder, device = self._encoder(name), rows.device
+        encoder, device = self.encoders[name], rows.device
         places = on.nonzero().flatten().tolist()
         samples = [cast(Sample, self.samples[name][row]) for row in rows[on].tolist()]
         order = sorted(range(len(samples)), key=lambda k: encoder.size(samples[k]), reverse=True)

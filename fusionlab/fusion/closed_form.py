@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion, Level
@@ -58,7 +58,7 @@ class ClosedForm(Fusion):
 
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__(specs, dim)
-        self.maps = nn.ModuleDict({name: FixedMap(spec.dim, dim) for name, spec in specs.items()})
+        self.maps = ByName({name: FixedMap(spec.dim, dim) for name, spec in specs.items()})
         self.register_buffer("spectrum", torch.zeros(dim))
         self.register_buffer("fitted_on", torch.zeros((), dtype=torch.long))
 
@@ -88,7 +88,7 @@ class ClosedForm(Fusion):
         k = min(self.dim, components.shape[1])
         components = _signed(components[:, :k])
         for name, at in self.columns():
-            fixed = cast(FixedMap, self.maps[name])
+            fixed = self.maps[name]
             fixed.mean.copy_(mean[at])
             fixed.weight.zero_()[:k].copy_(components[at].T)
         self.spectrum.zero_()[:k].copy_(spectrum[:k])
@@ -102,8 +102,7 @@ class ClosedForm(Fusion):
                 "loaded state before items are fused"
             )
         parts, present = [], []
-        for name, module in self.maps.items():
-            fixed = cast(FixedMap, module)
+        for name, fixed in self.maps.items():
             if name in items.values:
                 on = items.present(name)
                 part = fixed(pool_tokens(items.values[name], items.mask[name]))

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FUSED, FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import clean
 from fusionlab.registry import Registry
@@ -133,10 +134,11 @@ class Fusion(nn.Module):
     def modality_parameters(self, modality: str) -> Iterator[nn.Parameter]:
         """The parameters that belong to one modality alone (a balancer may modulate them)."""
         for module in self.modules():
-            if isinstance(module, nn.ModuleDict) and set(module) == set(self.specs):
-                yield from module[modality].parameters()
-            elif isinstance(module, nn.ParameterDict) and set(module) == set(self.specs):
-                yield module[modality]
+            if not isinstance(module, ByName | nn.ModuleDict | nn.ParameterDict):
+                continue
+            if set(module) == set(self.specs):
+                part = module[modality]
+                yield from part.parameters() if isinstance(part, nn.Module) else (part,)
 
 
 def one_view(view: Tensor, present: Tensor) -> FusedItems:
@@ -176,6 +178,11 @@ def at_least_float32(scores: Tensor) -> Tensor:
     """Widen half-precision scores, whose steps are too coarse to tell many candidates apart."""
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
+
+MODALITY = "a modality of the dataset"
+"""Marks an option that names one, ``Annotated[str | None, MODALITY]``: a run refuses names that the
+dataset does not have. The strategy may be built without it all the same, for a row of a study in
+which other modalities stand alone; it then treats it as absent from every item."""
 
 NOTATION = {
     "B": "items",

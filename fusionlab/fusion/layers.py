@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures, multiplied
 from fusionlab.errors import FusionlabError
 
@@ -42,12 +42,6 @@ def last_token(values: Tensor, mask: Tensor) -> Tensor:
     return clean(found, mask.any(1, keepdim=True))[:, 0]
 
 
-def sinusoids(tokens: int, dim: int) -> Tensor:
-    """Positions (T, D): sin and cos of t / 10000^(2 i / D) (Vaswani et al. 2017), i < D / 2."""
-    angle = torch.arange(tokens)[:, None] / 10_000 ** (torch.arange(0, dim, 2) / dim)
-    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :dim]
-
-
 def mean_present(parts: Sequence[Tensor], present: Tensor) -> Tensor:
     """Mean of M tensors (B, ...) over the modalities ``present`` (B, M); zero where none is."""
     stacked = torch.stack(list(parts), 1)
@@ -67,7 +61,7 @@ def _mean(values: Tensor, count: Tensor) -> Tensor:
     return (total / count.clamp(min=1).to(wide)).to(values.dtype)
 
 
-class Projections(nn.ModuleDict):
+class Projections(ByName[nn.Linear]):
     """A linear map of its own for each modality, d_m to ``out``; it never reads behind a mask.
 
     Features stored in a narrower type than the weights are multiplied in that type and the result
@@ -75,23 +69,11 @@ class Projections(nn.ModuleDict):
     """
 
     def __init__(self, specs: Mapping[str, FeatureSpec], out: int, *, bias: bool = True) -> None:
-        super().__init__()
+        super().__init__({})
         self.specs = dict(specs)
         self.out = out
-        self.update({name: nn.Linear(spec.dim, out, bias) for name, spec in specs.items()})
-
-    def add_module(self, name: str, module: nn.Module | None) -> None:
-        """Keep a map under the name of its modality, be it that of a method here (``tokens``):
-        maps are read by key."""
-        self._modules[name] = cast(nn.Module, module)
-
-    def linear(self, name: str) -> nn.Linear:
-        """The map of one modality."""
-        return cast(nn.Linear, self[name])
-
-    def linears(self) -> Iterator[nn.Linear]:
-        """The maps, in the order of the modalities."""
-        return (self.linear(name) for name in self.specs)
+        for name, spec in specs.items():
+            self.hold(name, nn.Linear(spec.dim, out, bias))
 
     def pooled(self, items: ItemFeatures) -> tuple[Tensor, Tensor]:
         """Each modality's mean token, projected: (B, M, out), zero where absent; present (B, M)."""
@@ -110,7 +92,7 @@ class Projections(nn.ModuleDict):
         return projected, masks
 
     def _one(self, items: ItemFeatures, name: str, *, pooled: bool) -> tuple[Tensor, Tensor]:
-        linear = self.linear(name)
+        linear = self[name]
         if name not in items.values:
             # A modality the catalogue never had has the shape of one that is masked everywhere.
             shape = (len(items),) if pooled else (len(items), self.specs[name].tokens)
@@ -150,7 +132,7 @@ def init_as_one_matrix(blocks: Projections) -> None:
     """Initialise the maps as the blocks of one matrix W [x_1; ...; x_M]: uniform within
     1 / sqrt(sum of widths), as `nn.Linear` does."""
     bound = sum(spec.dim for spec in blocks.specs.values()) ** -0.5
-    for linear in blocks.linears():
+    for linear in blocks.values():
         nn.init.uniform_(linear.weight, -bound, bound)
 
 

@@ -162,6 +162,6 @@ class AchievableAdditive(Control):
         return {self.label: fed | _unencoded(base)}
 
 
-def _unencoded(base: Experiment) -> dict[str, None]:
+def _unencoded(base: Experiment) -> dict[str, dict[str, None]]:
     """Atoms stand in the place of what would be encoded."""
-    return {f"encoders.{name}": None for name in base.encoders}
+    return {"encoders": dict.fromkeys(base.encoders)} if base.encoders else {}

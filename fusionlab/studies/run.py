@@ -21,6 +21,7 @@ from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.registry import family
@@ -123,6 +124,8 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if experiment.selecting not in measured(experiment):
         problem = one_of(experiment.selecting, measured(experiment))
         raise ConfigError([(("evaluation", "select"), problem)])
+    if reads_content(experiment) and dataset.features is not None:
+        check_named_modalities(experiment.fusion, dataset.features.modalities)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.recommender.name == "oracle" and dataset.truth is None:
@@ -134,7 +137,7 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         raise ConfigError([(("task",), problem)])
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
-        experiment.fusion.build(features.specs, experiment.dim)
+        build_fusion(experiment.fusion, features.specs, experiment.dim)
 
 
 def reads_content(experiment: Experiment) -> bool:
@@ -204,7 +207,7 @@ def _fusion(
 ) -> Fusion:
     encoders = trained_encoders(dataset, experiment.encodings)
     specs = encoders.specs(features) if encoders else features.specs
-    fusion: Fusion = experiment.fusion.build(specs, experiment.dim)
+    fusion = build_fusion(experiment.fusion, specs, experiment.dim)
     items = features.take(train_items.to(experiment.runtime.device))
     if encoders is None:
         fusion.fit(items)

@@ -374,12 +374,12 @@ BROKEN = {
         "clips/text_feat.npy: found 6 feature rows, expected 5 as in image_feat.npy: "
         "item i owns row i of both",
     ),
-    "a name with a dot": (
+    "a name that is taken": (
         "mmrec",
-        save("clips/clip.v2_feat.npy", array(5, 2)),
+        save("clips/fused_feat.npy", array(5, 2)),
         {},
-        "clips/clip.v2_feat.npy: found the modality name 'clip.v2', expected a name without dots "
-        "that is neither 'fused' nor an attribute of a torch module",
+        "clips/fused_feat.npy: found the modality name 'fused', expected any other: the one "
+        "view of all modalities is called so",
     ),
     "too few feature rows": (
         "folder",

@@ -118,7 +118,7 @@ class LosesDigits(Broken):
 class FillsATensorInFloat32(Broken):
     def forward(self, items):
         parts, present = self.project.pooled(items)
-        view = self.project.linear("text").weight.new_zeros(len(items), self.dim)
+        view = self.project["text"].weight.new_zeros(len(items), self.dim)
         on = present.any(1)
         view[on] = parts.sum(1)[on]
         return one_view(view, present)

@@ -52,6 +52,31 @@ def test_labels_of_several_axes(study_file):
     ]
 
 
+def test_a_strategy_that_names_a_modality_has_rows_without_it(study_file, tmp_path):
+    film = [
+        "experiment.fusion={name: film, modulated: text}",
+        "axes={inputs.modalities: [[image, audio]]}",
+    ]
+    study = load_study(study_file, [*film, "seeds=[0]", "experiment.training.epochs=1"])
+    store = RunStore(tmp_path / "runs")
+    planned = plan(study)
+    execute(planned.runs, store, on_run=ignore)
+    variants = [variant for row in planned.rows for variant in row.variants]
+    single = {f"best single modality ({m})" for m in ("text", "image", "audio")}
+    assert single <= {variant.label for variant in variants}
+    for variant in variants:
+        assert all("ndcg@5" in store.load(run).metrics["test"] for run, _ in variant.runs)
+
+
+def test_a_modality_that_the_dataset_does_not_have_cannot_be_named(study_file):
+    for where in (
+        "experiment.fusion={name: film, modulated: texts}",
+        "axes.fusion=[{name: film, modulated: texts}]",
+    ):
+        with pytest.raises(ConfigError, match=r"fusion\.modulated: found 'texts', .*mean 'text'\?"):
+            plan(load_study(study_file, [where]))
+
+
 def test_axis_errors_name_the_place(study_file):
     with pytest.raises(ConfigError, match=r"axes\.fusion\[1\]\.fusion\.name: found 'sumn'"):
         plan(load_study(study_file, ["axes.fusion=[sum, sumn]"]))

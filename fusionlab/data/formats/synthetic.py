@@ -283,7 +283,7 @@ def _checked(modalities: Sequence[str]) -> tuple[str, ...]:
         if not (name.isidentifier() and is_modality_name(name)) or names.count(name) > 1:
             raise FusionlabError(
                 f"modalities: found {name!r} in {names}, expected different names made of "
-                f"letters, digits and underscores, none {FUSED!r} or an attribute of a torch module"
+                f"letters, digits and underscores, none of them {FUSED!r}"
             )
     return names
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import (
     FUSIONS,
@@ -62,8 +63,8 @@ class Confidence(Fusion):
         super().__init__(specs, dim)
         self.temperature = temperature
         self.project = Projections(specs, dim)
-        self.log_slope = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in specs})
-        self.offset = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in specs})
+        self.log_slope = ByName({name: nn.Parameter(torch.zeros(())) for name in specs})
+        self.offset = ByName({name: nn.Parameter(torch.zeros(())) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """One view a modality."""

@@ -89,5 +89,6 @@ class ProductOfExperts(Fusion):
 
     def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """Shares of |d score / d s_m|: sigma(-s_m) for bernoulli, so objections; else equal."""
+        scores = at_least_float32(scores)
         pull = F.logsigmoid(-scores) if self.expert == "bernoulli" else torch.zeros_like(scores)
         return softmax_present(pull, present)

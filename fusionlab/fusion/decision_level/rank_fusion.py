@@ -96,8 +96,9 @@ class RankFusion(Fusion):
 
     def combine(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """The mean vote of each candidate, (..., N)."""
-        # In ascending order the sum is the same to the bit whichever modality cast which vote.
-        total = self.votes(scores, present).sort(-1).values.sum(-1)
+        # Sums of float32 votes are exact in float64: whichever modality cast which, ties are ties.
+        total = self.votes(scores, present).float().sum(-1, dtype=torch.float64)
+        total = total.to(at_least_float32(scores).dtype)
         if self.unlisted == "last":
             return total / len(self.specs)
         return total / present.sum(-1).clamp(min=1)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, softmax_present
 from fusionlab.fusion.layers import Projections
@@ -40,11 +41,9 @@ class UserGate(Fusion):
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__(specs, dim)
         self.project = Projections(specs, dim)
-        self.read = nn.ModuleDict({name: nn.Linear(dim, dim, bias=False) for name in specs})
+        self.read = ByName({name: nn.Linear(dim, dim, bias=False) for name in specs})
         self.bias = nn.Parameter(torch.zeros(dim))
-        self.vote = nn.ParameterDict(
-            {name: nn.Parameter(0.01 * torch.randn(dim)) for name in specs}
-        )
+        self.vote = ByName({name: nn.Parameter(0.01 * torch.randn(dim)) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """One view a modality."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, softmax_present
 from fusionlab.fusion.layers import Projections
@@ -32,7 +33,7 @@ class WeightedScores(Fusion):
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__(specs, dim)
         self.project = Projections(specs, dim)
-        self.alpha = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in specs})
+        self.alpha = ByName({name: nn.Parameter(torch.zeros(())) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """One view a modality."""

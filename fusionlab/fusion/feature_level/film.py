@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.errors import FusionlabError, one_of
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
+from fusionlab.fusion.contract import FUSIONS, MODALITY, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import Projections, mean_present, pool_tokens
 
 
@@ -23,13 +24,14 @@ class Film(Fusion):
 
     F_m is a network with one hidden layer of width D: a linear one could only join modalities in
     pairs. The paper modulates one modality (an image) by another (a question), and so does
-    ``modulated = m``: v = (1 + gamma_m) * h_m + beta_m, with h_m = 0 if m is absent and v = 0 with
-    all (a row of a study that leaves m out then needs another film). By default all are alike.
+    ``modulated = m``: v = (1 + gamma_m) * h_m + beta_m, with h_m = 0 if m is absent, be it from an
+    item or from all (a study's row without m), and v = 0 with all. By default all are alike.
 
     Complexity: O(sum_m (T_m + D) d_m + M D^2 + M^2 D) an item.
 
     Options:
-        modulated: the one modality that the others modulate; null: each, and their mean
+        modulated: the one modality of the dataset that the others modulate; null: each, and their
+            mean
 
     Source: Perez et al. 2018, FiLM: visual reasoning with a general conditioning layer.
     """
@@ -39,16 +41,22 @@ class Film(Fusion):
     symmetric = True
 
     def __init__(
-        self, specs: Mapping[str, FeatureSpec], dim: int, *, modulated: str | None = None
+        self,
+        specs: Mapping[str, FeatureSpec],
+        dim: int,
+        *,
+        modulated: Annotated[str | None, MODALITY] = None,
     ) -> None:
         super().__init__(specs, dim)
-        if modulated is not None and modulated not in specs:
-            raise FusionlabError(f"fusion.modulated: {one_of(modulated, specs)}")
         self.modulated = modulated
         self.project = Projections(specs, dim)
         chosen = [*specs] if modulated is None else [modulated]
-        self.generators = nn.ModuleDict(
-            {name: _generator(dim) for name in chosen if len(specs) > 1}
+        self.generators = ByName(
+            {
+                name: _generator(dim, 2 * dim if name in specs else dim)
+                for name in chosen
+                if specs.keys() - {name}
+            }
         )
 
     def forward(self, items: ItemFeatures) -> FusedItems:
@@ -63,15 +71,18 @@ class Film(Fusion):
 
     def _modulate(self, name: str, h: Tensor, present: Tensor) -> Tensor:
         """(1 + gamma_m) * h_m + beta_m, (B, D)."""
-        index = list(self.specs).index(name)
         others = present.clone()
-        others[:, index] = False
+        if name in self.specs:
+            index = list(self.specs).index(name)
+            others[:, index] = False
         modulation = self.generators[name](pool_tokens(h, others))
         modulation = torch.where(others.any(1, keepdim=True), modulation, 0)
+        if name not in self.specs:
+            return modulation  # h_m is zero for all items, so what is left is the shift
         gamma, beta = modulation.chunk(2, dim=1)
         return (1 + gamma) * h[:, index] + beta
 
 
-def _generator(dim: int) -> nn.Sequential:
-    """F_m: D to the 2 D scales and shifts."""
-    return nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 2 * dim))
+def _generator(dim: int, out: int) -> nn.Sequential:
+    """F_m: D to the 2 D scales and shifts, or to D shifts alone where there is nothing to scale."""
+    return nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, out))

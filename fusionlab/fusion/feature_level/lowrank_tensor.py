@@ -42,7 +42,7 @@ class LowRankTensor(Fusion):
     ) -> None:
         super().__init__(specs, dim)
         self.factors = Projections(specs, rank * dim)
-        for factor in self.factors.linears():
+        for factor in self.factors.values():
             nn.init.ones_(factor.bias)
         self.rank_weights = nn.Parameter(torch.randn(rank) * rank**-0.5)
         self.bias = nn.Parameter(torch.zeros(dim))

@@ -36,7 +36,7 @@ class Product(Fusion):
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__(specs, dim)
         self.factors = Projections(specs, dim)
-        for factor in self.factors.linears():
+        for factor in self.factors.values():
             nn.init.normal_(factor.weight, std=(2 * factor.in_features) ** -0.5)
             nn.init.constant_(factor.bias, 0.5**0.5)
 

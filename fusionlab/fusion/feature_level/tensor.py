@@ -45,7 +45,7 @@ class TensorFusion(Fusion):
         super().__init__(specs, dim)
         self.width = _checked(width, len(specs), dim)
         self.project = Projections(specs, self.width)
-        for linear in self.project.linears():
+        for linear in self.project.values():
             nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
         self.out = nn.Linear((self.width + 1) ** len(specs), dim)
 

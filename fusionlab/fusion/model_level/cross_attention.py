@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import (
@@ -20,8 +21,8 @@ from fusionlab.fusion.layers import (
     last_token,
     mean_present,
     pool_tokens,
-    sinusoids,
 )
+from fusionlab.fusion.positions import sinusoids
 
 
 @FUSIONS.register("cross_attention")
@@ -78,7 +79,7 @@ class CrossAttention(Fusion):
         self.pairs = {
             target: [source for source in specs if source != target] or [target] for target in specs
         }
-        self.blocks = nn.ModuleDict(
+        self.blocks = ByName(
             {
                 _pair(source, target): nn.ModuleList(CrossBlock(dim, heads) for _ in range(layers))
                 for target, sources in self.pairs.items()
@@ -86,9 +87,9 @@ class CrossAttention(Fusion):
             }
         )
         width = dim * max(len(specs) - 1, 1) if merge == "concat" else dim
-        self.gather = nn.ModuleDict({name: SelfBlock(width, heads) for name in specs})
-        self.norm = nn.ModuleDict({name: nn.LayerNorm(width) for name in specs})
-        self.out = nn.ModuleDict({name: nn.Linear(width, dim) for name in specs})
+        self.gather = ByName({name: SelfBlock(width, heads) for name in specs})
+        self.norm = ByName({name: nn.LayerNorm(width) for name in specs})
+        self.out = ByName({name: nn.Linear(width, dim) for name in specs})
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Let each modality read the others, read it out, and average over the modalities."""
@@ -117,7 +118,7 @@ class CrossAttention(Fusion):
         readings = []
         for source in self.pairs[target]:
             z = tokens[target]
-            for block in cast(nn.ModuleList, self.blocks[_pair(source, target)]):
+            for block in self.blocks[_pair(source, target)]:
                 z = block(z, tokens[source], keys[source])
             readings.append(z)
         return readings

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
+from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import Projections, pool_tokens
@@ -35,8 +35,8 @@ class VariationalExperts(Fusion):
     network. The paper's further ELBOs, of subsets of the modalities, are what training with
     modality dropout adds.
 
-    Complexity: O(sum_m (T_m + D) d_m + M D^2) an item, about half of it for the decoders,
-        which run in evaluation too.
+    Complexity: O(sum_m (T_m + D) d_m + M D^2) an item; in training about half of it is for the
+        decoders, which evaluation leaves out with their terms of the penalty.
 
     Options:
         beta: weight of the divergence from the prior
@@ -61,11 +61,11 @@ class VariationalExperts(Fusion):
         super().__init__(specs, dim)
         self.beta, self.reconstruction = beta, reconstruction
         self.project = Projections(specs, dim)
-        self.opinions = nn.ModuleDict(
+        self.opinions = ByName(
             {name: nn.Sequential(nn.GELU(), nn.Linear(dim, 2 * dim)) for name in specs}
         )
         decoded = specs if reconstruction else {}
-        self.decoders = nn.ModuleDict({n: Decoder(dim, spec.dim) for n, spec in decoded.items()})
+        self.decoders = ByName({n: Decoder(dim, spec.dim) for n, spec in decoded.items()})
 
     def fit(self, items: ItemFeatures) -> None:
         """Measure the mean and the variance of each modality's pooled features."""
@@ -73,7 +73,7 @@ class VariationalExperts(Fusion):
             mask = items.mask.get(name)
             if mask is not None and mask.any():
                 x = pool_tokens(items.values[name], mask)
-                cast(Decoder, decoder).fit(x[mask.any(1)])
+                decoder.fit(x[mask.any(1)])
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Multiply the opinions with the prior, read (in training: sample) the latent."""
@@ -86,7 +86,7 @@ class VariationalExperts(Fusion):
         z = mu + torch.randn_like(mu) * tau.rsqrt() if self.training else mu
         divergence = (1 / tau + mu.square() - 1 + tau.log()).sum(-1) / 2
         penalty = self.beta * divergence
-        for name, decoder in self.decoders.items():
+        for name, decoder in self.decoders.items() if self.training else ():
             if name in items.values:
                 penalty = penalty + self.reconstruction * decoder(z, items, name)
         fused = one_view(z, present)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fusionlab.fusion.checks import CHECKS, DTYPES, Subject
+from fusionlab.fusion.checks import CHECKS, DTYPES, SPECS, Subject
 from fusionlab.fusion.contract import FUSIONS
 
 OPTIONS = [
@@ -21,7 +21,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("label", CHECKS)
 @pytest.mark.parametrize("part", OPTIONS, ids=str)
-@pytest.mark.parametrize("modalities", [1, 3])
+@pytest.mark.parametrize("modalities", range(1, len(SPECS) + 1))
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_contract(part, label, modalities, dtype):
     if label == "overfits" and "relu" in part.values():

@@ -28,6 +28,17 @@ def test_equals_the_formula(modalities, temperature):
     assert_combines({"name": "qmf", "temperature": temperature}, modalities, formula, shares)
 
 
+def test_a_negative_weight_is_shared_by_its_size():
+    """Two candidates of score 0: E = -log 2, so weights log 2 + beta: here log 2 and -3 log 2."""
+    fusion = build("qmf", 2)
+    for p in (*fusion.log_slope.values(), *fusion.offset.values()):
+        p.data.zero_()
+    fusion.offset["image"].data.fill_(-4 * log(2))
+    scores = torch.zeros(2, 2, dtype=torch.float64)
+    weights = fusion.view_weights(scores, None, torch.ones_like(scores, dtype=torch.bool))
+    assert weights.tolist() == [pytest.approx([1 / 4, 3 / 4])] * 2
+
+
 def test_worked_example():
     """Scores (0, 0) and (log 3, 0): E = -log 2 and -log 4, so weights log 2 and 2 log 2."""
     fusion = build("qmf", 2)

@@ -1,5 +1,7 @@
 """rank_fusion: the mean of 1 / (k + rank), or of Borda points, over the modalities present."""
 
+from itertools import permutations
+
 import pytest
 import torch
 from decision_reference import MODALITIES, assert_combines, build, case
@@ -43,6 +45,16 @@ def test_equals_the_formula(modalities, method):
         return [{m: v[m] / sum(v.values()) for m in v} for v in cast]
 
     assert_combines({"name": "rank_fusion", "method": method}, modalities, formula, weights)
+
+
+def test_the_same_votes_are_a_tie_to_the_bit_whoever_cast_them(monkeypatch):
+    fusion = build("rank_fusion", 4)
+    cast = 1 / (60 + torch.tensor([1.0, 17.0, 230.0, 99_991.0]))
+    votes = torch.stack([cast[list(order)] for order in permutations(range(4))])[None]
+    monkeypatch.setattr(fusion, "votes", lambda scores, present: votes)
+    combined = fusion.combine(votes, None, torch.ones_like(votes, dtype=torch.bool))
+    assert combined.unique().numel() == 1
+    assert votes.sum(-1).unique().numel() > 1
 
 
 @pytest.mark.parametrize("modalities", MODALITIES)

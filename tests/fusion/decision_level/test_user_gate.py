@@ -20,6 +20,18 @@ def test_equals_the_formula(modalities):
     assert_combines("user_gate", modalities, formula)
 
 
+@torch.no_grad()
+def test_the_first_scores_are_nearly_the_mean():
+    """Votes start near zero but not at it, where the gate would have no gradient."""
+    torch.manual_seed(0)
+    specs = {name: FeatureSpec(4) for name in ("a", "b", "c")}
+    fusion, scores = FUSIONS.parse("user_gate").build(specs, 64), torch.randn(20, 30, 3)
+    query, present = torch.randn(20, 3, 64), torch.ones(20, 30, 3, dtype=torch.bool)
+    weights = fusion.view_weights(scores, query, present)
+    assert torch.allclose(weights, torch.full_like(weights, 1 / 3), atol=0.1)
+    assert 0.1 < weights.std() / 0.01 < 5
+
+
 def test_a_user_without_views_gets_finite_weights_and_gradients():
     found = case("user_gate", 3)
     query = torch.zeros_like(found.query).requires_grad_()

@@ -7,6 +7,9 @@ import pytest
 import torch
 from feature_reference import MODALITIES, affine, assert_equals_formula, build, random_items
 
+from fusionlab.data.features import FeatureSpec
+from fusionlab.fusion.contract import FUSIONS
+
 
 @pytest.mark.parametrize("modalities", MODALITIES)
 def test_equals_the_formula(modalities):
@@ -36,9 +39,18 @@ def test_additive_scores_are_the_papers(modalities):
     assert_equals_formula({"name": "attention_pooling", "scores": "additive"}, modalities, paper)
 
 
+def test_votes_start_as_a_linear_layer_on_the_whole_would():
+    """Uniform within 1 / sqrt(sum of widths), whatever the width of a modality."""
+    specs = {"a": FeatureSpec(3900), "b": FeatureSpec(100)}
+    fusion = FUSIONS.parse("attention_pooling").build(specs, 64)
+    for linear in fusion.attend.values():
+        assert linear.weight.abs().max() <= 4000**-0.5
+        assert linear.weight.std().item() == pytest.approx(4000**-0.5 / 3**0.5, rel=0.15)
+
+
 def test_equal_votes_give_the_mean():
     attention, mean = build("attention_pooling", 4), build("mean", 4)
-    for linear in attention.attend.linears():
+    for linear in attention.attend.values():
         torch.nn.init.zeros_(linear.weight)
     torch.nn.init.zeros_(attention.attend_bias)
     mean.project.load_state_dict(attention.project.state_dict())

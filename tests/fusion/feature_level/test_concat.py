@@ -19,7 +19,7 @@ def test_equals_the_formula(modalities):
 
 def test_is_one_matrix_on_the_concatenated_vector_with_zeros_for_what_is_absent():
     fusion, items = build("concat", 3), random_items(3)
-    weight = torch.cat([linear.weight for linear in fusion.project.linears()], 1).detach().numpy()
+    weight = torch.cat([linear.weight for linear in fusion.project.values()], 1).detach().numpy()
     views = fusion(items).views.detach()
     for row in range(1, len(items)):
         x = mean_tokens(items, row)
@@ -31,6 +31,6 @@ def test_is_one_matrix_on_the_concatenated_vector_with_zeros_for_what_is_absent(
 
 def test_starts_as_a_linear_layer_on_the_whole_would():
     fusion = FUSIONS.parse("concat").build({"a": FeatureSpec(300), "b": FeatureSpec(100)}, 64)
-    for linear in fusion.project.linears():
+    for linear in fusion.project.values():
         assert linear.weight.abs().max() <= 400**-0.5
         assert linear.weight.std().item() == pytest.approx(400**-0.5 / 3**0.5, rel=0.05)

@@ -14,8 +14,7 @@ from feature_reference import (
     random_items,
 )
 
-from fusionlab.errors import FusionlabError
-from fusionlab.fusion.checks import CHECKS, Subject
+from fusionlab.fusion.checks import CHECKS, DTYPES, Subject
 from fusionlab.fusion.contract import FUSIONS
 
 
@@ -55,9 +54,19 @@ def test_one_modality_modulated_by_the_others_is_the_papers(modalities):
     assert_equals_formula({"name": "film", "modulated": "text"}, modalities, paper)
 
 
-def test_a_modality_that_is_not_there_cannot_be_modulated():
-    with pytest.raises(FusionlabError, match=r"fusion\.modulated: found 'texts', .* 'text'"):
-        build({"name": "film", "modulated": "texts"}, 2)
+@torch.no_grad()
+def test_a_world_without_the_modulated_modality_is_one_whose_items_lack_it():
+    film, items = build({"name": "film", "modulated": "text"}, 3), random_items(3)
+    others = items.without_columns(["text"])
+    without = FUSIONS.parse({"name": "film", "modulated": "text"}).build(others.specs, 16).double()
+    state = {key: x for key, x in film.state_dict().items() if "project.text" not in key}
+    for kind in ("weight", "bias"):  # the scales have nothing to scale
+        state[f"generators.text.2.{kind}"] = state[f"generators.text.2.{kind}"].chunk(2)[1]
+    without.load_state_dict(state)
+    found, wanted = without(others), film(items.only(["image", "audio"]))
+    assert torch.allclose(found.views, wanted.views, atol=1e-12)
+    assert torch.equal(found.present, wanted.present)
+    assert found.views[found.present].std() > 0.1
 
 
 def test_a_lone_modality_is_not_modulated():
@@ -79,6 +88,9 @@ def test_learns_what_no_modality_knows_alone(modalities):
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-@pytest.mark.parametrize("modalities", [1, 3])
-def test_the_contract_holds_for_one_modulated_modality(check, modalities):
-    check(Subject(FUSIONS.parse({"name": "film", "modulated": "text"}), modalities))
+@pytest.mark.parametrize("modulated", ["text", "smell"])
+@pytest.mark.parametrize("modalities", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_contract_holds_for_one_modulated_modality(check, modulated, modalities, dtype):
+    """One of the inputs, or one that is left out of them."""
+    check(Subject(FUSIONS.parse({"name": "film", "modulated": modulated}), modalities, dtype))

@@ -41,7 +41,7 @@ def test_equals_the_formula(modalities, gate, reads):
 def test_two_modalities_are_the_papers_bimodal_unit():
     """h_m = tanh(W_m x_m), z = sigma(W_z [x_v, x_t]), h = z * h_v + (1 - z) * h_t."""
     fusion = build({"name": "gated", "reads": "inputs"}, 2)
-    for bias in (fusion.gate_bias, *(linear.bias for linear in fusion.project.linears())):
+    for bias in (fusion.gate_bias, *(linear.bias for linear in fusion.project.values())):
         torch.nn.init.zeros_(bias)
 
     def paper(state, x):

@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from feature_reference import (
     MODALITIES,
     affine,
@@ -13,6 +14,9 @@ from feature_reference import (
     random_items,
     state_of,
 )
+
+from fusionlab.data.features import ItemFeatures
+from fusionlab.fusion.contract import FUSIONS
 
 
 @pytest.mark.parametrize("modalities", MODALITIES)
@@ -58,6 +62,16 @@ def test_equals_the_full_tensor_of_the_paper():
             expected += tensor[:, i, j, k] * x[0][i] * x[1][j] * x[2][k]
         np.testing.assert_allclose(views[row, 0], expected, atol=1e-9)
     assert len(full) >= 3
+
+
+def test_the_column_that_meets_the_one_starts_at_one():
+    """So that where nothing is known (x = 0) every factor is one and v = sum_r w_r."""
+    fusion = FUSIONS.parse("lowrank_tensor").build(random_items(4).specs, 16).double()
+    items = random_items(4)
+    nothing = ItemFeatures({n: 0 * x.nan_to_num() for n, x in items.values.items()}, items.mask)
+    views = fusion(nothing).views[:, 0][items.present("text")]
+    assert torch.allclose(views, fusion.rank_weights.sum().expand(views.shape), atol=1e-12)
+    assert views.abs().max() > 0
 
 
 @pytest.mark.parametrize("modalities", [2, 3])

@@ -25,7 +25,7 @@ def test_equals_the_formula(modalities):
 def test_an_absent_modality_is_not_a_zero():
     """With only negative projections, a zero in place of the absent one would win."""
     fusion, items = build("max", 3), random_items(3)
-    for linear in fusion.project.linears():
+    for linear in fusion.project.values():
         torch.nn.init.zeros_(linear.weight)
         torch.nn.init.constant_(linear.bias, -1.0)
     fused = fusion(items)

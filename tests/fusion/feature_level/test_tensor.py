@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from feature_reference import MODALITIES, affine, assert_equals_formula, parity_accuracy
 
 from fusionlab.data.features import FeatureSpec
@@ -57,6 +58,16 @@ def test_a_product_that_is_too_big_is_refused_with_the_widest_that_is_not():
 def test_too_many_modalities_are_referred_to_the_low_rank_form():
     with pytest.raises(FusionlabError, match=r"17 modalities.*lowrank_tensor"):
         build(17)
+
+
+@pytest.mark.parametrize(("modalities", "width"), [(1, 64), (3, 9)])
+def test_standardised_inputs_start_with_unit_variance(modalities, width):
+    torch.manual_seed(0)
+    specs = {f"m{m}": FeatureSpec(100 + 300 * m) for m in range(modalities)}
+    fusion = FUSIONS.parse({"name": "tensor", "width": width}).build(specs, 64)
+    for name, linear in fusion.project.items():
+        h = linear(torch.randn(4000, specs[name].dim)) - linear.bias
+        assert h.var().item() == pytest.approx(1, rel=0.2)
 
 
 @pytest.mark.parametrize("modalities", [2, 3, 4])

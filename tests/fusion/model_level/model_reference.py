@@ -52,13 +52,19 @@ def build(part, items):
     return fusion
 
 
+class Vectors(list):
+    """Vectors of the tokens that are on, and where each stood: ``places``."""
+
+
 def tokens_of(items, row):
     """The tokens that are on, of each modality that the item has."""
-    tokens = {
-        name: [x[row, t].numpy() for t in range(x.shape[1]) if items.mask[name][row, t]]
-        for name, x in items.values.items()
-    }
-    return {name: vectors for name, vectors in tokens.items() if vectors}
+    found = {}
+    for name, x in items.values.items():
+        places = [t for t in range(x.shape[1]) if items.mask[name][row, t]]
+        if places:
+            found[name] = Vectors(x[row, t].numpy() for t in places)
+            found[name].places = places
+    return found
 
 
 def mean(vectors):
@@ -94,6 +100,18 @@ class Net:
         variance = sum((x - x.mean()) ** 2) / len(x)
         scaled = (x - x.mean()) / math.sqrt(variance + 1e-5)
         return scaled * self[f"{name}.weight"] + self[f"{name}.bias"]
+
+    def positions(self, kind, name, vectors):
+        """What is added to each of the vectors of a modality for its place t."""
+        if kind == "learned":
+            return [self[f"positions.{name}"][t] for t in vectors.places]
+        if kind == "none":
+            return [np.zeros(DIM) for _ in vectors]
+        wave = [math.sin, math.cos]
+        return [
+            np.array([wave[d % 2](t / 10_000 ** (d // 2 * 2 / DIM)) for d in range(DIM)])
+            for t in vectors.places
+        ]
 
     def feed_forward(self, name, x):
         return self.linear(f"{name}.2", gelu(self.linear(f"{name}.0", x)))

@@ -12,13 +12,19 @@ from model_reference import (
 from fusionlab.errors import FusionlabError
 
 
-def formula(layers, fusion_layer, pool="mean"):
+def formula(layers, fusion_layer, pool="mean", positions="none"):
     def read(net, name, xs):
         """The paper reads the class token; the mean is over all."""
         return mean([net.norm(f"norm.{name}", x) for x in (xs[:1] if pool != "mean" else xs)])
 
     def view(net, tokens):
-        z = {name: [net.linear(f"project.{name}", x) for x in xs] for name, xs in tokens.items()}
+        z = {
+            name: [
+                net.linear(f"project.{name}", x) + p
+                for x, p in zip(xs, net.positions(positions, name, xs), strict=True)
+            ]
+            for name, xs in tokens.items()
+        }
         if pool != "mean":
             z = {name: [*net[f"class_token.{name}"], *xs] for name, xs in z.items()}
         shared = list(net["shared"])
@@ -51,6 +57,13 @@ def test_equals_the_formula(modalities, layers, fusion_layer, pool):
         "pool": pool,
     }
     assert_equals_formula(part, modalities, formula(layers, fusion_layer, pool))
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
+@pytest.mark.parametrize("modalities", MODALITIES)
+def test_positions_stand_before_the_class_token_does(modalities, positions):
+    part = {"name": "bottleneck", "pool": "class_token", "positions": positions}
+    assert_equals_formula(part, modalities, formula(2, 0, "class_token", positions))
 
 
 def test_the_bottleneck_is_the_only_way_across():

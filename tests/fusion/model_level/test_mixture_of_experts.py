@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,12 @@ from model_reference import (
     mean,
     random_items,
     softmax,
+    softplus,
     tokens_of,
 )
 
 from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import FUSIONS
 
 E, BALANCE = 4, 0.5
 ROUTERS = [None, 1, 3]
@@ -177,3 +181,77 @@ def test_views_are_experts_and_say_so():
 def test_more_chosen_than_there_are_is_refused():
     with pytest.raises(FusionlabError, match=r"top_k: found 5, expected at most experts = 4"):
         build(part(5), random_items(2))
+
+
+def noisy_routes(fusion, items, drawn):
+    """Shazeer's H = x W_g + StandardNormal() Softplus(x W_noise), and what it is made of."""
+    net, routes = Net(fusion), []
+    for row in range(len(items)):
+        tokens = tokens_of(items, row)
+        if not tokens:
+            routes.append(None)
+            continue
+        x = sum(net.linear(f"project.{name}", mean(xs)) for name, xs in tokens.items())
+        clean = [net["router.weight"][k] @ x for k in range(E)]
+        sigma = [softplus(net["noise.weight"][k] @ x) + 0.01 for k in range(E)]
+        noisy = [clean[k] + drawn[row][k] * sigma[k] for k in range(E)]
+        routes.append((x, clean, sigma, noisy))
+    return routes
+
+
+def squared_variation(totals):
+    centre = sum(totals) / len(totals)
+    return sum((x - centre) ** 2 for x in totals) / len(totals) / centre**2
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("top_k", [2, 3])
+def test_noise_and_losses_are_those_of_the_noisy_top_k_gate(top_k, training):
+    items = random_items(3)
+    fusion = build(part(top_k, gate="chosen", noise=True), items).train(training)
+    torch.manual_seed(11)
+    fused = fusion(items)
+    torch.manual_seed(11)
+    drawn = torch.randn(len(items), E, dtype=torch.float64) * training
+    importance, load = [0.0] * E, [0.0] * E
+    for row, route in enumerate(noisy_routes(fusion, items, drawn.tolist())):
+        if route is None:
+            assert fused.penalty[row] == 0
+            continue
+        x, clean, sigma, noisy = route
+        best = sorted(range(E), key=lambda k: -noisy[k])[:top_k]
+        gates = softmax([noisy[k] for k in best])
+        for k, gate in zip(best, gates, strict=True):
+            importance[k] += gate
+            expected = top_k * gate * Net(fusion).feed_forward(f"experts.{k}", x)
+            np.testing.assert_allclose(fused.views[row, k].detach(), expected, atol=1e-9)
+        assert fused.present[row].nonzero().flatten().tolist() == sorted(best)
+        for k in range(E):
+            excluding = sorted((noisy[j] for j in range(E) if j != k), reverse=True)[top_k - 1]
+            load[k] += (1 + math.erf((clean[k] - excluding) / sigma[k] / 2**0.5)) / 2
+    expected = BALANCE * (squared_variation(importance) + squared_variation(load))
+    there = fused.present.any(1)
+    np.testing.assert_allclose(fused.penalty[there].detach(), expected, rtol=1e-9)
+
+
+@torch.no_grad()
+def test_the_load_is_how_often_an_expert_is_chosen_when_its_noise_is_drawn_again():
+    fusion, draws = build(part(2, noise=True), random_items(2)), 20_000
+    clean, sigma = torch.randn(2, 1, E, dtype=torch.float64)
+    sigma = sigma.exp()
+    h = clean + torch.randn(1, E).double() * sigma
+    for k in range(E):
+        again = h.repeat(draws, 1)
+        again[:, k] = clean[0, k] + torch.randn(draws).double() * sigma[0, k]
+        often = (again.topk(2).indices == k).any(1).double().mean()
+        assert fusion._load(clean, h, sigma)[0, k].item() == pytest.approx(often.item(), abs=0.02)
+
+
+def test_noise_starts_without_a_preference_and_needs_a_choice():
+    fusion = FUSIONS.parse(part(2, noise=True)).build(random_items(2).specs, DIM)
+    assert not fusion.noise.weight.any()
+    for top_k in (None, E):
+        with pytest.raises(
+            FusionlabError, match=rf"fusion\.noise: found true with top_k = {top_k}"
+        ):
+            build(part(top_k, noise=True), random_items(2))

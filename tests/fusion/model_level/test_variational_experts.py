@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,12 @@ from fusionlab.data.features import ItemFeatures
 
 BETA, LAMBDA = 0.3, 0.7
 PART = {"name": "variational_experts", "beta": BETA, "reconstruction": LAMBDA}
+
+
+def in_training(fusion, items):
+    """A training step whose sample of the latent is its mean."""
+    with patch.object(torch, "randn_like", torch.zeros_like):
+        return fusion.train()(items)
 
 
 def posterior(net, tokens):
@@ -47,7 +55,7 @@ def test_equals_the_formula(modalities, pooled):
     items = random_items(modalities, pooled=pooled)
     fusion = build(PART, items)
     fusion.fit(items)
-    net, fused, spread = Net(fusion), fusion(items), statistics(items)
+    net, fused, spread = Net(fusion), in_training(fusion, items), statistics(items)
     for row in range(len(items)):
         tokens = tokens_of(items, row)
         mu, tau = posterior(net, tokens)
@@ -81,7 +89,7 @@ def test_the_penalty_is_the_negative_elbo():
     items = random_items(3, gaps=False, n=4)
     fusion = build({**PART, "beta": 1.0}, items)
     fusion.fit(items)
-    net, fused = Net(fusion), fusion(items)
+    net, fused = Net(fusion), in_training(fusion, items)
     differences = []
     for row in range(len(items)):
         mu, tau = posterior(net, tokens_of(items, row))
@@ -123,7 +131,7 @@ def test_reconstruction_does_not_depend_on_the_scale_of_the_features():
         fusion.fit(given)
         for head in fusion.opinions.values():  # the same latent for both
             torch.nn.init.zeros_(head[1].weight)
-        errors.append(fusion(given).penalty)
+        errors.append(in_training(fusion, given).penalty)
     torch.testing.assert_close(errors[0], errors[1])
 
 
@@ -135,8 +143,9 @@ def test_features_that_do_not_vary_or_are_not_there_can_be_fitted():
     fusion.fit(ItemFeatures(same, mask))
     never = build(PART, items)
     never.fit(ItemFeatures(same, mask).without_columns(["image"]))
-    assert torch.equal(fusion(items).penalty, never(items).penalty)
-    assert fusion(items).penalty.isfinite().all()
+    penalty = in_training(fusion, items).penalty
+    assert torch.equal(penalty, in_training(never, items).penalty)
+    assert penalty.isfinite().all()
 
 
 def test_without_reconstruction_there_are_no_decoders():
@@ -145,3 +154,22 @@ def test_without_reconstruction_there_are_no_decoders():
     assert not any(name.startswith("decoders") for name, _ in fusion.named_parameters())
     nothing = fusion(items).penalty[0]
     assert nothing == 0, "an item with nothing in it is the prior itself"
+
+
+def test_evaluation_leaves_out_the_decoders():
+    items = random_items(3)
+    fusion, without = build(PART, items), build({**PART, "reconstruction": 0.0}, items)
+    without.load_state_dict(fusion.state_dict(), strict=False)
+    for decoder in fusion.decoders.values():
+        decoder.register_forward_hook(lambda *_: pytest.fail("a decoder ran"))
+    assert torch.equal(fusion(items).penalty, without(items).penalty)
+    assert torch.equal(fusion(items).views, without(items).views)
+
+
+def test_nothing_behind_the_mask_reaches_a_gradient_in_training():
+    items = random_items(3)
+    assert any(x.isnan().any() for x in items.values.values())
+    fusion = build(PART, items)
+    in_training(fusion, items).penalty.sum().backward()
+    for name, parameter in fusion.named_parameters():
+        assert parameter.grad.isfinite().all(), name
