@@ -119,8 +119,9 @@ class MixtureOfExperts(Fusion):
         x, on = parts.sum(1), modalities.any(1, keepdim=True)
         clean = self.router(x)
         sigma = None if self.noise is None else F.softplus(self.noise(x)) + 0.01
-        noisy = sigma is not None and self.training
-        h = clean + torch.randn_like(clean) * sigma if noisy else clean
+        h = clean
+        if sigma is not None and self.training:
+            h = clean + torch.randn_like(clean) * sigma
         p = h.softmax(-1)
         chosen, count = self._chosen(p)
         present = chosen & on
