@@ -167,7 +167,7 @@ def test_errors_name_the_key(tmp_path):
     with pytest.raises(ConfigError, match=r"encoders\.text\.of.*found 'titel'.*'title'"):
         encode(catalogue(), {"text": wrong}, store)
     with pytest.raises(ConfigError, match="reserved"):
-        encode(catalogue(), {"items": encoding()}, store)
+        encode(catalogue(), {"fused": encoding()}, store)
 
 
 SCRIPT = """
