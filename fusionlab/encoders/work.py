@@ -106,7 +106,7 @@ class ColumnWork:
             folder,
             contents,
             self.encoder.spec,
-            TYPES[self.encoding.store],
+            np.dtype(np.int32) if self.encoder.spec.vocabulary else TYPES[self.encoding.store],
             list(self.store.siblings(encoding_id)),
             self.encoding.batch_size * BATCHES_A_BLOCK,
         )
@@ -157,6 +157,7 @@ class ColumnWork:
             "dataset": self.dataset.name,
             "column": self.encoding.of,
             **identity,
+            "vocabulary": self.encoder.spec.vocabulary,
             "batch_size": self.encoding.batch_size,
             "device": self.machine.device,
             "versions": versions,

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from fusionlab.data.features import FUSED, FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import clean
-from fusionlab.registry import Registry
+from fusionlab.registry import Part, Registry
 
 
 class Level(StrEnum):
@@ -77,6 +78,12 @@ class Fusion(nn.Module):
     symmetric: bool = False
     """Does the order of the modalities change nothing (parameters are kept by name)? An option may
     set it on the instance."""
+
+    reads_tokens: ClassVar[bool] = False
+    """Can it read text as token ids? One that cannot never sees such a modality."""
+    small: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Options at which it is built in no time, to be held against the contract: a strategy that
+    loads a pretrained model names a tiny one."""
 
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__()
@@ -190,3 +197,8 @@ NOTATION = {
 """What the letters of shapes and costs mean, in every strategy; what else it uses it defines."""
 
 FUSIONS: Registry[Fusion] = Registry("fusion", Fusion, "fusionlab.fusion", NOTATION)
+
+
+def specimen(name: str) -> Part:
+    """A strategy by its name, at a size that is built in no time (`Fusion.small`)."""
+    return FUSIONS.parse({"name": name, **FUSIONS[name].small})

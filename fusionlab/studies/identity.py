@@ -30,7 +30,16 @@ from fusionlab.plugins import source_hash
 from fusionlab.registry import Part
 
 RECORD_FORMAT = 1
-COMPUTES = ("data", "encoders", "fusion", "recommenders", "evaluation", "training", "studies")
+COMPUTES = (
+    "data",
+    "encoders",
+    "llm",
+    "fusion",
+    "recommenders",
+    "evaluation",
+    "training",
+    "studies",
+)
 """The folders of the package whose code a metric depends on."""
 
 

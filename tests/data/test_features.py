@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures, Taker, is_modality_name, multiplied
-from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.contract import FUSIONS, specimen
 
 
 @pytest.mark.parametrize("name", ["items", "values", "training", "type", "a.b", "", "fused"])
@@ -31,7 +31,7 @@ def test_names_that_torch_uses_itself_are_no_modalities(name):
 )
 def test_other_names_are_modalities(name):
     assert is_modality_name(name)
-    for part in map(FUSIONS.parse, FUSIONS.names()):
+    for part in map(specimen, FUSIONS.names()):
         part.build({name: FeatureSpec(3), "text2": FeatureSpec(4)}, 8)
 
 

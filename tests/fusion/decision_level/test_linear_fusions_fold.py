@@ -11,7 +11,7 @@ from decision_reference import random_items, views_by_loops
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.checks import Subject
-from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.training.items import catalogue_views
 
@@ -105,7 +105,7 @@ def weights_by_loops(model, features):
 def test_the_strategies_that_fold_are_those_with_a_formula_here():
     folding = set()
     for name in FUSIONS.names():
-        fusion = Subject(FUSIONS.parse(name), MODALITIES).build()
+        fusion = Subject(specimen(name), MODALITIES).build()
         present = torch.ones(ITEMS, fusion.n_views, dtype=torch.bool)
         if fusion.n_views > 1 and fusion.fold(present) is not None:
             folding.add(name)
