@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +14,29 @@ BATCH, RATE, TEMPERATURE = 64, 1e-3, 0.07
 
 
 @torch.enable_grad()
-def align(fusion: nn.Module, items: ItemFeatures, texts: Sequence[str], epochs: int) -> list[float]:
+def align(
+    states: Callable[[ItemFeatures], Tensor],
+    parameters: Iterable[nn.Parameter],
+    items: ItemFeatures,
+    texts: Sequence[str],
+    epochs: int,
+) -> list[float]:
     """Train what reads everything but ``texts`` to give the states that the texts give.
 
     z_i: the states of item i without text,  t_i: those of its text alone, by the model as it is
     loss = (CE(z T' / tau, i) + CE(t Z' / tau, i)) / 2,  both less the mean t and of length one
 
-    T and Z are those of the batch; items of equal text are no negatives of each other. Items need
-    a text and something else. Returns the mean loss of each epoch.
+    T and Z are those of a batch; items of equal text are no negatives of each other. Items need a
+    text and something else.
+
+    Args:
+        states: what is read out of the model, (B, E) of B items.
+        parameters: what is trained.
+        items: features of train items.
+        texts: the modalities that are text.
+        epochs: passes over the items.
+
+    Returns the mean loss of each epoch.
 
     Source: InfoNCE: van den Oord et al. 2018, Representation learning with contrastive predictive
         coding; both ways as in Radford et al. 2021, CLIP. Aligning a projector before it is used:
@@ -33,12 +48,11 @@ def align(fusion: nn.Module, items: ItemFeatures, texts: Sequence[str], epochs: 
     if len(items) < 2:
         return []
     bare, said = items.without_columns(texts), items.without_columns(others)
-    states = fusion.states  # type: ignore[operator]
     with torch.no_grad():
-        targets = torch.cat([states(said.take(rows)) for rows in _blocks(len(items))]).float()
+        targets = states(said).float()
     middle = targets.mean(0)
     targets = F.normalize(targets - middle, dim=1)
-    optimizer = torch.optim.AdamW(fusion.parameters(), lr=RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.0)
     losses = []
     for _ in range(epochs):
         total = 0.0
@@ -65,7 +79,3 @@ def info_nce(found: Tensor, targets: Tensor) -> Tensor:
 
 def _any(items: ItemFeatures, names: Sequence[str]) -> Tensor:
     return torch.stack([items.present(name) for name in names]).any(0)
-
-
-def _blocks(n: int) -> Sequence[Tensor]:
-    return torch.arange(n).split(BATCH)

@@ -26,17 +26,23 @@ def add_lora(llm: LanguageModel, rank: int) -> nn.ParameterDict:
             f"fusion.lora_rank: found {rank}, which needs the package peft: pip install "
             f"'fusionlab-recsys[lora]', or fusion.lora_rank=0 ({error})"
         ) from None
+    from transformers.pytorch_utils import Conv1D  # how GPT-2 has them
+
     before = {id(p) for p in llm.causal.parameters()}
     output = llm.causal.get_output_embeddings()
-    targets = [
-        name
+    maps = {
+        name: module
         for name, module in llm.base.named_modules()
-        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
-        if module is not output
-    ]
-    inject_adapter_in_model(
-        LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=targets), llm.base
+        if isinstance(module, nn.Linear | Conv1D) and module is not output
+    }
+    changes = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        target_modules=list(maps),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in maps.values()),
     )
+    inject_adapter_in_model(changes, llm.base)
     found = nn.ParameterDict()
     for name, parameter in llm.base.named_parameters():
         if id(parameter) not in before:

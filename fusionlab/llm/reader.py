@@ -108,7 +108,7 @@ class TrainedReader(Reader):
 
 
 def left_aligned(parts: Parts) -> tuple[Tensor, Tensor]:
-    """The tokens (B, S, E) that are there, in order and without holes, and which are not padding."""
+    """The tokens (B, S, E) that are there, in order and without holes, and which are no padding."""
     tokens, there = _joined(parts)
     longest = int(there.sum(1).max())
     order = (~there).int().argsort(dim=1, stable=True)[:, :longest]

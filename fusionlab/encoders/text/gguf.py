@@ -15,7 +15,6 @@ from filelock import FileLock
 from fusionlab.encoders.sources import cache_folder
 from fusionlab.errors import FusionlabError
 
-
 ABOUT = "half a minute for 135 million weights"
 
 

@@ -131,7 +131,8 @@ class LlmPrefix(Fusion):
         """Align the projectors with the text of train items, if asked to."""
         if self.align_epochs and self.texts and self.soft.mark:
             device = next(iter(items.mask.values())).device
-            align(self.to(device), items, self.texts, self.align_epochs)
+            self.to(device)
+            align(self.states, self.parameters(), items, self.texts, self.align_epochs)
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Read the items that have anything, those of like lengths together."""
@@ -154,9 +155,13 @@ class LlmPrefix(Fusion):
 
     def _lengths(self, items: ItemFeatures) -> Tensor:
         """(B,) tokens of each item; those of its text decide first."""
-        tokens = sum((items.mask[name].sum(1) for name in self.texts if name in items.mask))
-        soft = sum(self._present(items, name).long() for name in self.soft.mark)
-        return tokens * (len(self.specs) + 1) + soft
+        length = torch.zeros(len(items), dtype=torch.long, device=self.out.weight.device)
+        for name in self.texts:
+            if name in items.mask:
+                length += items.mask[name].sum(1) * (len(self.specs) + 1)
+        for name in self.soft.mark:
+            length += self._present(items, name)
+        return length
 
     def _present(self, items: ItemFeatures, name: str) -> Tensor:
         if name in items.mask:
