@@ -140,9 +140,9 @@ class SoftTokens(nn.Module):
         """Soft tokens (B, n, E) of each modality that the items have a column of, and which are
         there (B, n)."""
         tokens, there = [], []
-        for name, mark in self.mark.items():
+        for name in self.project:  # a dictionary of parameters is sorted, one of modules is not
             if name in items.values:
-                values, mask = items.values[name], items.mask[name]
+                values, mask, mark = items.values[name], items.mask[name], self.mark[name]
                 found = self.project[name](values, mask).to(mark.dtype)
                 tokens.append(self.norm[name](found) + mark)
                 there.append(mask.any(1, keepdim=True).expand(-1, self.count))

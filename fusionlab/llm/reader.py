@@ -110,7 +110,7 @@ class TrainedReader(Reader):
 def left_aligned(parts: Parts) -> tuple[Tensor, Tensor]:
     """The tokens (B, S, E) that are there, in order and without holes, and which are no padding."""
     tokens, there = _joined(parts)
-    longest = int(there.sum(1).max())
+    longest = max(there.sum(1).tolist(), default=0)
     order = (~there).int().argsort(dim=1, stable=True)[:, :longest]
     there = there.gather(1, order)
     return tokens.gather(1, order[..., None].expand(-1, -1, tokens.shape[2])), there

@@ -148,9 +148,9 @@ class LlmPrefix(Fusion):
         step: Callable[[ItemFeatures], Tensor] = self._read
         if self.checkpointing and torch.is_grad_enabled():
             step = _recomputed(self._read)
-        parts = [step(items.take(rows)) for rows in order.split(self.batch)]
-        if not parts:
+        if not len(order):
             return self.llm.embeddings.new_zeros(0, self.llm.width)
+        parts = [step(items.take(rows)) for rows in order.split(self.batch)]
         return torch.cat(parts).index_select(0, order.argsort())
 
     def _lengths(self, items: ItemFeatures) -> Tensor:
