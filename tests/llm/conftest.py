@@ -3,6 +3,8 @@
 import pytest
 import small_models
 
+from fusionlab.encoders.text.tiny import TINY
+
 
 @pytest.fixture(scope="session")
 def gpt2_folder(tmp_path_factory):
@@ -11,4 +13,4 @@ def gpt2_folder(tmp_path_factory):
 
 @pytest.fixture(params=["llama", "gpt2"])
 def model(request, gpt2_folder):
-    return small_models.TINY if request.param == "llama" else gpt2_folder
+    return TINY if request.param == "llama" else gpt2_folder

