@@ -103,6 +103,13 @@ def names_to_check(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
     return outside if plugins else registry.names()
 
 
+def names_to_bench(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
+    """The strategies to measure: those named, else as above but without pretrained models, which
+    may have to be fetched."""
+    found = names_to_check(names, plugins)
+    return found if names else [name for name in found if not family("fusion")[name].small]
+
+
 def _load(plugins: Sequence[str]) -> None:
     for plugin in plugins:
         load_plugin(plugin)
