@@ -90,6 +90,12 @@ class Fusion(nn.Module):
         self.specs = dict(specs)
         self.dim = dim
 
+    @classmethod
+    def content_id(cls, options: Part) -> str:
+        """What beside options and code decides about its views, as a hash: the weights of a
+        pretrained model. It is part of a run's identity."""
+        return ""
+
     @property
     def view_names(self) -> tuple[str, ...]:
         """What each view is: the modalities at decision level, else the one fused view.

@@ -15,7 +15,8 @@ D = 8
 def build(name, clicks, features, fusion="mean_scores", **options):
     torch.manual_seed(0)
     context = Context(clicks, D)
-    strategy = specimen(fusion).build(features.specs, D)
+    part = specimen(fusion) if isinstance(fusion, str) else FUSIONS.parse(fusion)
+    strategy = part.build(features.specs, D)
     strategy.fit(features)
     model = RECOMMENDERS.parse({"name": name, **options}).build(context, strategy).eval()
     return model, catalogue_views(strategy, features)

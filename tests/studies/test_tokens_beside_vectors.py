@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from fusionlab.config import experiment_from
+from fusionlab.encoders.text.tiny import write_tiny
+from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 
@@ -73,3 +75,13 @@ def test_alignment_before_a_run(store):
     found = run_experiment(experiment({**LLM, "align_epochs": 1}), store)
     assert found.history[-1]["loss"] != run_experiment(experiment(LLM), store).history[-1]["loss"]
     assert torch.get_default_dtype() is torch.float32
+
+
+def test_other_weights_are_another_run(tmp_path):
+    write_tiny(tmp_path)
+    here = experiment({**LLM, "model": str(tmp_path)})
+    before = run_id(here, "data")
+    assert run_id(here, "data") == before
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    assert run_id(here, "data") != before

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.encoders.sources import content_of
 from fusionlab.encoders.text.loading import Precision
 from fusionlab.encoders.text.tiny import TINY
 from fusionlab.errors import FusionlabError
@@ -116,6 +117,11 @@ class LlmPrefix(Fusion):
         )
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, dim)
+
+    @classmethod
+    def content_id(cls, options: Any) -> str:
+        """A hash of the model's files."""
+        return content_of(options.model)
 
     @property
     def llm(self) -> LanguageModel:
