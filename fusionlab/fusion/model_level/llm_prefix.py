@@ -46,18 +46,18 @@ class LlmPrefix(Fusion):
     soft tokens alone picks out, among other items of a batch, the frozen model's own state of the
     item's text (InfoNCE); then to recommend.
 
-    Complexity: a pass of the model's layers over n M soft tokens an item that attend to prompt and
-    text, and over the text once; memory for 2 L H W numbers a token of text (L layers of H heads of
-    keys of width W).
+    Complexity: O(sum_m (T_m + D) d_m + n M D E + L n M (E^2 + S E)) an item, with E, the width of
+    the model, and S, the tokens that prompt, text and soft tokens come to; beside it each text once,
+    O(L S (E^2 + S E)), and memory for 2 L numbers a token of text and unit of its keys.
 
     Options:
         model: name on the Hugging Face hub, folder, gguf file, or package:NAME of an installed
             package; "tiny" is a small random model for trials
         prompt: what the model reads first
         projector: linear, mlp (two layers), or resampler (queries that read a modality's tokens)
-        tokens: n, soft tokens a modality
+        tokens: n, how many soft tokens a modality has
         read_out: the "last" token's state, their "mean", or that of a learned "query" at the end
-        layers: use only the first so many layers of the model; default: all
+        layers: L, how many of the model's first layers are used; default: all
         dtype: of the model's weights, computation and kept keys and values
         lora_rank: train low-rank changes of this rank (needs peft); 0: frozen
         cache_mb: MB that kept keys and values of texts may take
