@@ -47,7 +47,7 @@ class LlmPrefix(Fusion):
     item's text (InfoNCE); then to recommend.
 
     Complexity: O(sum_m (T_m + D) d_m + n M D E + L n M (E^2 + S E)) an item, with E, the width of
-    the model, and S, the tokens that prompt, text and soft tokens come to; beside it each text once,
+    the model, and S, the tokens that prompt, text and soft tokens come to; each text once besides,
     O(L S (E^2 + S E)), and memory for 2 L numbers a token of text and unit of its keys.
 
     Options:
