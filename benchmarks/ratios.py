@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import by_hand
 import encoding
 import framework
+import llm_prefix
 import torch
 from paired import pair
 from rich.console import Console
@@ -67,6 +68,11 @@ PAIRS = {
     "encode_text": (partial(encoding.pair, "text"), 1.11),
     "encode_image": (partial(encoding.pair, "image"), 1.11),
     "encode_audio": (partial(encoding.pair, "audio"), 1.11),
+    # what is kept beside reading all anew; tokens left: .20, .06, .07, and of the items .70
+    "llm_prompt_16": (partial(llm_prefix.calls, "llm_prompt_16"), 0.5),
+    "llm_prompt_64": (partial(llm_prefix.calls, "llm_prompt_64"), 0.3),
+    "llm_text": (partial(llm_prefix.calls, "llm_text"), 0.3),
+    "llm_distinct": (partial(llm_prefix.calls, "llm_distinct"), None),
 }
 
 

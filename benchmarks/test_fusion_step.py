@@ -4,7 +4,7 @@ import pytest
 import torch
 from shapes import features
 
-from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.contract import FUSIONS, specimen
 
 
 @pytest.mark.benchmark(group="fusing 2,048 items, forward and backward")
@@ -12,7 +12,7 @@ from fusionlab.fusion.contract import FUSIONS
 def test_step(benchmark, name):
     catalogue = features(text=384, image=512, audio=128)
     items = catalogue.take(torch.arange(2048))
-    fusion = FUSIONS.parse(name).build(catalogue.specs, 64)
+    fusion = specimen(name).build(catalogue.specs, 64)
     fusion.fit(items)
 
     def step():

@@ -251,7 +251,10 @@ def bench(
     plugins: tuple[str, ...],
     **setting: int | str,
 ) -> None:
-    """Measure speed, memory and FLOPs of fusion strategies: NAMES, or the plug-ins', or all."""
+    """Measure speed, memory and FLOPs of fusion strategies: NAMES, or the plug-ins', or all.
+
+    All are those that need no pretrained model.
+    """
     from fusionlab import describe, terminal
     from fusionlab.benchmarking import fusion, results, tables
     from fusionlab.reporting.render import to_terminal
@@ -265,7 +268,7 @@ def bench(
         return
     shapes = results.parse_modalities(modalities)
     asked = validate(results.Setting, {**setting, "modalities": shapes})
-    chosen = describe.names_to_check(names, plugins)
+    chosen = describe.names_to_bench(names, plugins)
     with terminal.runs("benchmark", len(chosen)) as on_fusion:
         report = fusion.bench(chosen, asked, on_fusion=on_fusion)
     terminal.show(to_terminal(tables.bench_table(report)))

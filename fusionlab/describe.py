@@ -22,7 +22,7 @@ from rich.text import Text
 from fusionlab.plugins import load_plugin, source_hash
 from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes
 
-EXTRAS = ("offline-models", "classic-text", "ray", "explorer", "dev")
+EXTRAS = ("offline-models", "classic-text", "lora", "ray", "explorer", "dev")
 
 
 def parts(name: str | None, plugins: Sequence[str]) -> Table:
@@ -101,6 +101,13 @@ def names_to_check(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
         return [name for name in names if registry[name]]
     outside = [name for name in registry.names() if source_hash(registry[name])]
     return outside if plugins else registry.names()
+
+
+def names_to_bench(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
+    """The strategies to measure: those named, else as above but without pretrained models, which
+    may have to be fetched."""
+    found = names_to_check(names, plugins)
+    return found if names else [name for name in found if not family("fusion")[name].small]
 
 
 def _load(plugins: Sequence[str]) -> None:

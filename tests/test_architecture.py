@@ -10,6 +10,7 @@ STAGES = [
     ("errors", "schema", "plugins", "processes", "registry", "layers", "config"),
     ("data",),
     ("encoders",),
+    ("llm",),
     ("fusion",),
     ("recommenders",),
     ("evaluation",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,10 +20,15 @@ def is_modality_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """The shape of one modality's features: ``tokens`` (T) vectors of width ``dim`` (d) an item."""
+    """The shape of one modality's features: ``tokens`` (T) vectors of width ``dim`` (d) an item.
+
+    With a ``vocabulary`` the features are no vectors but text: each token is an integer below it,
+    the number of a piece of text in a tokenizer, and d = 1.
+    """
 
     dim: int
     tokens: int = 1
+    vocabulary: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,13 @@ class ItemFeatures:
 
     ``values[m]`` is (B, T, d) float, pooled features have T = 1; ``mask[m]`` is (B, T) bool. An
     item has the modality if any of its tokens is on. What stands behind a false mask is undefined
-    (it may be NaN) and no fusion may read it.
+    (it may be NaN) and no fusion may read it. Modalities of token ids, (B, T, 1) integers, have
+    the size of their ``vocabulary`` here.
     """
 
     values: dict[str, Tensor]
     mask: dict[str, Tensor]
+    vocabulary: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return next(iter(self.mask.values())).shape[0]
@@ -49,7 +56,10 @@ class ItemFeatures:
     @property
     def specs(self) -> dict[str, FeatureSpec]:
         """The shape of each modality."""
-        return {name: FeatureSpec(x.shape[2], x.shape[1]) for name, x in self.values.items()}
+        return {
+            name: FeatureSpec(x.shape[2], x.shape[1], self.vocabulary.get(name, 0))
+            for name, x in self.values.items()
+        }
 
     def present(self, modality: str) -> Tensor:
         """(B,) bool: which items have the modality."""
@@ -60,14 +70,15 @@ class ItemFeatures:
         return ItemFeatures(
             {name: x.index_select(0, items) for name, x in self.values.items()},
             {name: mask.index_select(0, items) for name, mask in self.mask.items()},
+            self.vocabulary,
         )
 
     def only(self, modalities: Iterable[str]) -> ItemFeatures:
         """A coalition: the same items with every other modality masked."""
         kept = set(modalities)
-        return ItemFeatures(
-            self.values,
-            {
+        return replace(
+            self,
+            mask={
                 name: mask if name in kept else torch.zeros_like(mask)
                 for name, mask in self.mask.items()
             },
@@ -77,13 +88,19 @@ class ItemFeatures:
         """The same items in a catalogue that never had ``modalities`` at all."""
         dropped = set(modalities)
         kept = [name for name in self.values if name not in dropped]
-        return ItemFeatures({n: self.values[n] for n in kept}, {n: self.mask[n] for n in kept})
+        return ItemFeatures(
+            {name: self.values[name] for name in kept},
+            {name: self.mask[name] for name in kept},
+            {name: size for name, size in self.vocabulary.items() if name in kept},
+        )
 
     def masked(self, off: Mapping[str, Tensor]) -> ItemFeatures:
         """The same items with modality m turned off where ``off[m]`` (B,) is true."""
-        return ItemFeatures(
-            self.values,
-            {n: mask & ~off[n][:, None] if n in off else mask for n, mask in self.mask.items()},
+        return replace(
+            self,
+            mask={
+                n: mask & ~off[n][:, None] if n in off else mask for n, mask in self.mask.items()
+            },
         )
 
     def to(
@@ -96,6 +113,7 @@ class ItemFeatures:
                 for name, x in self.values.items()
             },
             {name: mask.to(device=device) for name, mask in self.mask.items()},
+            self.vocabulary,
         )
 
 
@@ -125,7 +143,7 @@ class Taker:
                 self._room[name] = self._room[name].new_empty(rows, *x.shape[1:])
             values[name] = _take_into(self._room[name][:n], x, items)
         mask = {name: mask.index_select(0, items) for name, mask in self.features.mask.items()}
-        return ItemFeatures(values, mask)
+        return ItemFeatures(values, mask, self.features.vocabulary)
 
 
 def _take_into(out: Tensor, x: Tensor, items: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,7 @@ def reduce_features(features: ItemFeatures, train_items: Tensor, share: float) -
     """
     values = {}
     for name, x in features.values.items():
-        if not x.is_floating_point():  # row numbers of what is yet to be encoded
+        if not x.is_floating_point():  # token ids, or row numbers of what is yet to be encoded
             values[name] = x
             continue
         axes = _axes(x, features.mask[name], train_items, share)
@@ -31,7 +33,7 @@ def reduce_features(features: ItemFeatures, train_items: Tensor, share: float) -
         for start in range(0, len(x), BLOCK):
             rows = slice(start, start + BLOCK)
             values[name][rows] = x[rows].float() @ axes
-    return ItemFeatures(values, features.mask)
+    return replace(features, values=values)
 
 
 def _axes(x: Tensor, mask: Tensor, items: Tensor, share: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +31,7 @@ def rescale(
         return features
     values = {}
     for name, x in features.values.items():
-        if not x.is_floating_point():  # row numbers of what is yet to be encoded
+        if not x.is_floating_point():  # token ids, or row numbers of what is yet to be encoded
             values[name] = x
             continue
         mean, variance = _moments(x, features.mask[name], train_items)
@@ -40,7 +41,7 @@ def rescale(
         values[name] = room(tuple(x.shape), torch.float32, folder)
         for rows, written in zip(x.split(ROWS), values[name].split(ROWS), strict=True):
             written.copy_(rows.double().sub_(mean).mul_(scale))
-    return ItemFeatures(values, features.mask)
+    return replace(features, values=values)
 
 
 def _moments(x: Tensor, mask: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

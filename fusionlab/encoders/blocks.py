@@ -92,7 +92,8 @@ class BlockEncoder:
         batch = {name: x.to(self.device, non_blocking=True) for name, x in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             values, mask = self.encoder(batch)
-        values = torch.where(mask[..., None], values.float(), 0).cpu()
+        values = values.float() if values.is_floating_point() else values
+        values = torch.where(mask[..., None], values, 0).cpu()
         return zip(contents, values, mask.cpu(), strict=True)
 
 

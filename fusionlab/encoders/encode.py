@@ -72,11 +72,16 @@ def encoded_dataset(
         if encoding.trained:
             _check(name, encoding, dataset)
             encoder: Encoder = encoding.encoder.build()
+            if encoder.spec.vocabulary:
+                problem = f"found true, but {encoder.name!r} has nothing to train"
+                raise ConfigError([(("encoders", name, "trained"), problem)])
             found = prepared_entries(dataset.media[encoding.of].entries, encoder, machine)
             samples[name] = found
             numbers, present = rows_of(found)
-            features = ItemFeatures(
-                features.values | {name: numbers}, features.mask | {name: present}
+            features = replace(
+                features,
+                values=features.values | {name: numbers},
+                mask=features.mask | {name: present},
             )
             identity = encoder_identity(encoding, encoder) | {"batch": encoding.batch_size}
             known += [name, json.dumps(identity, sort_keys=True), present]
@@ -91,13 +96,15 @@ def with_encoded(dataset: Dataset, encoded: Mapping[str, Encoded]) -> Dataset:
     own = dataset.features
     values = dict(own.values) if own else {}
     mask = dict(own.mask) if own else {}
+    vocabulary = dict(own.vocabulary) if own else {}
     for name, column in encoded.items():
         features = column.features(name)
         values |= features.values
         mask |= features.mask
+        vocabulary |= features.vocabulary
     columns = {name: column.card["features"] for name, column in encoded.items()}
     known = fingerprint([dataset.fingerprint, json.dumps(columns)])
-    return replace(dataset, features=ItemFeatures(values, mask), fingerprint=known)
+    return replace(dataset, features=ItemFeatures(values, mask, vocabulary), fingerprint=known)
 
 
 def _check(name: str, encoding: Encoding, dataset: Dataset) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import cache
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
+from fusionlab.data.fingerprint import file_fingerprint
 from fusionlab.errors import FusionlabError
 
 PACKAGE = "package:"
@@ -39,6 +42,27 @@ def locate(model: str) -> Path | str:
     if named:  # the outermost: parts of a model may have a configuration of their own
         return min(named, key=lambda path: len(path.parts)).parent
     return max(paths, key=lambda path: path.stat().st_size).parent
+
+
+def content_of(model: str) -> str:
+    """A hash of the weights and configuration in the folder or file that ``model`` names; empty
+    for a hub's name, which stands for itself."""
+    found = locate(model)
+    if isinstance(found, str):
+        return ""
+    files = [found] if found.is_file() else sorted(found.iterdir())
+    digest = sha256()
+    for file in files:
+        if file.suffix in (".safetensors", ".gguf", ".json"):
+            about = file.stat()
+            digest.update(f"{file.name} {_hash(file, about.st_size, about.st_mtime_ns)}".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _hash(file: Path, size: int, changed: int) -> str:
+    """Of a file as it was when it had that size and time: read once a process."""
+    return file_fingerprint(file)
 
 
 def cache_folder() -> Path:

@@ -68,8 +68,11 @@ class Encoded:
         """The features, memory-mapped."""
         values = np.load(self.folder / "values.npy", mmap_mode="c")
         mask = np.load(self.folder / "mask.npy")
+        size = self.card.get("vocabulary", 0)
         return ItemFeatures(
-            {modality: torch.from_numpy(values)}, {modality: torch.from_numpy(mask)}
+            {modality: torch.from_numpy(values)},
+            {modality: torch.from_numpy(mask)},
+            {modality: size} if size else {},
         )
 
 

@@ -9,6 +9,7 @@ encoding what was prepared of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -55,7 +56,7 @@ class TrainedEncoders(nn.Module):
             if name in values:
                 on = items.present(name)
                 values[name], mask[name] = self._encoded(name, values[name][:, 0, 0], on)
-        return ItemFeatures(values, mask)
+        return replace(items, values=values, mask=mask)
 
     def attach(self, fusion: nn.Module) -> None:
         """Make these encoders the first thing ``fusion`` does, and part of its state."""

@@ -113,7 +113,7 @@ class ColumnWork:
             folder,
             contents,
             self.encoder.spec,
-            TYPES[self.encoding.store],
+            np.dtype(np.int32) if self.encoder.spec.vocabulary else TYPES[self.encoding.store],
             list(self.store.siblings(encoding_id)),
             partial(self._cut, contents),
         )
@@ -170,6 +170,7 @@ class ColumnWork:
             "dataset": self.dataset.name,
             "column": self.encoding.of,
             **identity,
+            "vocabulary": self.encoder.spec.vocabulary,
             "batch_size": self.encoding.batch_size,
             "device": self.machine.device,
             "versions": versions,

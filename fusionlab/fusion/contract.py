@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FUSED, FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import clean
-from fusionlab.registry import Registry
+from fusionlab.registry import Part, Registry
 
 
 class Level(StrEnum):
@@ -79,10 +80,22 @@ class Fusion(nn.Module):
     """Does the order of the modalities change nothing (parameters are kept by name)? An option may
     set it on the instance."""
 
+    reads_tokens: ClassVar[bool] = False
+    """Can it read text as token ids? One that cannot never sees such a modality."""
+    small: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Options at which it is built in no time, to be held against the contract: a strategy that
+    loads a pretrained model names a tiny one."""
+
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__()
         self.specs = dict(specs)
         self.dim = dim
+
+    @classmethod
+    def content_id(cls, options: Part) -> str:
+        """What beside options and code decides about its views, as a hash: the weights of a
+        pretrained model. It is part of a run's identity."""
+        return ""
 
     @property
     def view_names(self) -> tuple[str, ...]:
@@ -197,3 +210,8 @@ NOTATION = {
 """What the letters of shapes and costs mean, in every strategy; what else it uses it defines."""
 
 FUSIONS: Registry[Fusion] = Registry("fusion", Fusion, "fusionlab.fusion", NOTATION)
+
+
+def specimen(name: str) -> Part:
+    """A strategy by its name, at a size that is built in no time (`Fusion.small`)."""
+    return FUSIONS.parse({"name": name, **FUSIONS[name].small})

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.registry import Registry
+from fusionlab.studies.inputs import readable
 from fusionlab.studies.record import Kind
 
 
@@ -81,7 +82,7 @@ class BestSingleModality(Control):
 
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
         """One variant a modality."""
-        names = dataset.require_features(self.label).modalities
+        names = readable(base, dataset.require_features(self.label)).modalities
         return {f"{self.label} ({name})": {"inputs.modalities": [name]} for name in names}
 
 

@@ -9,6 +9,7 @@ A run's id is the hash of everything that may change a bit of its metrics:
 - the source of fusionlab itself, from the data to the run (reports and the command line are left
   out), and the file of each part that comes from outside: edited code is other code. Modules that
   a plug-in imports are not looked at;
+- the files of a pretrained model that the strategy loads from a folder or a package;
 - the version of torch.
 
 What is not in it: where the run is stored, how many workers ran beside it, the machine's name.
@@ -27,10 +28,19 @@ import torch
 import fusionlab
 from fusionlab.config import Experiment
 from fusionlab.plugins import source_hash
-from fusionlab.registry import Part
+from fusionlab.registry import Part, family
 
 RECORD_FORMAT = 1
-COMPUTES = ("data", "encoders", "fusion", "recommenders", "evaluation", "training", "studies")
+COMPUTES = (
+    "data",
+    "encoders",
+    "llm",
+    "fusion",
+    "recommenders",
+    "evaluation",
+    "training",
+    "studies",
+)
 """The folders of the package whose code a metric depends on."""
 
 
@@ -45,6 +55,7 @@ def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
         "config": config,
         "learning_rates": {name: one.learning_rate for name, one in experiment.encodings.items()},
         "sources": _sources(experiment),
+        "model": family("fusion")[experiment.fusion.name].content_id(experiment.fusion),
     }
     return _digest(identity)
 

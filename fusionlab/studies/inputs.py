@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -14,6 +15,9 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.reduction import reduce_features
 from fusionlab.data.scaling import rescale
+from fusionlab.errors import ConfigError
+from fusionlab.fusion.contract import Fusion
+from fusionlab.registry import family
 from fusionlab.studies.identity import inputs_id
 
 _latest: dict[str, ItemFeatures] = {}
@@ -47,6 +51,31 @@ def prepare_features(
     return _latest[key].to(experiment.runtime.device)
 
 
+def readable(experiment: Experiment, features: ItemFeatures) -> ItemFeatures:
+    """The modalities that the experiment's strategy can read: few read text as token ids.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    cls: type[Fusion] = family("fusion")[experiment.fusion.name]
+    if cls.reads_tokens or not features.vocabulary:
+        return features
+    left = features.without_columns(features.vocabulary)
+    if not left.values:
+        names = ", ".join(features.vocabulary)
+        raise ConfigError(
+            [
+                (
+                    ("fusion", "name"),
+                    f"found {experiment.fusion.name!r}, which cannot read token ids, and there is "
+                    f"nothing else ({names}); expected a strategy that can, or an encoder of "
+                    "vectors",
+                )
+            ]
+        )
+    return left
+
+
 def _prepared(
     experiment: Experiment,
     dataset: Dataset,
@@ -61,7 +90,9 @@ def _prepared(
         if not file.is_file():
             features = _computed(experiment, dataset, train_items, scratch)
             partial = file.with_suffix(".part")
-            torch.save({"values": features.values, "mask": features.mask}, partial)
+            torch.save(
+                {part.name: getattr(features, part.name) for part in fields(features)}, partial
+            )
             os.replace(partial, file)
     return ItemFeatures(**torch.load(file, mmap=True, weights_only=True))
 

@@ -28,7 +28,7 @@ from fusionlab.registry import family
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
-from fusionlab.studies.inputs import prepare_features
+from fusionlab.studies.inputs import prepare_features, readable
 from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
@@ -137,6 +137,7 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         raise ConfigError([(("task",), problem)])
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
+        features = readable(experiment, features)
         build_fusion(experiment.fusion, features.specs, experiment.dim)
 
 
@@ -176,6 +177,7 @@ def _ranking(
     if reads_content(experiment):
         seen = clicks.popularity.nonzero().flatten()
         features = prepare_features(experiment, dataset, seen, share, scratch)
+        features = readable(experiment, features)
         fusion = _fusion(experiment, dataset, features, seen)
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
@@ -197,6 +199,7 @@ def _classification(
     assert dataset.labels is not None
     labels = dataset.labels
     features = prepare_features(experiment, dataset, labels.train.items, share, scratch)
+    features = readable(experiment, features)
     fusion = _fusion(experiment, dataset, features, labels.train.items)
     model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
     return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)

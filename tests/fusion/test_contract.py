@@ -9,17 +9,17 @@ import torch
 from fusionlab.data.features import FeatureSpec
 from fusionlab.fusion import checks
 from fusionlab.fusion.checks import CHECKS, DTYPES, SPECS, Subject
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view, specimen
 from fusionlab.fusion.layers import Projections
 
-PARTS = [FUSIONS.parse(name) for name in FUSIONS.names()] + [
+PARTS = [specimen(name) for name in FUSIONS.names()] + [
     FUSIONS.parse({"name": "gated", "gate": "sigmoid"}),
     FUSIONS.parse({"name": "gated", "reads": "inputs"}),
     FUSIONS.parse({"name": "gated", "reads": "inputs", "gate": "sigmoid"}),
     FUSIONS.parse({"name": "attention_pooling", "scores": "additive"}),
 ]
 
-ORDERED = {"attention_pooling", "gated", "tensor"}
+ORDERED = {"attention_pooling", "gated", "llm_prefix", "tensor"}
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)

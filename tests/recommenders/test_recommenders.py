@@ -5,7 +5,7 @@ import torch
 
 from fusionlab.data.distinct import Distinct
 from fusionlab.errors import FusionlabError
-from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
 from fusionlab.training.items import catalogue_views
 
@@ -15,7 +15,8 @@ D = 8
 def build(name, clicks, features, fusion="mean_scores", **options):
     torch.manual_seed(0)
     context = Context(clicks, D)
-    strategy = FUSIONS.parse(fusion).build(features.specs, D)
+    part = specimen(fusion) if isinstance(fusion, str) else FUSIONS.parse(fusion)
+    strategy = part.build(features.specs, D)
     strategy.fit(features)
     model = RECOMMENDERS.parse({"name": name, **options}).build(context, strategy).eval()
     return model, catalogue_views(strategy, features)

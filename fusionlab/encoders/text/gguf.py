@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from hashlib import file_digest
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,6 +14,8 @@ from filelock import FileLock
 
 from fusionlab.encoders.sources import cache_folder
 from fusionlab.errors import FusionlabError
+
+ABOUT = "half a minute for 135 million weights"
 
 
 def gguf_file(path: Path) -> Path | None:
@@ -32,7 +35,7 @@ def converted(file: Path) -> Path:
     """A folder with the model in half precision and its tokenizer, in the cache.
 
     It is named by the file's content and the version of the library that reads it; half a minute
-    for 135 million weights, and nothing when it is there already.
+    for 135 million weights, and nothing when it is there already. Says on stderr that it begins.
     """
     import transformers
 
@@ -42,6 +45,7 @@ def converted(file: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{name}.lock")):
         if not folder.exists():
+            print(f"converting {file.name} to safetensors, once: {ABOUT}", file=sys.stderr)
             new = Path(mkdtemp(prefix=f"{name}.", dir=folder.parent))
             try:
                 _convert(file, new)

@@ -11,12 +11,8 @@ from torch import Tensor
 
 from fusionlab.data.features import FeatureSpec
 from fusionlab.encoders.contract import ENCODERS, Batch
-from fusionlab.encoders.text.pretrained import (
-    Precision,
-    PretrainedText,
-    Tokenise,
-    masked_mean,
-)
+from fusionlab.encoders.text.loading import Precision
+from fusionlab.encoders.text.pretrained import PretrainedText, Tokenise, masked_mean
 from fusionlab.errors import FusionlabError
 
 TEXT = "{text}"

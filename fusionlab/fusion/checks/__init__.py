@@ -12,7 +12,7 @@ from itertools import product
 
 from fusionlab.fusion.checks import of_items, of_scores
 from fusionlab.fusion.checks.subject import DTYPES, SPECS, Subject
-from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.contract import specimen
 from fusionlab.registry import Part
 
 __all__ = ["CHECKS", "DTYPES", "SPECS", "CheckResult", "Subject", "check_all"]
@@ -54,7 +54,7 @@ class CheckResult:
 def check_all(names: Sequence[str]) -> list[CheckResult]:
     """Hold each named strategy against each check, with 1 to 4 modalities in each of `DTYPES`."""
     return [
-        CheckResult(name, label, _problem(check, FUSIONS.parse(name)))
+        CheckResult(name, label, _problem(check, specimen(name)))
         for name in names
         for label, check in CHECKS.items()
     ]

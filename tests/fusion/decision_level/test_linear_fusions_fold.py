@@ -12,7 +12,7 @@ from decision_reference import random_items, views_by_loops
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.checks import Subject
-from fusionlab.fusion.contract import FUSIONS, Level
+from fusionlab.fusion.contract import FUSIONS, Level, specimen
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.training.items import catalogue_views
 
@@ -119,7 +119,7 @@ def weights_by_loops(model, features):
 def test_the_strategies_that_fold_are_those_with_a_formula_here(modalities):
     folding = set()
     for name in FUSIONS.names():
-        fusion = Subject(FUSIONS.parse(name), modalities).build()
+        fusion = Subject(specimen(name), modalities).build()
         present = torch.ones(ITEMS, fusion.n_views, dtype=torch.bool)
         if fusion.level is Level.DECISION and fusion.fold(present) is not None:
             folding.add(name)

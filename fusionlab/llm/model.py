@@ -1,0 +1,198 @@
+"""A causal language model that reads vectors in place of tokens, after what it has read before.
+
+Shapes: B sequences, T tokens, E the width of the model, L its layers, H heads of keys, W their
+width.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusionlab.data.fingerprint import fingerprint
+from fusionlab.encoders.text.loading import (
+    OFFLINE_LLM,
+    Precision,
+    explained,
+    found_at,
+    load_causal,
+    load_tokenizer,
+    quiet,
+)
+from fusionlab.errors import FusionlabError
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a model has read: keys and values (2 L, B, H, T, W), a layer's keys before its values,
+    and which tokens are on (B, T). No forward changes them."""
+
+    states: Tensor
+    mask: Tensor
+
+
+class LanguageModel:
+    """A causal language model with its tokenizer, frozen and in evaluation mode.
+
+    It is no module, so that a strategy which holds one neither trains nor saves its weights;
+    `to` moves it.
+
+    Args:
+        causal: the model with its output layer, of transformers.
+        tokenizer: of the model.
+        name: what it was loaded by, for messages.
+    """
+
+    def __init__(self, causal: Any, tokenizer: Any, name: str = "") -> None:
+        self.causal, self.tokenizer, self.name = (
+            causal.requires_grad_(False).eval(),
+            tokenizer,
+            name,
+        )
+        self.base = causal.base_model
+        arguments = inspect.signature(self.base.forward).parameters
+        if "position_ids" not in arguments:
+            raise FusionlabError(
+                f"model: {name!r} takes no position_ids, so tokens cannot be left out without a "
+                "hole; expected a model such as Llama, Qwen, Gemma, Mistral or GPT-2"
+            )
+        self._past = "cache" if "cache" in arguments else "past_key_values"  # older transformers
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The vectors of the vocabulary's tokens (rows, E)."""
+        weight: Tensor = self.causal.get_input_embeddings().weight
+        return weight
+
+    @property
+    def width(self) -> int:
+        """E, of embeddings and hidden states."""
+        return self.embeddings.shape[1]
+
+    @property
+    def norm(self) -> float:
+        """The mean length of the embeddings of the vocabulary."""
+        return self.embeddings.float().norm(dim=1).mean().item()
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens it can read; None where nothing is said."""
+        config = self.causal.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None)
+
+    def to(self, device: torch.device | str) -> LanguageModel:
+        """Move the weights."""
+        self.causal.to(device)
+        return self
+
+    def tokens(self, text: str, *, start: bool = False) -> list[int]:
+        """The ids of a text; with ``start`` after the token that begins every sequence, if the
+        tokenizer has one."""
+        begin = [t for t in self.tokenizer("").input_ids if t == self.tokenizer.bos_token_id]
+        found: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
+        return [*begin, *found] if start else found
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Vectors (..., E) of token ids (...)."""
+        found: Tensor = self.causal.get_input_embeddings()(ids)
+        return found
+
+    def states(self, tokens: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
+        """The last layer's states (B, T, E), normalised, of vectors (B, T, E) read after ``past``.
+
+        Positions count only what is on in ``mask`` (B, T), wherever it stands: tokens that are off
+        are as if never there.
+        """
+        return self._read(tokens, mask, past)[0]
+
+    def remember(self, tokens: Tensor, mask: Tensor, past: Past | None = None) -> tuple[Any, Any]:
+        """The states (B, T, E), and the keys and values (2 L, B, H, T, W) of these tokens alone."""
+        hidden, layers = self._read(tokens, mask, past)
+        count = tokens.shape[1]
+        kept = [x[:, :, -count:] for layer in layers for x in (layer.keys, layer.values)]
+        if len({x.shape for x in kept}) > 1:
+            raise FusionlabError(
+                f"model: the layers of {self.name!r} keep keys and values of different shapes, "
+                "which cannot be stored; expected a model whose layers are alike"
+            )
+        return hidden, torch.stack(kept)
+
+    def _read(self, tokens: Tensor, mask: Tensor, past: Past | None) -> tuple[Tensor, Any]:
+        from transformers import DynamicCache
+
+        cache = DynamicCache()  # a forward appends to it, so it is a new one each time
+        whole = mask
+        if past is not None:
+            whole = torch.cat([past.mask, mask], 1)
+            for layer, (keys, values) in enumerate(past.states.unflatten(0, (-1, 2))):
+                cache.update(keys, values, layer)
+        positions = (whole.cumsum(1) - 1).clamp(min=0)[:, whole.shape[1] - mask.shape[1] :]
+        # Its precision is its own: what is kept of a text must not depend on who reads it.
+        with torch.autocast(tokens.device.type, enabled=False), _out_of_memory(len(tokens)):
+            out = self.base(
+                inputs_embeds=tokens.to(self.embeddings.dtype),
+                attention_mask=whole.long(),
+                position_ids=positions,
+                use_cache=True,
+                **{self._past: cache},
+            )
+        return out.last_hidden_state, cache.layers
+
+    def fingerprint(self) -> str:
+        """A hash of all weights."""
+        state = self.causal.state_dict()
+        return fingerprint(part for name in sorted(state) for part in (name, state[name]))
+
+
+def load(
+    model: str, layers: int | None = None, dtype: Precision = "float32", key: str = "fusion."
+) -> LanguageModel:
+    """Load a model and its tokenizer, with its first ``layers``.
+
+    Args:
+        model: name on the Hugging Face hub, folder, gguf file (converted once, into the cache), or
+            package:NAME of an installed package.
+        layers: keep only the first so many; default: all.
+        dtype: of the weights and the computation.
+        key: what messages begin with.
+
+    Raises:
+        FusionlabError: no such model, a folder without weights, too few layers, or a tokenizer
+            that has more tokens than the model has vectors.
+    """
+    with explained(key, model, OFFLINE_LLM), quiet():
+        source = found_at(model)
+        found = LanguageModel(
+            load_causal(key, source, layers, dtype), load_tokenizer(source), model
+        )
+    if len(found.tokenizer) > len(found.embeddings):
+        raise FusionlabError(
+            f"{key}model: the tokenizer in {model!r} has {len(found.tokenizer):,} tokens, but the "
+            f"model vectors for {len(found.embeddings):,}: the two are not of one model"
+        )
+    return found
+
+
+@lru_cache(maxsize=2)
+def shared(model: str, layers: int | None, dtype: Precision, device: str) -> LanguageModel:
+    """`load` on a device; the latest two stay for all runs of this process. Never train them."""
+    return load(model, layers, dtype).to(device)
+
+
+@contextmanager
+def _out_of_memory(sequences: int) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise FusionlabError(
+            f"the GPU's memory does not hold {sequences} sequences in the language model at once: "
+            "lower fusion.batch, use fewer fusion.layers, fusion.dtype=bfloat16, or "
+            f"fusion.checkpointing=true ({error})"
+        ) from error

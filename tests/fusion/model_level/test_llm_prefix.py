@@ -1,0 +1,285 @@
+"""`llm_prefix` against a plain reading of each item, and what it promises of model and gradients.
+
+The language model is the tiny random one; tests/llm holds the checks of models themselves."""
+
+import importlib.util
+import io
+
+import pytest
+import torch
+
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.alignment import info_nce
+from fusionlab.fusion.checks import CHECKS, DTYPES, Subject
+from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.projectors import PROJECTORS
+from fusionlab.registry import Part
+
+VOCABULARY, N, DIM = 257, 10, 8
+LORA = importlib.util.find_spec("peft") is not None
+
+
+def catalogue(n=N, seed=0):
+    """Text of up to six ids, a picture of two tokens and a pooled sound; 0 has nothing, 1 all, 2
+    only text, 3 only a picture."""
+    draw = torch.Generator().manual_seed(seed)
+    mask = {
+        "text": torch.arange(6) < torch.randint(1, 7, (n, 1), generator=draw),
+        "image": torch.rand(n, 2, generator=draw) > 0.3,
+        "audio": torch.rand(n, 1, generator=draw) > 0.3,
+    }
+    for row, has in enumerate([(), ("text", "image", "audio"), ("text",), ("image",)]):
+        for name, on in mask.items():
+            on[row] = on[row] | True if name in has else False
+    values = {
+        "text": torch.randint(0, 250, (n, 6, 1), generator=draw, dtype=torch.int32),
+        "image": torch.randn(n, 2, 5, generator=draw),
+        "audio": torch.randn(n, 1, 4, generator=draw),
+    }
+    return ItemFeatures(values, mask, {"text": VOCABULARY})
+
+
+def parse(**options) -> Part:
+    return FUSIONS.parse({"name": "llm_prefix", "model": "tiny", "prompt": "Item:", **options})
+
+
+def build(items=None, seed=0, **options):
+    torch.manual_seed(seed)
+    return parse(**options).build((items or catalogue()).specs, DIM).eval()
+
+
+def read_alone(fusion, items, row, read_out):
+    """The view of one item: its tokens put in a row and read by the model, nothing kept."""
+    llm = fusion.llm
+    ids = llm.tokens("Item:", start=True)
+    first = len(ids)
+    ids += items.values["text"][row, items.mask["text"][row], 0].tolist()
+    tokens = [llm.embed(torch.tensor(ids))]
+    for name in ("image", "audio"):
+        on = items.mask[name][row]
+        if on.any():
+            found = fusion.soft.project[name](items.values[name][row : row + 1], on[None])
+            tokens.append(fusion.soft.norm[name](found)[0] + fusion.soft.mark[name])
+    if fusion.query is not None:
+        tokens.append(fusion.query[None])
+    read = torch.cat(tokens)[None]
+    states = llm.base(inputs_embeds=read).last_hidden_state[0, first:]
+    found = states.mean(0) if read_out == "mean" else states[-1]
+    return fusion.out(fusion.norm(found))
+
+
+@pytest.mark.parametrize("read_out", ["last", "mean", "query"])
+@pytest.mark.parametrize("projector", PROJECTORS)
+def test_views_are_those_of_items_read_alone(read_out, projector):
+    items = catalogue()
+    fusion = build(read_out=read_out, projector=projector, tokens=3, batch=4)
+    fused = fusion(items)
+    has = torch.stack([items.present(name) for name in items.modalities], 1).any(1)
+    assert torch.equal(fused.present[:, 0], has)
+    assert (fused.views[~has] == 0).all()
+    for row in has.nonzero()[:, 0].tolist():
+        wanted = read_alone(fusion, items, row, read_out)
+        assert torch.allclose(fused.views[row, 0], wanted, atol=2e-5), row
+
+
+def test_ids_behind_the_mask_are_not_read():
+    items, fusion = catalogue(), build()
+    other = items.values["text"].masked_fill(~items.mask["text"][..., None], 200)
+    changed = ItemFeatures(items.values | {"text": other}, items.mask, items.vocabulary)
+    assert torch.equal(fusion(items).views, fusion(changed).views)
+
+
+@pytest.mark.parametrize("gone", ["text", "image", "audio"])
+def test_a_masked_modality_was_never_there(gone):
+    items, fusion = catalogue(), build()
+    left = [name for name in items.modalities if name != gone]
+    masked, never = fusion(items.only(left)), fusion(items.without_columns([gone]))
+    assert torch.equal(masked.views, never.views)
+    assert torch.equal(masked.present, never.present)
+
+
+def test_a_permuted_batch_gives_permuted_views():
+    items, fusion = catalogue(24), build(batch=5)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(fusion(items.take(order)).views, fusion(items).views[order], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["text", "image", "audio"])
+def test_shuffling_a_modality_changes_the_items_that_have_it(name):
+    items, fusion = catalogue(24), build()
+    order = torch.arange(24).roll(1)
+    values = items.values | {name: items.values[name][order]}
+    mask = items.mask | {name: items.mask[name][order]}
+    moved = fusion(ItemFeatures(values, mask, items.vocabulary)).views
+    same = (moved - fusion(items).views).abs().amax((1, 2)) < 1e-6
+    touched = items.present(name) | mask[name].any(1)
+    assert torch.equal(same, ~touched)
+
+
+def test_gradients_reach_projectors_and_never_the_model():
+    items, fusion = catalogue(), build(read_out="query").train()
+    before = fusion.llm.fingerprint()
+    optimizer = torch.optim.SGD(fusion.parameters(), lr=0.5)
+    for _ in range(3):
+        fusion(items).views.square().sum().backward()
+        optimizer.step()
+    for name, p in fusion.named_parameters():
+        assert p.grad is not None, name
+        assert p.grad.isfinite().all(), name
+        assert p.grad.abs().max() > 0, name
+    assert all(p.grad is None for p in fusion.llm.causal.parameters())
+    assert not any(module.training for module in fusion.llm.causal.modules())
+    assert fusion.llm.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    "rank",
+    [
+        0,
+        pytest.param(
+            2, marks=pytest.mark.skipif(not LORA, reason="pip install 'fusionlab-recsys[lora]'")
+        ),
+    ],
+)
+def test_checkpointing_changes_nothing(rank):
+    grads = []
+    for checkpointing in (False, True):
+        fusion = build(checkpointing=checkpointing, lora_rank=rank, batch=3).train()
+        views = fusion(catalogue()).views
+        views.square().sum().backward()
+        grads.append([views.detach(), *(p.grad for p in fusion.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
+def test_checkpointing_keeps_less_for_the_backward_pass():
+    held = {}
+    for checkpointing in (False, True):
+        fusion, sizes = build(checkpointing=checkpointing), []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, sizes=sizes: sizes.append(x.nbytes) or x, lambda x: x
+        ):
+            fusion(catalogue())
+        held[checkpointing] = sum(sizes)
+    assert held[True] < held[False] / 10
+
+
+def test_the_state_is_small_and_holds_no_weight_of_the_model():
+    fusion = build()
+    file = io.BytesIO()
+    torch.save(fusion.state_dict(), file)
+    own = sum(p.numel() for p in fusion.parameters() if p.requires_grad)
+    assert sum(x.numel() for x in fusion.state_dict().values()) == own
+    theirs = {x.data_ptr() for x in fusion.llm.causal.state_dict().values()}
+    assert not theirs & {x.data_ptr() for x in fusion.state_dict().values()}
+    assert len(file.getvalue()) < 4 * own + 20_000
+
+
+def test_strategies_of_a_process_share_the_model_and_what_it_read():
+    first, second = build(), build(projector="linear", seed=1)
+    assert first.llm is second.llm
+    first(catalogue(seed=9))
+    computed = first._reader.cache.computed
+    second(catalogue(seed=9))
+    assert second._reader.cache.computed == computed
+    assert build(layers=2).llm is not first.llm
+
+
+def test_soft_tokens_start_as_long_as_embeddings():
+    fusion = build(projector="linear")
+    items = catalogue(200)
+    tokens = fusion.soft(items)[0][0] - fusion.soft.mark["image"]
+    there = items.present("image")
+    assert torch.allclose(tokens[there].norm(dim=-1), torch.tensor(fusion.llm.norm), rtol=1e-3)
+    embeddings = fusion.llm.embeddings
+    assert fusion.llm.norm == pytest.approx(embeddings.norm(dim=1).mean().item(), rel=1e-5)
+
+
+def test_a_modality_owns_its_projector_and_text_has_none():
+    fusion = build()
+    image, audio = ({id(p) for p in fusion.modality_parameters(m)} for m in ("image", "audio"))
+    assert image
+    assert audio
+    assert not image & audio
+    assert not list(fusion.modality_parameters("text"))
+
+
+def test_another_vocabulary_is_refused():
+    specs = {"title": FeatureSpec(1, 6, 30_522), "image": FeatureSpec(5)}
+    with pytest.raises(FusionlabError, match=r"'title' holds ids of one with 30,522.*text_tokens"):
+        parse().build(specs, DIM)
+
+
+def test_more_than_the_model_reads_is_refused():
+    with pytest.raises(FusionlabError, match=r"reads 512 tokens.*come to 517"):
+        parse().build({"title": FeatureSpec(1, 510, VOCABULARY), "image": FeatureSpec(5)}, DIM)
+
+
+def test_a_batch_without_anything_has_no_views():
+    items = catalogue().take(torch.tensor([0, 0]))
+    fused = build()(items)
+    assert not fused.present.any()
+    assert (fused.views == 0).all()
+
+
+def aligned(epochs):
+    """Items whose picture says which of eight texts they have, and how often the text is found."""
+    draw = torch.Generator().manual_seed(0)
+    kinds = torch.arange(64) % 8
+    texts = torch.randint(0, 250, (8, 6, 1), generator=draw, dtype=torch.int32)
+    values = {"text": texts[kinds], "image": torch.randn(8, 1, 5, generator=draw)[kinds]}
+    mask = {name: torch.ones(x.shape[:2], dtype=torch.bool) for name, x in values.items()}
+    items = ItemFeatures(values, mask, {"text": VOCABULARY})
+    fusion = build(items, align_epochs=epochs)
+    fusion.fit(items)
+    with torch.no_grad():
+        target = fusion.states(items.without_columns(["image"]))[:8]
+        found = fusion.states(items.without_columns(["text"]))[:8]
+    middle = target.mean(0)
+    similar = torch.cosine_similarity((found - middle)[:, None], (target - middle)[None], dim=-1)
+    return (similar.argmax(1) == torch.arange(8)).float().mean().item()
+
+
+def test_alignment_makes_soft_tokens_say_what_the_text_says():
+    assert aligned(0) < 0.5
+    assert aligned(60) == 1.0
+
+
+def test_alignment_needs_text_and_something_else():
+    for names in (["text"], ["image"]):
+        items = catalogue()
+        items = items.without_columns([n for n in items.modalities if n not in names])
+        fusion = build(items, align_epochs=2)
+        before = [p.clone() for p in fusion.parameters()]
+        fusion.fit(items)
+        assert all(torch.equal(a, b) for a, b in zip(before, fusion.parameters(), strict=True))
+
+
+def test_equal_texts_are_no_negatives():
+    targets = torch.nn.functional.normalize(torch.randn(3, 6), dim=1)
+    doubled = targets[[0, 0, 1, 2]]
+    found = doubled.clone()
+    assert info_nce(found, doubled) < info_nce(found, targets[[0, 1, 1, 2]])
+    alone = info_nce(targets[:1].expand(2, -1), targets[:1].expand(2, -1))
+    assert alone == 0
+
+
+OPTIONS: list[dict[str, object]] = [
+    {"projector": "linear", "tokens": 1, "layers": 2},
+    {"projector": "resampler", "read_out": "mean"},
+    {"read_out": "query", "batch": 3, "checkpointing": True},
+    {"prompt": "", "read_out": "mean"},
+]
+if LORA:
+    OPTIONS.append({"lora_rank": 1})
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_contract_away_from_the_defaults(options, check, dtype):
+    if options == {"lora_rank": 1} and check is CHECKS["parameters_learn"]:
+        pytest.skip(
+            "one half of each pair is at rest while the other is zero: tests/llm/test_lora.py"
+        )
+    check(Subject(parse(**options), 3, dtype))

@@ -1,0 +1,47 @@
+"""Small random language models, and what tests read with them."""
+
+import torch
+
+from fusionlab.encoders.text.tiny import byte_tokenizer
+from fusionlab.llm.model import load
+
+
+def write_gpt2(folder, rows=None):
+    """A random GPT-2 of 3 layers that reads bytes: positions are learned, maps are transposed."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    tokenizer = byte_tokenizer()
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=rows or len(tokenizer),
+        n_embd=32,
+        n_layer=3,
+        n_head=4,
+        n_positions=512,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def exact(model, layers=None):
+    """The model in float64, so that only a mistake can show."""
+    llm = load(model, layers)
+    llm.causal.double()
+    return llm
+
+
+def draw(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def ids(*shape, seed=0):
+    return torch.randint(0, 250, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def on(*lengths, width=None):
+    """Padding on the right, by lengths."""
+    return torch.arange(width or max(lengths)) < torch.tensor(lengths)[:, None]

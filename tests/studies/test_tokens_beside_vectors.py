@@ -1,0 +1,87 @@
+"""One dataset with token ids, read by a strategy that reads text and by one that does not."""
+
+import pytest
+import torch
+
+from fusionlab.config import experiment_from
+from fusionlab.encoders.text.tiny import write_tiny
+from fusionlab.studies.identity import run_id
+from fusionlab.studies.run import run_experiment
+from fusionlab.studies.store import RunStore
+
+TOKENS = {"of": "text", "encoder": {"name": "text_tokens", "model": "tiny", "max_length": 48}}
+LLM = {"name": "llm_prefix", "model": "tiny", "prompt": "Item:", "tokens": 1}
+
+
+def experiment(fusion, *, tokens=True, **changes):
+    return experiment_from(
+        {
+            "dataset": {
+                "name": "synthetic",
+                "features": "rendered",
+                "users": 60,
+                "items": 40,
+                "clicks": 10,
+            },
+            "encoders": {
+                "image": {"of": "image", "encoder": {"name": "pixels", "side": 4}},
+                **({"tokens": TOKENS} if tokens else {}),
+            },
+            "fusion": fusion,
+            "dim": 8,
+            "training": {"epochs": 2, "batch_size": 128, "modality_dropout": 0.3},
+            **changes,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return RunStore(tmp_path_factory.mktemp("runs"))
+
+
+def test_a_language_model_and_a_sum_train_on_one_dataset(store):
+    llm = run_experiment(experiment(LLM), store)
+    concat = run_experiment(experiment("concat"), store)
+    assert llm.dataset["fingerprint"] == concat.dataset["fingerprint"]
+    assert list(llm.dataset["features"]) == ["image", "tokens"]
+    assert list(concat.dataset["features"]) == ["image"]
+    assert llm.cost.epochs == 2
+    assert llm.history[1]["loss"] < llm.history[0]["loss"] < 0.75
+
+
+def test_a_strategy_of_vectors_does_not_notice_tokens(store):
+    beside = run_experiment(experiment("concat"), store)
+    alone = run_experiment(experiment("concat", tokens=False), store)
+    assert beside.metrics == alone.metrics
+
+
+def test_a_second_run_in_the_process_ends_with_the_bits_of_the_first(store, tmp_path):
+    """Texts that the first one read are kept; they are what the second would have read."""
+    first = run_experiment(experiment(LLM), store)
+    again = run_experiment(experiment(LLM), RunStore(tmp_path))
+    assert again.metrics == first.metrics
+    assert [e["loss"] for e in again.history] == [e["loss"] for e in first.history]
+
+
+def test_controls_of_a_language_model_run(store):
+    shuffled = run_experiment(experiment(LLM, inputs={"shuffled": True}), store)
+    text = run_experiment(experiment(LLM, inputs={"modalities": ["tokens"]}), store)
+    both = run_experiment(experiment(LLM), store)
+    assert len({r.history[-1]["loss"] for r in (shuffled, text, both)}) == 3
+
+
+def test_alignment_before_a_run(store):
+    found = run_experiment(experiment({**LLM, "align_epochs": 1}), store)
+    assert found.history[-1]["loss"] != run_experiment(experiment(LLM), store).history[-1]["loss"]
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_other_weights_are_another_run(tmp_path):
+    write_tiny(tmp_path)
+    here = experiment({**LLM, "model": str(tmp_path)})
+    before = run_id(here, "data")
+    assert run_id(here, "data") == before
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    assert run_id(here, "data") != before
