@@ -131,12 +131,13 @@ def load_causal_lm(model: str, dtype: Precision = "float32") -> CausalLm:
         found = locate(model)
         if isinstance(found, Path) and (file := gguf_file(found)):
             found = converted(file)
-        causal, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(found),
             dtype=getattr(torch, dtype),
             use_safetensors=True,  # pickles can run code
             output_loading_info=True,
         )
+        causal, info = loaded
         if info["missing_keys"]:
             lacking = ", ".join(sorted(info["missing_keys"])[:4])
             raise ValueError(f"its file lacks weights, which would be random: {lacking}")

@@ -64,6 +64,6 @@ def test_a_modality_that_is_not_there_counts_nothing_and_padding_neither():
 
 
 def test_recommenders_without_content_are_refused():
+    task = task_of("bpr_mf", "concat")
     with pytest.raises(FusionlabError, match="'bpr_mf' reads no item features"):
-        task = task_of("bpr_mf", "concat")
         contributions(task.model, task.features, torch.arange(2), torch.zeros(2, 1).long())
