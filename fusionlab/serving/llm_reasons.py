@@ -57,10 +57,10 @@ class Reason:
 class ReasonWriter:
     """Writes `"TITLE" (FIELD: VALUE; ...) is recommended because of its MODALITIES: ... .`
 
-    Title, facts and modalities are put there, not generated; the model ends the sentence in words
-    of the item's fields, and what it writes must pass `fault`, name no further modality and come to
-    an end. After as many failures as there are openings a template ends it. So no reason names a
-    title that is not in the catalogue, whatever the model.
+    Title, facts and modalities are put there as given, not generated; the model ends the sentence
+    in words of the item's fields, and what it writes must pass `fault`, name no further modality
+    and come to an end. After as many failures as there are openings a template ends it. So no
+    reason names a title that is not in the catalogue, whatever the model.
 
     Args:
         generate: writes after prompts, all of a call in one batch (`Greedy`).
@@ -159,7 +159,7 @@ class ReasonWriter:
                 wrong: str | None = f"the sentence has no end: {rest!r}"
             else:
                 wrong = fault(rest, self._titles([*one.history, one.item]), own)
-            found.append((f" {rest.strip()}", wrong))
+            found.append((f" {' '.join(rest.split())}", wrong))
         return found
 
 
