@@ -95,6 +95,12 @@ class Training(Options):
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled, of AdamW")
     loss: Annotated[Part, PartOf("loss")] = part("loss", "bpr", "of ranking")
     negatives: PositiveInt = Field(1, description="items drawn for each click")
+    pool: int | None = Field(
+        None,
+        ge=2,
+        description="of ranking: at most so many distinct items a step, clicked and drawn alike, "
+        "which bounds the work of an expensive fusion; default: as many as the batch has",
+    )
     modality_dropout: Share = Field(
         0.0,
         description="chance that an item loses a modality in a step; makes coalitions meaningful",

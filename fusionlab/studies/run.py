@@ -34,6 +34,7 @@ from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.loop import Loop, OnEpoch, Progress
+from fusionlab.training.pools import check_pooled
 from fusionlab.training.ranking import DEFAULT_METRICS, RankingTask
 
 GRAPH_ITEMS = 512
@@ -135,6 +136,8 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if getattr(dataset, wanted) is None:
         problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
         raise ConfigError([(("task",), problem)])
+    if experiment.task == "recommendation" and experiment.training.pool is not None:
+        check_pooled(family("recommender")[experiment.recommender.name])
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
         features = readable(experiment, features)

@@ -17,6 +17,7 @@ from fusionlab.evaluation.result import Evaluation
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
 from fusionlab.training.items import catalogue_views, drop_modalities
 from fusionlab.training.losses import Loss
+from fusionlab.training.pools import Pools, check_pooled
 from fusionlab.training.sampling import NegativeSampler
 
 DEFAULT_METRICS = (
@@ -56,6 +57,8 @@ class RankingTask:
         *,
         round_items: int = 1,
     ) -> None:
+        if training.pool is not None:
+            check_pooled(type(recommender))
         self.round_items = round_items
         self.model, self.features = recommender, features
         self.interactions = interactions
@@ -68,21 +71,30 @@ class RankingTask:
 
     def prepare(self) -> None:
         """Set up what only training needs: the sampler and the buffers of a step."""
-        self.sampler = NegativeSampler(self.train, self.device)
         self.users = self.train.users.to(self.device)
         self.items = self.train.items.to(self.device)
+        if self.training.pool is None:
+            self.sampler = NegativeSampler(self.train, self.device)
+        else:
+            self.pools = Pools(self.users, self.items, self.train.n_items, self.training.pool)
         self.distinct = Distinct(self.train.n_items).to(self.device)
         self.take = None if self.features is None else Taker(self.features)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        """An epoch: negatives drawn for all clicks at once, then the clicks in random order."""
-        count = self.training.negatives
+        """An epoch: negatives drawn for all clicks at once, then the clicks in random order.
+
+        With `training.pool` a pool of items at a time (`Pools`).
+        """
+        count, size = self.training.negatives, self.training.batch_size
+        if self.training.pool is not None:
+            yield from self.pools.batches(size, count, generator)
+            return
         # Nothing else refers to the negatives, so they do not stand in memory twice.
         candidates = torch.cat(
             [self.items[:, None], self.sampler.draw(self.users, count, generator)], 1
         )
         order = torch.randperm(len(self.items), generator=generator, device=self.device)
-        for rows in order.split(self.training.batch_size):
+        for rows in order.split(size):
             users = self.users.index_select(0, rows)
             yield Batch(users, candidates.index_select(0, rows), rows)
 

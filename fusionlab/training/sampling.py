@@ -37,10 +37,32 @@ class NegativeSampler:
         """``count`` unclicked items for each of ``users`` (B,): (B, count); fastest if sorted."""
         starts = self.indptr[users]
         unclicked = self.n_items - (self.indptr[users + 1] - starts)
-        uniform = torch.rand(
-            len(users), count, generator=generator, device=users.device, dtype=torch.float64
-        )
-        rank = uniform.mul_(unclicked[:, None]).long()
-        key = rank + (users * self.n_items)[:, None]
-        below = torch.searchsorted(self.keys, key, right=True)
-        return rank.add_(below).sub_(starts[:, None])
+        bases = users * self.n_items
+        return draw_unclicked(self.keys, bases, starts, unclicked, count, generator)
+
+
+def draw_unclicked(
+    keys: Tensor,
+    bases: Tensor,
+    starts: Tensor,
+    unclicked: Tensor,
+    count: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """``count`` unclicked places (B, count) for each of B rows, by ranks among the unclicked.
+
+    Args:
+        keys: (E,) ascending: of the j-th click p_j of a row, j from 0, the row's base + p_j - j.
+        bases: (B,) of the rows; they lie at least the number of places apart.
+        starts: (B,) where the rows begin in ``keys``.
+        unclicked: (B,) places that the row has not clicked, at least one.
+        count: places to draw for each row.
+        generator: of the draws, on the device of the rest.
+    """
+    uniform = torch.rand(
+        len(bases), count, generator=generator, device=bases.device, dtype=torch.float64
+    )
+    rank = uniform.mul_(unclicked[:, None]).long()
+    key = rank + bases[:, None]
+    below = torch.searchsorted(keys, key, right=True)
+    return rank.add_(below).sub_(starts[:, None])

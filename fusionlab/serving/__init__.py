@@ -1,0 +1,1 @@
+"""What a trained recommender is used for: lists reranked and explained."""

@@ -1,0 +1,58 @@
+"""How much each modality counted for a recommended item: what its score loses without it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusionlab.data.features import ItemFeatures
+from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.ranking import NOTHING, block_of
+from fusionlab.recommenders.contract import Recommender
+from fusionlab.training.items import catalogue_views
+
+
+@torch.no_grad()
+def contributions(
+    recommender: Recommender, features: ItemFeatures, users: Tensor, lists: Tensor
+) -> dict[str, Tensor]:
+    """c_m(u, i) = s(u, i) - s(u, i | modality m masked in the whole catalogue), (U, k) each.
+
+    Masking works for any fusion, but what a strategy says of a subset of its modalities is worth
+    something only if training has shown it subsets: train with ``training.modality_dropout``.
+    Contributions do not add up to the score. In units of the score, which differ between
+    recommenders.
+
+    Args:
+        recommender: trained, and it reads content.
+        features: of all N items, as it was trained on.
+        users: (U,) rows.
+        lists: (U, k) items, as of `top_k`; where -1 stands contributions are 0.
+    """
+    if not recommender.uses_content:
+        raise FusionlabError(
+            f"recommender {recommender.name!r} reads no item features: no modality counts in it"
+        )
+    recommender.eval()
+    whole = _scores(recommender, features, users, lists)
+    found = {}
+    for name in features.modalities:
+        rest = features.only(other for other in features.modalities if other != name)
+        lost = whole - _scores(recommender, rest, users, lists)
+        found[name] = torch.where(lists == NOTHING, 0, lost)
+    return found
+
+
+def _scores(
+    recommender: Recommender, features: ItemFeatures, users: Tensor, lists: Tensor
+) -> Tensor:
+    """Scores (U, k) of the listed items, on the CPU."""
+    assert recommender.fusion is not None
+    ranker = recommender.ranker(catalogue_views(recommender.fusion, features))
+    device = next(iter(features.mask.values())).device
+    size = block_of(recommender.n_items)
+    blocks = [
+        ranker(some.to(device)).gather(1, items.clamp(min=0).to(device)).cpu()
+        for some, items in zip(users.split(size), lists.split(size), strict=True)
+    ]
+    return torch.cat(blocks)

@@ -1,0 +1,198 @@
+"""Reranking by a language model: how likely is an item's text after those of the user's history?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fusionlab.errors import FusionlabError
+from fusionlab.serving.causal import CausalLm
+
+Soft = Callable[[Tensor], Tensor] | Tensor
+"""Vectors in the model's embedding space: of items (n,) as (n, S, E), or of all items (N, S, E)."""
+TEXT = "{text}"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The history as a list that the candidate continues.
+
+    ``intro``, then ``line`` with the text of each item, oldest first, then ``question`` and the
+    beginning of one more line, whose text is the candidate's.
+    """
+
+    intro: str = "What one person likes:\n"
+    line: str = f"- {TEXT}\n"
+    question: str = ""
+
+    def around(self) -> tuple[str, str, str]:
+        """What stands before, directly before (a space or nothing) and after a text in a line.
+
+        Most tokenizers join a space to the word that follows, so it belongs to the text's tokens.
+        """
+        if self.line.count(TEXT) != 1:
+            raise FusionlabError(f"prompt: line: found {self.line!r}, expected {TEXT} in it once")
+        before, after = self.line.split(TEXT)
+        return before.removesuffix(" "), " " if before.endswith(" ") else "", after
+
+
+class LlmReranker:
+    """Orders a user's candidates by the likelihood of their texts given the history's.
+
+    l(c | h) = 1/|c| sum_t log p(c_t | prompt(h), c_<t),  and with ``surprise``
+    l(c | h) - l(c | no history)
+
+    The history is read once a user; its keys and values serve all candidates (`CausalLm`). With
+    ``surprise`` what a text is worth by itself, for being fluent or about something well known, is
+    taken off; it is computed once an item.
+
+    Args:
+        lm: the model.
+        texts: one an item of the catalogue, None where there is none.
+        prompt: how the history is told.
+        history: at most so many of the user's last items are told.
+        max_tokens: of a text; what is longer is cut.
+        block: candidates read at once; it bounds memory and changes no figure.
+        soft: soft tokens (n, S, E) of items, which follow the text of each item of the history.
+        surprise: subtract the likelihood without a history.
+
+    Raises:
+        FusionlabError: a prompt without {text}, or longer with everything in it than the model can
+            read.
+
+    Source: likelihoods of items as text, Hou et al. 2024, Large language models are zero-shot
+        rankers for recommender systems, among others; the subtraction, Holtzman et al. 2021,
+        Surface form competition (PMI_DC).
+    """
+
+    def __init__(
+        self,
+        lm: CausalLm,
+        texts: Sequence[str | None],
+        *,
+        prompt: Prompt | None = None,
+        history: int = 10,
+        max_tokens: int = 32,
+        block: int = 32,
+        soft: Soft | None = None,
+        surprise: bool = False,
+    ) -> None:
+        self.lm, self.texts, self.block = lm, texts, block
+        self.history, self.max_tokens = history, max_tokens
+        self.soft, self.surprise = soft, surprise
+        prompt = prompt or Prompt()
+        before, self.space, after = prompt.around()
+        self.intro = lm.tokens(prompt.intro, start=True)
+        self.before, self.after = lm.tokens(before), lm.tokens(after)
+        self.question = lm.tokens(prompt.question)
+        self._alone: dict[int, float] = {}
+        if not [*self.intro, *self.question, *self.before]:
+            raise FusionlabError("prompt: found no token before the first text, expected an intro")
+        self._check_length()
+
+    def log_likelihoods(self, history: Sequence[int], candidates: Sequence[int]) -> Tensor:
+        """l of each candidate (C,), higher is likelier; NaN where a candidate has no text.
+
+        Args:
+            history: rows of the user's items, oldest first.
+            candidates: rows of items.
+        """
+        found = self._after(history, candidates)
+        if not self.surprise:
+            return found
+        unknown = [item for item in candidates if item not in self._alone]
+        self._alone |= dict(zip(unknown, self._after((), unknown).tolist(), strict=True))
+        return found - torch.tensor([self._alone[item] for item in candidates])
+
+    def scores(
+        self,
+        history: Sequence[int],
+        candidates: Sequence[int],
+        base: Tensor | None = None,
+        weight: float = 1.0,
+    ) -> Tensor:
+        """weight z(l) + (1 - weight) z(base) as (C,), z standardised over these candidates.
+
+        A candidate without text stands at the mean of l. ``base`` (C,) are the scores of the
+        recommender that chose the candidates.
+        """
+        if not 0 <= weight <= 1:
+            raise FusionlabError(f"weight: found {weight}, expected a share from 0 to 1")
+        if base is None and weight < 1:
+            raise FusionlabError(f"weight: found {weight} without base scores, expected 1")
+        mixed = weight * standardised(self.log_likelihoods(history, candidates))
+        return mixed if base is None else mixed + (1 - weight) * standardised(base.cpu().float())
+
+    def rerank(
+        self,
+        history: Sequence[int],
+        candidates: Sequence[int],
+        base: Tensor | None = None,
+        weight: float = 1.0,
+    ) -> Tensor:
+        """The candidates (C,), best first; of equal scores the one that came first."""
+        order = self.scores(history, candidates, base, weight).argsort(descending=True, stable=True)
+        return torch.tensor(candidates, dtype=torch.long)[order]
+
+    def prefix(self, history: Sequence[int]) -> Tensor:
+        """The vectors (T, E) that stand before a candidate's text."""
+        told = [item for item in history[max(len(history) - self.history, 0) :] if self._has(item)]
+        parts = [self.lm.embed(self.intro)]
+        for item in told:
+            parts.append(self.lm.embed([*self.before, *self._tokens(item)]))
+            if self.soft is not None:
+                parts.append(self._soft(self.soft, item).to(parts[0]))
+            parts.append(self.lm.embed(self.after))
+        parts.append(self.lm.embed([*self.question, *self.before]))
+        return torch.cat(parts)
+
+    def _after(self, history: Sequence[int], candidates: Sequence[int]) -> Tensor:
+        found = torch.full((len(candidates),), torch.nan)
+        tokens = {place: self._tokens(item) for place, item in enumerate(candidates)}
+        # Like lengths together: little is padded.
+        places = sorted((p for p, ids in tokens.items() if ids), key=lambda p: len(tokens[p]))
+        if not places:
+            return found
+        read = self.lm.read(self.prefix(history))
+        for start in range(0, len(places), self.block):
+            some = places[start : start + self.block]
+            likely = self.lm.log_likelihoods(read, [tokens[place] for place in some])
+            found[some] = likely.cpu()
+        return found
+
+    def _has(self, item: int) -> bool:
+        return bool(self._tokens(item)) or self.soft is not None
+
+    def _tokens(self, item: int) -> list[int]:
+        text = self.texts[item]
+        if text is None or not text.strip():
+            return []
+        return self.lm.tokens(self.space + " ".join(text.split()))[: self.max_tokens]
+
+    @staticmethod
+    def _soft(soft: Soft, item: int) -> Tensor:
+        return soft[item] if isinstance(soft, Tensor) else soft(torch.tensor([item]))[0]
+
+    def _check_length(self) -> None:
+        tokens = 0
+        if self.soft is not None and len(self.texts):
+            tokens = len(self._soft(self.soft, 0))
+        line = len(self.before) + self.max_tokens + tokens + len(self.after)
+        needed = len(self.intro) + (self.history + 1) * line + len(self.question)
+        if self.lm.longest is not None and needed > self.lm.longest:
+            raise FusionlabError(
+                f"history: {self.history} texts of at most {self.max_tokens} tokens and what is "
+                f"around them may be {needed} tokens, expected at most {self.lm.longest}, which is "
+                "what the model can read: lower history or max_tokens"
+            )
+
+
+def standardised(values: Tensor) -> Tensor:
+    """(x - mean) / standard deviation of what is not NaN; NaN, and values all alike, become 0."""
+    on = ~values.isnan()
+    centred = torch.where(on, values - values[on].mean(), 0)
+    deviation = (centred.square().sum() / on.sum()).sqrt()
+    return torch.where(on & (deviation > 0), centred / deviation, 0)

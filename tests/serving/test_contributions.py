@@ -1,0 +1,69 @@
+"""What a score loses without a modality: by its definition, and in a model where it is known."""
+
+import pytest
+import torch
+
+from fusionlab.config import Experiment
+from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.ranking import NOTHING, top_k
+from fusionlab.schema import validate
+from fusionlab.serving.contributions import contributions
+from fusionlab.studies.run import build_task
+
+
+def task_of(recommender, fusion):
+    experiment = validate(
+        Experiment,
+        {
+            "dataset": {"name": "synthetic", "users": 30, "items": 40, "clicks": 10},
+            "dim": 8,
+            "recommender": recommender,
+            "fusion": fusion,
+        },
+    )
+    torch.manual_seed(0)
+    task = build_task(experiment, experiment.dataset.build().load())
+    task.model.eval()
+    for name, weight in task.model.named_parameters():
+        if "tastes" in name:  # larger than at the start, so that views count beside ID factors
+            torch.nn.init.normal_(weight)
+    return task
+
+
+@pytest.mark.parametrize("fusion", ["concat", "gated", "user_gate"])
+@pytest.mark.parametrize("recommender", ["hybrid", "content"])
+def test_each_is_the_score_less_that_of_a_catalogue_without_the_modality(recommender, fusion):
+    task = task_of(recommender, fusion)
+    users = torch.arange(30)
+    lists, scores = top_k(task.ranker(), task.train, users, 5)
+    found = contributions(task.model, task.features, users, lists)
+    assert list(found) == ["text", "image", "audio"]
+    for name, lost in found.items():
+        task.features, whole = (
+            task.features.only({"text", "image", "audio"} - {name}),
+            task.features,
+        )
+        with torch.no_grad():
+            without = torch.stack([task.ranker()(users[row : row + 1])[0] for row in range(30)])
+        task.features = whole
+        torch.testing.assert_close(lost, scores - without.gather(1, lists), atol=1e-4, rtol=1e-4)
+    assert min(lost.abs().max() for lost in found.values()) > 1e-3
+
+
+def test_a_modality_that_is_not_there_counts_nothing_and_padding_neither():
+    task = task_of("hybrid", "mean_scores")
+    off = torch.zeros(40, dtype=torch.bool)
+    off[:20] = True
+    features = task.features.masked({"image": off})
+    lists = torch.arange(40).expand(3, -1).clone()
+    lists[:, -1] = NOTHING
+    found = contributions(task.model, features, torch.arange(3), lists)
+    assert found["image"][:, :20].abs().max() == 0
+    assert found["image"][:, 20:-1].abs().min() > 0
+    assert all((lost[:, -1] == 0).all() for lost in found.values())
+
+
+def test_recommenders_without_content_are_refused():
+    task = task_of("bpr_mf", "concat")
+    with pytest.raises(FusionlabError, match="'bpr_mf' reads no item features"):
+        contributions(task.model, task.features, torch.arange(2), torch.zeros(2, 1).long())

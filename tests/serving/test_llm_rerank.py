@@ -1,0 +1,227 @@
+"""Reranking by likelihood: a cached history gives what the whole sequence gives."""
+
+import math
+
+import pytest
+import torch
+from tiny_causal import NAMES, smollm2, tiny
+
+from fusionlab.errors import FusionlabError
+from fusionlab.serving.causal import load_causal_lm
+from fusionlab.serving.llm_rerank import LlmReranker, Prompt, standardised
+
+TEXTS = [
+    "the red dog",
+    "a cat",
+    "bird",
+    "the blue bird sleeps over a house",
+    "dog barks",
+    None,
+    "  ",
+    "cat runs",
+]
+PROMPT = Prompt(intro="what one person likes : ", line="- {text} the", question="a person likes")
+HISTORY, CANDIDATES = [0, 4, 1], [2, 3, 7, 1]
+
+
+def by_hand(lm, history, text, soft=None):
+    """The mean log-likelihood by one forward over the whole sequence, without a cache."""
+    ids = lm.tokens(PROMPT.intro, start=True)
+    parts = [lm.embed(ids)]
+    for item in history:
+        parts.append(lm.embed(lm.tokens(f"- {TEXTS[item]}")))
+        if soft is not None:
+            parts.append(soft[item])
+        parts.append(lm.embed(lm.tokens("the")))
+    parts.append(lm.embed(lm.tokens("a person likes -")))
+    start = sum(map(len, parts))
+    candidate = lm.tokens(text)
+    parts.append(lm.embed(candidate))
+    with torch.no_grad():
+        logits = lm.causal(inputs_embeds=torch.cat(parts)[None], use_cache=False).logits[0]
+    likely = logits.log_softmax(-1)[start - 1 : -1]
+    return likely[torch.arange(len(candidate)), candidate].mean().item()
+
+
+def whole(lm, history, candidates, soft=None):
+    return torch.tensor([by_hand(lm, history, TEXTS[item], soft) for item in candidates])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("block", [1, 3, 32])
+def test_the_cache_gives_the_likelihood_of_the_whole_sequence(name, block):
+    lm = tiny(name)
+    reranker = LlmReranker(lm, TEXTS, prompt=PROMPT, history=4, max_tokens=10, block=block)
+    for history in (HISTORY, [3], []):
+        expected = whole(lm, history, CANDIDATES)
+        assert expected.std() > 0.1
+        found = reranker.log_likelihoods(history, CANDIDATES)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_soft_tokens_follow_the_text_of_each_item_of_the_history(name):
+    lm = tiny(name)
+    soft = torch.randn(len(TEXTS), 2, 16, generator=torch.Generator().manual_seed(0))
+    options = {"prompt": PROMPT, "history": 4, "max_tokens": 10}
+    expected = whole(lm, HISTORY, CANDIDATES, soft)
+    for given in (soft, lambda items: soft[items]):
+        found = LlmReranker(lm, TEXTS, soft=given, **options).log_likelihoods(HISTORY, CANDIDATES)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    without = LlmReranker(lm, TEXTS, **options).log_likelihoods(HISTORY, CANDIDATES)
+    assert (without - expected).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_read_is_never_changed(name):
+    lm = tiny(name)
+    read = lm.read(lm.embed(lm.tokens("the red dog", start=True)))
+    before = [(layer.keys, layer.values) for layer in read.cache.layers]
+    copies = [(keys.clone(), values.clone()) for keys, values in before]
+    texts = [lm.tokens(TEXTS[3]), lm.tokens(TEXTS[1])]
+    first, again = (lm.log_likelihoods(read, texts) for _ in range(2))
+    assert torch.equal(first, again)
+    for layer, kept, copied in zip(read.cache.layers, before, copies, strict=True):
+        assert layer.keys is kept[0]
+        assert layer.values is kept[1]
+        assert torch.equal(kept[0], copied[0])
+        assert torch.equal(kept[1], copied[1])
+
+
+def test_the_history_is_read_once_and_the_candidates_share_its_memory():
+    lm = tiny("llama")
+    reranker = LlmReranker(lm, TEXTS, prompt=PROMPT, history=4, max_tokens=10, block=2)
+    seen = []
+    lm.causal.register_forward_pre_hook(
+        lambda _, args, given: seen.append(
+            (given["inputs_embeds"] if "input_ids" not in given else given["input_ids"]).shape[:2]
+        ),
+        with_kwargs=True,
+    )
+    reranker.log_likelihoods(HISTORY, CANDIDATES)
+    assert seen[0] == (1, len(reranker.prefix(HISTORY)))
+    # Sorted by length: one token and two, then two and six; the last token of each needs no step.
+    assert [tuple(shape) for shape in seen[1:]] == [(2, 1), (2, 6)]
+
+
+def test_the_order_of_the_candidates_changes_nothing():
+    reranker = LlmReranker(tiny("llama"), TEXTS, prompt=PROMPT, history=4, max_tokens=10)
+    found = reranker.log_likelihoods(HISTORY, CANDIDATES)
+    turned = reranker.log_likelihoods(HISTORY, CANDIDATES[::-1])
+    torch.testing.assert_close(turned.flip(0), found, atol=1e-6, rtol=0)
+
+
+def test_only_the_last_items_are_told_and_those_without_text_are_not():
+    lm = tiny("gpt2")
+    reranker = LlmReranker(lm, TEXTS, prompt=PROMPT, history=3, max_tokens=10)
+    found = reranker.log_likelihoods([3, 2, *HISTORY], CANDIDATES)
+    torch.testing.assert_close(found, whole(lm, HISTORY, CANDIDATES), atol=1e-5, rtol=0)
+    found = reranker.log_likelihoods([0, 5, 6], CANDIDATES)
+    torch.testing.assert_close(found, whole(lm, [0], CANDIDATES), atol=1e-5, rtol=0)
+
+
+def test_surprise_subtracts_the_likelihood_without_a_history():
+    lm = tiny("llama")
+    reranker = LlmReranker(lm, TEXTS, prompt=PROMPT, history=4, max_tokens=10, surprise=True)
+    expected = whole(lm, HISTORY, CANDIDATES) - whole(lm, [], CANDIDATES)
+    for _ in range(2):
+        found = reranker.log_likelihoods(HISTORY, CANDIDATES)
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
+def test_a_candidate_without_text_stands_in_the_middle():
+    reranker = LlmReranker(tiny("llama"), TEXTS, prompt=PROMPT, history=4, max_tokens=10)
+    found = reranker.log_likelihoods(HISTORY, [2, 5, 3, 6])
+    assert found.isnan().tolist() == [False, True, False, True]
+    assert reranker.rerank(HISTORY, [2, 5, 3, 6]).tolist()[1:3] == [5, 6]
+    assert reranker.rerank(HISTORY, [6, 5]).tolist() == [6, 5]
+
+
+def test_weights_mix_standardised_scores():
+    reranker = LlmReranker(tiny("llama"), TEXTS, prompt=PROMPT, history=4, max_tokens=10)
+    base = torch.tensor([9.0, 1.0, 5.0, 5.0])
+    likely = reranker.log_likelihoods(HISTORY, CANDIDATES)
+    z = [(x - x.mean()) / x.std(correction=0) for x in (likely, base)]
+    found = reranker.scores(HISTORY, CANDIDATES, base, 0.3)
+    torch.testing.assert_close(found, 0.3 * z[0] + 0.7 * z[1])
+    assert reranker.rerank(HISTORY, CANDIDATES, base, 0).tolist() == [2, 7, 1, 3]
+    alone = reranker.rerank(HISTORY, CANDIDATES, base, 1.0)
+    assert torch.equal(alone, reranker.rerank(HISTORY, CANDIDATES))
+    assert torch.equal(alone, torch.tensor(CANDIDATES)[likely.argsort(descending=True)])
+
+
+def test_standardised_leaves_what_is_unknown_and_what_is_alike_at_zero():
+    found = standardised(torch.tensor([1.0, math.nan, 3.0]))
+    torch.testing.assert_close(found, torch.tensor([-1.0, 0.0, 1.0]))
+    assert standardised(torch.tensor([2.0, 2.0])).tolist() == [0, 0]
+    assert standardised(torch.tensor([math.nan])).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prompt": Prompt(line="no place")}, r"expected \{text\} in it once"),
+        ({"history": 20}, "lower history or max_tokens"),
+        ({"prompt": Prompt(intro=""), "history": 1, "max_tokens": 4}, None),
+    ],
+)
+def test_prompts_that_cannot_be_read_are_refused(options, said):
+    lm = tiny("gpt2")
+    if said is None:  # <s> stands there, which is enough
+        assert len(LlmReranker(lm, TEXTS, **options).prefix([])) == 2
+        return
+    with pytest.raises(FusionlabError, match=said):
+        LlmReranker(lm, TEXTS, **options)
+
+
+def test_weights_without_base_scores_and_out_of_range_are_refused():
+    reranker = LlmReranker(tiny("llama"), TEXTS, prompt=PROMPT, history=2, max_tokens=10)
+    with pytest.raises(FusionlabError, match="without base scores"):
+        reranker.rerank(HISTORY, CANDIDATES, weight=0.5)
+    with pytest.raises(FusionlabError, match=r"weight: found 1\.5"):
+        reranker.rerank(HISTORY, CANDIDATES, torch.zeros(4), 1.5)
+
+
+def test_models_that_are_not_there_or_have_no_weights_are_refused(tmp_path):
+    with pytest.raises(FusionlabError, match=r"model: '.*nothing' cannot be loaded"):
+        load_causal_lm(str(tmp_path / "nothing"))
+    lm = tiny("llama")
+    lm.tokenizer.save_pretrained(tmp_path)
+    lm.causal.config.save_pretrained(tmp_path)
+    with pytest.raises(FusionlabError, match="cannot be loaded"):
+        load_causal_lm(str(tmp_path))
+
+
+def test_a_saved_model_is_loaded_with_its_output_layer(tmp_path):
+    lm = tiny("llama")
+    lm.tokenizer.save_pretrained(tmp_path)
+    lm.causal.save_pretrained(tmp_path)
+    loaded = load_causal_lm(str(tmp_path))
+    assert not any(weight.requires_grad for weight in loaded.causal.parameters())
+    options = {"prompt": PROMPT, "history": 4, "max_tokens": 10}
+    found, expected = (
+        LlmReranker(one, TEXTS, **options).log_likelihoods(HISTORY, CANDIDATES)
+        for one in (loaded, lm)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.slow
+def test_smollm2_by_the_cache_and_as_a_whole_and_knows_what_belongs_together():
+    lm = smollm2()
+    films = ["Toy Story", "Aladdin", "The Lion King", "Scarface", "Goodfellas", "The Godfather"]
+    reranker = LlmReranker(lm, films, surprise=True)
+    children, crime = (reranker.log_likelihoods(history, [2, 5]) for history in ([0, 1], [3, 4]))
+    assert children[0] - children[1] > crime[0] - crime[1]
+
+    plain = LlmReranker(lm, films, block=2)
+    found = plain.log_likelihoods([0, 1], [2, 3, 5])
+    for item, value in zip([2, 3, 5], found.tolist(), strict=True):
+        text = "What one person likes:\n- Toy Story\n- Aladdin\n-"
+        ids = [*lm.tokens(text, start=True), *lm.tokens(f" {films[item]}")]
+        with torch.no_grad():
+            logits = lm.causal(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+        count = len(lm.tokens(f" {films[item]}"))
+        steps = logits.log_softmax(-1)[-count - 1 : -1]
+        expected = steps[torch.arange(count), torch.tensor(ids[-count:])].mean()
+        assert value == pytest.approx(expected.item(), rel=1e-5)
