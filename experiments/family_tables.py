@@ -25,7 +25,9 @@ def number(text: str | None, digits: int) -> str:
     """A figure without the zero before its point; nothing where there is none."""
     if not text:
         return ""
-    return f"{float(text):.{digits}f}".replace("0.", ".", 1).replace("-.00", ".00")
+    shown = f"{float(text):.{digits}f}"
+    sign = "-" if shown.startswith("-") and float(shown) else ""
+    return sign + shown.lstrip("-").removeprefix("0")
 
 
 def verdict(row: dict[str, str]) -> str:

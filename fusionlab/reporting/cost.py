@@ -75,22 +75,26 @@ def cost_table(
 
 
 def _cheapest(rows: Sequence[Row], leaders: Leaders | None) -> list[str]:
-    """Which of the strategies that are as good as the best takes the least time an epoch."""
+    """Which of the strategies that are as good as the best trains in the least time in all."""
     if leaders is None or not leaders.labels:
         return []
     times = {
-        row.label: float(np.median([record.cost.seconds_per_epoch for record in row.records]))
+        row.label: float(np.median([_training_seconds(record.cost) for record in row.records]))
         for row in rows
         if row.label in leaders.labels
     }
     least = min(times.values())
     cheapest = ", ".join(label for label, time in times.items() if time == least)
-    takes = f"{_seconds(least)} s an epoch" if least else "nothing to train"
+    takes = f"{_seconds(least)} s of training" if least else "nothing to train"
     others = f" (intervals reach {decimal(leaders.margin)} below it)" if leaders.margin else ""
     return [
         f"No test tells from the best{others}: {', '.join(leaders.labels)}. Cheapest of them to "
         f"train: {cheapest}, with {takes}."
     ]
+
+
+def _training_seconds(cost: Cost) -> float:
+    return cost.seconds_per_epoch * cost.epochs
 
 
 def _cells(row: Row) -> list[Cell]:

@@ -45,6 +45,7 @@ RECIPES = {
         {"model": LLAMA, "max_length": 16},
         {"model": LLAMA, "max_length": 16, "pooling": "mean", "prompt": "the {text} runs"},
     ],
+    "text_tokens": [{"model": LLAMA, "max_length": 5}, {"model": LLAMA, "max_length": 3}],
     "text_transformer": [
         {"model": BERT, "max_length": 16},
         {"model": BERT, "max_length": 16, "pooling": "cls", "normalise": True},

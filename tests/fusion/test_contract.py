@@ -173,7 +173,7 @@ def test_checks_catch_what_breaks_in_bfloat16(cls, check, dtype):
 
 def test_a_problem_names_the_type(monkeypatch):
     part = SimpleNamespace(build=MultipliesByAFloat32Constant)
-    monkeypatch.setattr(type(FUSIONS), "parse", lambda self, name: part)
+    monkeypatch.setattr(checks, "specimen", lambda name: part)
     problems = {result.check: result.problem for result in checks.check_all(["mine"])}
     assert problems["shapes"].startswith("with 1 modalities in bfloat16: RuntimeError: ")
     assert problems["declares_itself"] == ""

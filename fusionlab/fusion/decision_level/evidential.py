@@ -125,5 +125,5 @@ class Evidential(Fusion):
     def _log_alpha(self, log_evidence: Tensor) -> Tensor:
         """log(e + W / N)."""
         candidates = log_evidence.shape[-1]
-        base = math.log(self._prior(candidates) / candidates)
+        base = math.log(self._prior(candidates) / candidates) if candidates else 0.0
         return torch.logaddexp(log_evidence, log_evidence.new_tensor(base))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor
 
@@ -28,8 +29,9 @@ class RankFusion(Fusion):
 
     score_k = mean over the m that k has of v(r_mk)
 
-    r_mk is k's rank (1 is best) among the N_m candidates that have m, by s_mk; of equal scores the
-    lower row comes first, as in evaluation. The votes v are
+    r_mk is k's rank (1 is best) among the N_m candidates that have m, by s_mk; equal scores share
+    the mean of their ranks, so a modality to which all candidates are alike (a user whose history
+    lacks it, say) prefers none. The votes v are
 
     - reciprocal_rank: v(r) = 1 / (k + r)
     - borda: v(r) = (N_m - r + 1) / N_m, the share of the list that k does not stand behind
@@ -45,7 +47,7 @@ class RankFusion(Fusion):
     Ranks have no gradient: every modality trains on its own loss (an ensemble), and only ranking
     fuses. The lists hold the whole catalogue, items that the user clicked in training included.
 
-    Complexity: O(sum_m (T_m + D) d_m) an item; O(M N (D + log(M N))) a user to rank, over whole
+    Complexity: O(sum_m (T_m + D) d_m) an item; O(M N (D + log N)) a user to rank, over whole
         lists of N candidates.
 
     Options:
@@ -85,7 +87,7 @@ class RankFusion(Fusion):
 
     def votes(self, scores: Tensor, present: Tensor) -> Tensor:
         """The votes v (..., N, K); where a modality is absent, what an unlisted candidate gets."""
-        rank = ranks(scores, present).to(at_least_float32(scores).dtype)
+        rank = ranks(scores, present)
         if self.method == "reciprocal_rank":
             return torch.where(present, 1 / (self.k + rank), 0)
         listed = present.sum(-2, keepdim=True)
@@ -109,11 +111,16 @@ class RankFusion(Fusion):
 
 
 def ranks(scores: Tensor, present: Tensor) -> Tensor:
-    """Ranks (..., N, K) from 1 by falling score among the present; of equals the lower row first.
+    """Ranks (..., N, K) from 1 by falling score among the present; equals share their mean rank.
 
     Ranks of absent entries come after those of all present ones.
     """
-    scores = scores.detach().masked_fill(~present, -torch.inf)
-    order = scores.sort(dim=-2, descending=True, stable=True).indices
-    places = torch.arange(1, scores.shape[-2] + 1, device=scores.device)
-    return torch.empty_like(order).scatter_(-2, order, places[:, None].expand(order.shape))
+    scores = scores.detach().masked_fill(~present, -torch.inf).transpose(-2, -1)
+    ordered, order = scores.sort(dim=-1, descending=True)
+    n = scores.shape[-1]
+    places = torch.arange(1, n + 1, device=scores.device).expand(scores.shape)
+    changes = ordered[..., 1:] != ordered[..., :-1]
+    first = places.where(F.pad(changes, (1, 0), value=True), 0).cummax(-1).values
+    last = places.where(F.pad(changes, (0, 1), value=True), n).flip(-1).cummin(-1).values.flip(-1)
+    mean = (first + last).to(at_least_float32(scores).dtype) / 2
+    return torch.empty_like(mean).scatter_(-1, order, mean).transpose(-2, -1)

@@ -32,7 +32,8 @@ def test_the_combination_is_that_of_the_same_numbers_in_float64(name, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_each_of_many_ranks_has_a_vote_of_its_own(dtype):
-    scores = torch.arange(N, 0, -1)[None, :, None].to(dtype).expand(1, N, 3)
+    falling = torch.arange(N, 0, -1, dtype=torch.int16).view(dtype)  # all different, as bits
+    scores = falling[None, :, None].expand(1, N, 3)
     for method in ("reciprocal_rank", "borda"):
         fusion = build({"name": "rank_fusion", "method": method}, 3).to(dtype)
         combined = fusion.combine(scores, None, torch.ones_like(scores, dtype=torch.bool))

@@ -15,13 +15,10 @@ from fusionlab.training.items import catalogue_views
 
 
 def rank(scores, item, m):
-    """1 + how many candidates stand before ``item`` in m's list; of equals the lower row."""
+    """1 + how many candidates stand before ``item`` in m's list, equals counting half."""
     mine = scores[item][m]
-    return 1 + sum(
-        s[m] > mine or (s[m] == mine and other < item)
-        for other, s in enumerate(scores)
-        if m in s and other != item
-    )
+    others = [s[m] for other, s in enumerate(scores) if m in s and other != item]
+    return 1 + sum(other > mine for other in others) + sum(other == mine for other in others) / 2
 
 
 VOTES = {
@@ -45,6 +42,15 @@ def test_equals_the_formula(modalities, method):
         return [{m: v[m] / sum(v.values()) for m in v} for v in cast]
 
     assert_combines({"name": "rank_fusion", "method": method}, modalities, formula, weights)
+
+
+@pytest.mark.parametrize("method", VOTES)
+def test_a_modality_to_which_all_are_alike_prefers_none(method):
+    """As when a user's history lacks it: the query is zero, and so are all scores."""
+    fusion = build({"name": "rank_fusion", "method": method}, 2)
+    scores = torch.stack([torch.randn(30), torch.zeros(30)], -1)[None]
+    combined = fusion.combine(scores, None, torch.ones_like(scores, dtype=torch.bool))
+    assert torch.equal(combined.argsort(-1), scores[..., 0].argsort(-1))
 
 
 def test_the_same_votes_are_a_tie_to_the_bit_whoever_cast_them(monkeypatch):

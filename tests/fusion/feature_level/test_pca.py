@@ -158,3 +158,11 @@ def test_has_no_parameters_but_moves_and_saves_its_buffers(name):
         "fitted_on": (),
     }
     assert fusion.to(torch.bfloat16).maps["a"].weight.dtype == torch.bfloat16
+
+
+def test_the_largest_entry_of_a_component_is_positive():
+    fusion = fitted(random_items(2, n=60), scale="none")
+    loadings = torch.cat([fixed.weight for fixed in fusion.maps.values()], 1)
+    kept = loadings[loadings.any(1)]
+    assert len(kept) > 3
+    assert (kept.gather(1, kept.abs().argmax(1, keepdim=True)) > 0).all()

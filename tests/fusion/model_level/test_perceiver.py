@@ -1,5 +1,9 @@
 import pytest
+import torch
 from model_reference import MODALITIES, assert_equals_formula, mean
+
+from fusionlab.data.features import FeatureSpec
+from fusionlab.fusion.contract import FUSIONS
 
 
 def formula(layers, reads="tokens", positions="none"):
@@ -34,3 +38,8 @@ def test_equals_the_formula(modalities, layers, latents):
 def test_the_papers_own_forms_equal_their_formula(modalities, reads, positions):
     part = {"name": "perceiver", "layers": 2, "reads": reads, "positions": positions}
     assert_equals_formula(part, modalities, formula(2, reads, positions))
+
+
+def test_latents_start_apart():
+    latents = FUSIONS.parse("perceiver").build({"text": FeatureSpec(3)}, 8).latents
+    assert torch.pdist(latents).min() > 1
