@@ -55,13 +55,27 @@ def part(family_name: str, name: str, plugins: Sequence[str]) -> list[Renderable
     letters = ", ".join(f"{letter} {meaning}" for letter, meaning in registry.notation.items())
     paragraphs = [said, rest.partition("\n\n")[2], letters and f"Letters: {letters}."]
     found: list[RenderableType] = [
-        Text(f"{family_name} {name}", style="bold"),
+        Text(f"{family_name} {name}", style="bold") + Text(_strategy(cls)),
         Text("\n\n".join(filter(None, paragraphs)) + "\n"),
     ]
     options = _options(registry.schema(name))
     if options.row_count:
         found.append(options)
     return found
+
+
+def _strategy(cls: type[Any]) -> str:
+    """What a strategy says of itself beside its docstring; options may change some of it."""
+    if not hasattr(cls, "level"):
+        return ""
+    said = {
+        f"{cls.level} level": True,
+        "additive": cls.additive,
+        "closed form": not cls.trainable,
+        "each view on its own loss": cls.objective == "views",
+        "the order of modalities is nothing": cls.symmetric,
+    }
+    return f"  ({', '.join(text for text, holds in said.items() if holds)})"
 
 
 def schema(kind: str, plugins: Sequence[str]) -> str:

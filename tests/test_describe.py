@@ -81,6 +81,8 @@ def test_show_prints_each_line_as_it_is_written(name, is_terminal, monkeypatch):
     result = CliRunner().invoke(main, ["show", "fusion", name])
     assert result.exit_code == 0, result.output
     lines = [line.rstrip() for line in result.output.splitlines()]
+    assert lines[0].startswith(f"fusion {name}  ({FUSIONS[name].level} level")
+    assert ("additive" in lines[0]) == FUSIONS[name].additive
     said = [one for one in paragraphs(name) if not one.startswith("Options:")]
     expected = "\n\n".join(said).splitlines()
     assert max(map(len, expected)) > NARROW

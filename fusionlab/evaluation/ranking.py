@@ -103,17 +103,19 @@ def score_blocks(
 def first_k(block: Block, k: int) -> tuple[Tensor, Tensor]:
     """Items (b, k) and scores (b, k) of a block's k best candidates, padded as in `top_k`.
 
-    `topk` orders equal scores as it likes, so its word is taken only where no two of the k + 1 best
-    are equal.
+    `topk` orders equal scores as it likes, so its word is taken only for users among whose k + 1 best
+    no two are equal.
     """
     scores, found = block.scores, min(k, block.scores.shape[1])
     values, items = scores.topk(min(k + 1, scores.shape[1]), dim=1)
     _reject_nan(values[:, :1], block.users)  # NaN comes first
-    if (values[:, 1:] == values[:, :-1]).any():
-        items = _at_least(scores, values[:, found - 1 : found], found)
-        values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
-        items = items.gather(1, order)
+    tied = (values[:, 1:] == values[:, :-1]).any(1).nonzero()[:, 0]
     items, values = items[:, :found], values[:, :found]
+    if len(tied):
+        again = scores.index_select(0, tied)
+        upwards = _at_least(again, values[tied, -1:], found)
+        order = again.gather(1, upwards).argsort(dim=1, descending=True, stable=True)
+        items[tied] = upwards.gather(1, order)
     missing = (0, k - found)
     return (
         torch.nn.functional.pad(items.where(values > -torch.inf, NOTHING), missing, value=NOTHING),
@@ -130,7 +132,7 @@ def _at_least(values: Tensor, bound: Tensor, k: int) -> Tensor:
     if len(chosen) > k * len(values):
         above, equal = values > bound, values == bound
         room = k - above.sum(1, keepdim=True)
-        chosen = _true_at(above | (equal & (equal.cumsum(1) <= room)))
+        chosen = _true_at(above | (equal & (equal.cumsum(1, dtype=torch.int32) <= room)))
     return chosen.view(-1, k) % values.shape[1]
 
 
