@@ -103,8 +103,8 @@ def score_blocks(
 def first_k(block: Block, k: int) -> tuple[Tensor, Tensor]:
     """Items (b, k) and scores (b, k) of a block's k best candidates, padded as in `top_k`.
 
-    `topk` orders equal scores as it likes, so its word is taken only for users among whose k + 1 best
-    no two are equal.
+    `topk` orders equal scores as it likes, so its word is taken only for users no two of whose
+    k + 1 best are equal.
     """
     scores, found = block.scores, min(k, block.scores.shape[1])
     values, items = scores.topk(min(k + 1, scores.shape[1]), dim=1)
