@@ -165,7 +165,8 @@ def build_task(
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.inputs.shuffled:
-        dataset = dataset.with_shuffled_features(experiment.seed)
+        some = experiment.inputs.shuffled
+        dataset = dataset.with_shuffled_features(experiment.seed, None if some is True else some)
     if experiment.task == "classification":
         return _classification(experiment, dataset, share, scratch)
     return _ranking(experiment, dataset, share, scratch)
