@@ -60,7 +60,11 @@ class Inputs(Options):
         description="rotate to the principal axes of train items and keep those that hold this "
         "share of the energy; default: leave the columns as they are",
     )
-    shuffled: bool = Field(False, description="deal whole feature rows to other items (a control)")
+    shuffled: bool | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        False,
+        description="deal whole feature rows to other items, of all modalities or of these "
+        "together (a control)",
+    )
 
 
 class Encoding(Options):

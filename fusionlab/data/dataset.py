@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -71,11 +71,24 @@ class Dataset:
         dropped = [name for name in features.values if name not in modalities]
         return replace(self, features=features.without_columns(dropped))
 
-    def with_shuffled_features(self, seed: int) -> Dataset:
-        """The same dataset with whole feature rows dealt to other items: a control."""
+    def with_shuffled_features(self, seed: int, modalities: Iterable[str] | None = None) -> Dataset:
+        """The same dataset with whole feature rows dealt to other items: a control.
+
+        ``modalities``: those whose rows are dealt, together; the others stay. Default: all.
+        """
         features = self.require_features("shuffled features")
         order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
-        return replace(self, features=features.take(order))
+        dealt = features.take(order)
+        if modalities is not None:
+            for name in modalities:
+                if name not in features.values:
+                    raise FusionlabError(f"inputs.shuffled: {one_of(name, features.values)}")
+            values = {name: dealt.values[name] for name in modalities}
+            mask = {name: dealt.mask[name] for name in modalities}
+            dealt = replace(
+                features, values={**features.values, **values}, mask={**features.mask, **mask}
+            )
+        return replace(self, features=dealt)
 
     def require_features(self, what: str) -> ItemFeatures:
         """The features, or an error that says what needs them."""

@@ -99,9 +99,10 @@ class LanguageModel:
         found: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         return [*begin, *found] if start else found
 
-    def embed(self, ids: Tensor) -> Tensor:
+    def embed(self, ids: Tensor | list[int]) -> Tensor:
         """Vectors (..., E) of token ids (...)."""
-        found: Tensor = self.causal.get_input_embeddings()(ids)
+        at = torch.as_tensor(ids, dtype=torch.long, device=self.embeddings.device)
+        found: Tensor = self.causal.get_input_embeddings()(at)
         return found
 
     def states(self, tokens: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:

@@ -23,7 +23,7 @@ Parts = Sequence[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """States after the prompt: ``hidden`` (B, S, E) that are ``there`` (B, S), left-aligned, and of
+    """States after the prompt: ``hidden`` (B, S, E) that are ``there`` (B, S), and of
     what was read before them their number (B,), the last (B, E) and the sum (B, E); zero if none.
     """
 
@@ -101,10 +101,14 @@ class TrainedReader(Reader):
         ids = [(begin[0], begin[1].expand(n, -1)), *text]
         embedded = [(self.llm.embed(x.long()), on) for x, on in ids]
         tokens, there = left_aligned([*embedded, *vectors])
-        hidden, first = self.llm.states(tokens, there), len(self.prompt)
-        none = hidden.new_zeros(n, self.llm.width)
-        count = torch.zeros(n, dtype=torch.long, device=none.device)
-        return Reading(hidden[:, first:], there[:, first:], count, none, none)
+        first = len(self.prompt)
+        hidden, there = self.llm.states(tokens, there)[:, first:], there[:, first:]
+        count = sum((on.sum(1) for _, on in text), torch.zeros_like(there[:, :0].sum(1)))
+        written = there & (torch.arange(there.shape[1], device=there.device) < count[:, None])
+        last = hidden[torch.arange(n, device=count.device), (count - 1).clamp(min=0)]
+        last = torch.where(count[:, None] > 0, last, 0)
+        total = torch.where(written[..., None], hidden, 0).sum(1)
+        return Reading(hidden, there & ~written, count, last, total)
 
 
 def left_aligned(parts: Parts) -> tuple[Tensor, Tensor]:

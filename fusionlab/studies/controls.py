@@ -104,13 +104,23 @@ class SingleModality(Control):
 
 @CONTROLS.register("shuffled_features")
 class ShuffledFeatures(Control):
-    """The base experiment with whole feature rows dealt to other items."""
+    """The base experiment with whole feature rows dealt to other items.
+
+    Options:
+        modalities: those whose rows are dealt, together; the others stay (default: all)
+    """
 
     label = "shuffled features"
 
+    def __init__(self, *, modalities: tuple[str, ...] | None = None) -> None:
+        self.modalities = modalities
+
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
         """The same items with others' features."""
-        return {self.label: {"inputs.shuffled": True}}
+        if self.modalities is None:
+            return {self.label: {"inputs.shuffled": True}}
+        label = f"shuffled {' + '.join(self.modalities)}"
+        return {label: {"inputs.shuffled": self.modalities}}
 
 
 @CONTROLS.register("oracle")

@@ -52,14 +52,22 @@ def prepare_features(
 
 
 def readable(experiment: Experiment, features: ItemFeatures) -> ItemFeatures:
-    """The modalities that the experiment's strategy can read: few read text as token ids.
+    """The modalities that the experiment's strategy reads, of a dataset that serves several.
+
+    Few read text as token ids, the others never see them. One that does reads a column of text
+    once: vectors of a column whose ids are there are left to the others.
 
     Raises:
         ConfigError: there is none.
     """
     cls: type[Fusion] = family("fusion")[experiment.fusion.name]
-    if cls.reads_tokens or not features.vocabulary:
+    if not features.vocabulary:
         return features
+    if cls.reads_tokens:
+        column = {name: one.of for name, one in experiment.encodings.items()}
+        read = {column[name] for name in features.vocabulary if name in column}
+        twice = [n for n in features.values if column.get(n) in read]
+        return features.without_columns([n for n in twice if n not in features.vocabulary])
     left = features.without_columns(features.vocabulary)
     if not left.values:
         names = ", ".join(features.vocabulary)

@@ -164,8 +164,9 @@ def build_task(
     check(experiment, dataset)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
-    if experiment.inputs.shuffled:
-        dataset = dataset.with_shuffled_features(experiment.seed)
+    if shuffled := experiment.inputs.shuffled:
+        some = None if isinstance(shuffled, bool) else shuffled
+        dataset = dataset.with_shuffled_features(experiment.seed, some)
     if experiment.task == "classification":
         return _classification(experiment, dataset, share, scratch)
     return _ranking(experiment, dataset, share, scratch)

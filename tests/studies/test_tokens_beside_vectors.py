@@ -1,10 +1,15 @@
 """One dataset with token ids, read by a strategy that reads text and by one that does not."""
 
+import polars as pl
 import pytest
 import torch
 
 from fusionlab.config import experiment_from
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.text.tiny import write_tiny
+from fusionlab.errors import FusionlabError
+from fusionlab.studies.controls import CONTROLS
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
@@ -56,6 +61,18 @@ def test_a_strategy_of_vectors_does_not_notice_tokens(store):
     assert beside.metrics == alone.metrics
 
 
+def test_a_language_model_reads_a_column_once(store):
+    """Vectors of a text whose ids are there are for strategies that cannot read ids."""
+    vectors = {"encoders.words": {"of": "text", "encoder": {"name": "tfidf", "width": 8}}}
+    llm = run_experiment(experiment(LLM).varied(vectors), store)
+    concat = run_experiment(experiment("concat").varied(vectors), store)
+    assert llm.dataset["fingerprint"] == concat.dataset["fingerprint"]
+    assert list(llm.dataset["features"]) == ["image", "tokens"]
+    assert list(concat.dataset["features"]) == ["image", "words"]
+    only = experiment(LLM, inputs={"modalities": ["words"]}).varied(vectors)
+    assert list(run_experiment(only, store).dataset["features"]) == ["words"]
+
+
 def test_a_second_run_in_the_process_ends_with_the_bits_of_the_first(store, tmp_path):
     """Texts that the first one read are kept; they are what the second would have read."""
     first = run_experiment(experiment(LLM), store)
@@ -69,6 +86,33 @@ def test_controls_of_a_language_model_run(store):
     text = run_experiment(experiment(LLM, inputs={"modalities": ["tokens"]}), store)
     both = run_experiment(experiment(LLM), store)
     assert len({r.history[-1]["loss"] for r in (shuffled, text, both)}) == 3
+
+
+def test_modalities_are_dealt_to_other_items_while_the_text_stays():
+    features = {"image": torch.randn(9, 1, 3), "text": torch.arange(9).view(9, 1, 1)}
+    mask = {name: torch.arange(9)[:, None] != row for name, row in (("image", 1), ("text", 2))}
+    items = ItemFeatures(features, mask, {"text": 9})
+    ids = pl.Series(list("abcdefghi"))
+    dataset = Dataset("nine", ids, items, interactions=None, labels=None, fingerprint="")
+    dealt = dataset.with_shuffled_features(3, ["image"]).features
+    whole = dataset.with_shuffled_features(3).features
+    assert torch.equal(dealt.values["text"], features["text"])
+    assert torch.equal(dealt.mask["text"], mask["text"])
+    assert torch.equal(dealt.values["image"], whole.values["image"])
+    assert torch.equal(dealt.mask["image"], whole.mask["image"])
+    assert not torch.equal(dealt.values["image"], features["image"])
+    with pytest.raises(FusionlabError, match=r"inputs\.shuffled: .*'imag'.*image"):
+        dataset.with_shuffled_features(3, ["imag"])
+
+
+def test_soft_tokens_are_shuffled_as_a_row_of_their_own(store):
+    base = experiment(LLM)
+    control = CONTROLS.parse({"name": "shuffled_features", "modalities": ["image"]}).build()
+    ((label, changes),) = control.variants(base, None).items()
+    assert label == "shuffled image"
+    dealt = run_experiment(base.varied(changes), store)
+    whole = run_experiment(base.varied({"inputs.shuffled": True}), store)
+    assert len({r.history[-1]["loss"] for r in (dealt, whole, run_experiment(base, store))}) == 3
 
 
 def test_alignment_before_a_run(store):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -26,21 +26,56 @@ from fusionlab.llm.reader import FrozenReader, Reader, Reading, TrainedReader
 PROMPT = "What follows describes an item, to recommend it to people who will like it:\n"
 
 
+class TextReadOut(nn.Module):
+    """Text states (B, E) to views (B, D): W LayerNorm((h - mean) / deviation).
+
+    States of different texts have most of their length in common, and it would be all that a
+    LayerNorm keeps. A frozen model's states of texts never change: mean and deviation by column
+    are computed once, over train items (0 and 1 before).
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, dim)
+
+    def fit(self, states: Tensor) -> None:
+        """Take mean and deviation of states (B, E), B at least 2."""
+        if len(states) > 1:
+            deviation, mean = torch.std_mean(states.float(), 0)
+            self.mean.copy_(mean)
+            self.deviation.copy_(torch.where(deviation > 0, deviation, 1))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Project B states."""
+        found: Tensor = self.out(self.norm((states - self.mean) / self.deviation))
+        return found
+
+
 @FUSIONS.register("llm_prefix")
 class LlmPrefix(Fusion):
     """A language model reads prompt, item text and a few soft tokens of every other modality.
 
     u_m = RMSNorm(P_m(x_m)) + e_m  (n vectors),  h = LLM([prompt; text; u_1; ...; u_M])
-    v = W norm(r(h)),  r: the last state; the mean over text and soft tokens; that of a query
+    v = W_t norm((r(h_text) - mean) / deviation) + W_s norm(r(h_soft)),  r: the last state or the
+    mean;  a query at the end is read as the last of the soft tokens
 
     Modalities of token ids (encoder `text_tokens` with the same model) are the text, one after the
-    other; all others become soft tokens by a projector of their own. A modality that is missing
-    contributes no token and leaves no hole: positions count what is there. The model is frozen (its
-    weights are not in the state, and one copy serves all runs of a process), so keys and values of
-    the prompt are computed once and those of a text when it is first read; each step computes soft
-    tokens alone. With LoRA its attention and feed-forward maps are trained too, nothing can be
-    kept, and each step reads everything. The learning rate of projectors is about 1e-3, with LoRA
-    2e-4.
+    other; all others become soft tokens by a projector of their own. Text comes first, so its
+    states are those of the text alone, and soft tokens are read in the light of it. Both are read
+    out: what the text says would else be lost beside what the last soft token is. A modality that
+    is missing contributes no token and leaves no hole: positions count what is there.
+
+    The model is frozen (its weights are not in the state, and one copy serves all runs of a
+    process), so keys and values of the prompt are computed once and those of a text when it is
+    first read; each step computes soft tokens alone. With LoRA its attention and feed-forward maps
+    are trained too, nothing can be kept, and each step reads everything. The learning rate of
+    projectors is about 1e-3, with LoRA 2e-4.
 
     With ``align_epochs`` the projectors are first trained, on train items, so that the state of the
     soft tokens alone picks out, among other items of a batch, the frozen model's own state of the
@@ -56,7 +91,8 @@ class LlmPrefix(Fusion):
         prompt: what the model reads first
         projector: linear, mlp (two layers), or resampler (queries that read a modality's tokens)
         tokens: n, how many soft tokens a modality has
-        read_out: the "last" token's state, their "mean", or that of a learned "query" at the end
+        read_out: of text and of soft tokens the "last" token's state, or their "mean"; "query" is
+            the last, and a learned token ends all
         layers: L, how many of the model's first layers are used; default: all
         dtype: of the model's weights, computation and kept keys and values
         lora_rank: train low-rank changes of this rank (needs peft); 0: frozen
@@ -85,7 +121,7 @@ class LlmPrefix(Fusion):
         prompt: str = PROMPT,
         projector: Literal["linear", "mlp", "resampler"] = "mlp",
         tokens: PositiveInt = 2,
-        read_out: Literal["last", "mean", "query"] = "last",
+        read_out: Literal["last", "mean", "query"] = "mean",
         layers: PositiveInt | None = None,
         dtype: Precision = "float32",
         lora_rank: NonNegativeInt = 0,
@@ -110,18 +146,24 @@ class LlmPrefix(Fusion):
         marks = {name: _mark(llm, name) for name in soft}
         self.soft = SoftTokens(projector, soft, tokens, dim, marks, llm.norm)
         width = llm.width
+        self.text = TextReadOut(width, dim) if self.texts else None
         self.query = (
             nn.Parameter(torch.randn(width) * llm.norm / width**0.5)
             if read_out == "query"
             else None
         )
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, dim)
+        heard = bool(soft) or self.query is not None
+        self.heard = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim)) if heard else None
 
     @classmethod
     def content_id(cls, options: Any) -> str:
         """A hash of the model's files."""
         return content_of(options.model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the strategy is."""
+        return next(self.parameters()).device
 
     @property
     def llm(self) -> LanguageModel:
@@ -134,34 +176,59 @@ class LlmPrefix(Fusion):
             yield from self.soft.parameters_of(modality)
 
     def fit(self, items: ItemFeatures) -> None:
-        """Align the projectors with the text of train items, if asked to."""
-        if self.align_epochs and self.texts and self.soft.mark:
-            device = next(iter(items.mask.values())).device
-            self.to(device)
-            align(self.states, self.parameters(), items, self.texts, self.align_epochs)
+        """Standardise what is read of texts; align the projectors with it, if asked to."""
+        if not self.texts:
+            return
+        device = next(iter(items.mask.values())).device
+        self.to(device)
+        assert self.text is not None
+        written = items.take(self._any(items, self.texts).nonzero()[:, 0])
+        with torch.no_grad():
+            self.text.fit(self.states(written.only(self.texts))[:, 0])
+        if self.align_epochs and self.soft.mark:
+            # Of either side one part is there, the other zero.
+            align(
+                lambda some: self.states(some).sum(1),
+                self.parameters(),
+                items,
+                self.texts,
+                self.align_epochs,
+            )
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Read the items that have anything, those of like lengths together."""
         present = torch.stack([self._present(items, name) for name in self.specs], 1)
         rows = present.any(1).nonzero()[:, 0]
-        views = self.out(self.norm(self.states(items.take(rows)).to(self.norm.weight.dtype)))
+        some = items.take(rows)
+        dtype = next(self.parameters()).dtype
+        written, heard = self.states(some).to(dtype).unbind(1)
+        views = written.new_zeros(len(rows), self.dim)
+        if self.text is not None:
+            views = views + clean(self.text(written), self._any(some, self.texts))
+        if self.heard is not None:
+            said = self._any(some, self.soft.mark) | (self.query is not None)
+            views = views + clean(self.heard(heard), said)
         whole = views.new_zeros(len(items), self.dim).index_copy(0, rows, views)
         return one_view(whole, present)
 
     def states(self, items: ItemFeatures) -> Tensor:
-        """What is read out of the model (B, E) for items that have something."""
+        """What is read out of text and of what follows it (B, 2, E); zero where there is none."""
         order = self._lengths(items).argsort(stable=True)
         step: Callable[[ItemFeatures], Tensor] = self._read
         if self.checkpointing and torch.is_grad_enabled():
             step = _recomputed(self._read)
         if not len(order):
-            return self.llm.embeddings.new_zeros(0, self.llm.width)
+            return self.llm.embeddings.new_zeros(0, 2, self.llm.width)
         parts = [step(items.take(rows)) for rows in order.split(self.batch)]
         return torch.cat(parts).index_select(0, order.argsort())
 
+    def _any(self, items: ItemFeatures, names: Iterable[str]) -> Tensor:
+        found = [self._present(items, name) for name in names]
+        return torch.stack(found, 1).any(1) if found else self._present(items, "")
+
     def _lengths(self, items: ItemFeatures) -> Tensor:
         """(B,) tokens of each item; those of its text decide first."""
-        length = torch.zeros(len(items), dtype=torch.long, device=self.out.weight.device)
+        length = torch.zeros(len(items), dtype=torch.long, device=self.device)
         for name in self.texts:
             if name in items.mask:
                 length += items.mask[name].sum(1) * (len(self.specs) + 1)
@@ -172,7 +239,7 @@ class LlmPrefix(Fusion):
     def _present(self, items: ItemFeatures, name: str) -> Tensor:
         if name in items.mask:
             return items.present(name)
-        return torch.zeros(len(items), dtype=torch.bool, device=self.out.weight.device)
+        return torch.zeros(len(items), dtype=torch.bool, device=self.device)
 
     def _read(self, items: ItemFeatures) -> Tensor:
         """The states (B, E) of one call's items."""
@@ -182,25 +249,25 @@ class LlmPrefix(Fusion):
             there.append(torch.ones_like(items.present(items.modalities[0]))[:, None])
         text = [(items.values[n][..., 0], items.mask[n]) for n in self.texts if n in items.values]
         reading = self._reader.read(text, list(zip(tokens, there, strict=True)))
-        return _mean(reading) if self.read_out == "mean" else _last(reading)
+        return torch.stack(_mean(reading) if self.read_out == "mean" else _last(reading), 1)
 
     def _apply(self, fn: Any, recurse: bool = True) -> LlmPrefix:
         """Where the strategy moves, the model follows; its type is an option of its own."""
         super()._apply(fn, recurse)
-        self._reader.to(self.out.weight.device)
+        self._reader.to(self.device)
         return self
 
 
-def _last(reading: Reading) -> Tensor:
+def _last(reading: Reading) -> tuple[Tensor, Tensor]:
     if not reading.there.shape[1]:
-        return reading.last
-    found = last_token(reading.hidden, reading.there)
-    return torch.where(reading.there.any(1, keepdim=True), found, reading.last)
+        return reading.last, torch.zeros_like(reading.last)
+    return reading.last, last_token(reading.hidden, reading.there)
 
 
-def _mean(reading: Reading) -> Tensor:
-    total = clean(reading.hidden, reading.there).sum(1) + reading.total
-    return total / (reading.there.sum(1) + reading.before)[:, None]
+def _mean(reading: Reading) -> tuple[Tensor, Tensor]:
+    text = reading.total / reading.before.clamp(min=1)[:, None]
+    heard = clean(reading.hidden, reading.there).sum(1)
+    return text, heard / reading.there.sum(1).clamp(min=1)[:, None]
 
 
 def _recomputed(step: Callable[[ItemFeatures], Tensor]) -> Callable[[ItemFeatures], Tensor]:

@@ -49,6 +49,10 @@ def build(items=None, seed=0, **options):
     return parse(**options).build((items or catalogue()).specs, DIM).eval()
 
 
+def has_something(items):
+    return torch.stack([items.present(name) for name in items.modalities], 1).any(1)
+
+
 def read_alone(fusion, items, row, read_out):
     """The view of one item: its tokens put in a row and read by the model, nothing kept."""
     llm = fusion.llm
@@ -64,18 +68,27 @@ def read_alone(fusion, items, row, read_out):
     if fusion.query is not None:
         tokens.append(fusion.query[None])
     read = torch.cat(tokens)[None]
-    states = llm.base(inputs_embeds=read).last_hidden_state[0, first:]
-    found = states.mean(0) if read_out == "mean" else states[-1]
-    return fusion.out(fusion.norm(found))
+    states = llm.base(inputs_embeds=read).last_hidden_state[0]
+    found = 0
+    written, heard = states[first : len(ids)], states[len(ids) :]
+    for part, reads in ((written, fusion.text), (heard, fusion.heard)):
+        if len(part):
+            found = found + reads(part.mean(0) if read_out == "mean" else part[-1])
+    return found
+
+
+def fitted(fusion, items):
+    fusion.fit(items)
+    return fusion
 
 
 @pytest.mark.parametrize("read_out", ["last", "mean", "query"])
 @pytest.mark.parametrize("projector", PROJECTORS)
 def test_views_are_those_of_items_read_alone(read_out, projector):
     items = catalogue()
-    fusion = build(read_out=read_out, projector=projector, tokens=3, batch=4)
+    fusion = fitted(build(read_out=read_out, projector=projector, tokens=3, batch=4), items)
     fused = fusion(items)
-    has = torch.stack([items.present(name) for name in items.modalities], 1).any(1)
+    has = has_something(items)
     assert torch.equal(fused.present[:, 0], has)
     assert (fused.views[~has] == 0).all()
     for row in has.nonzero()[:, 0].tolist():
@@ -97,6 +110,33 @@ def test_a_masked_modality_was_never_there(gone):
     masked, never = fusion(items.only(left)), fusion(items.without_columns([gone]))
     assert torch.equal(masked.views, never.views)
     assert torch.equal(masked.present, never.present)
+
+
+def test_text_states_are_standardised_over_train_items_that_have_text():
+    items = catalogue(40)
+    fusion = fitted(build(), items)
+    written = items.take(items.present("text").nonzero()[:, 0]).only(["text"])
+    states = fusion.states(written)[:, 0]
+    found = (states - fusion.text.mean) / fusion.text.deviation
+    torch.testing.assert_close(found.mean(0), torch.zeros(found.shape[1]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.std(0), torch.ones(found.shape[1]), atol=1e-3, rtol=0)
+    state = fusion.state_dict()
+    assert torch.equal(state["text.mean"], fusion.text.mean)
+    other = items.only(["text", "image"])  # what stands beside the text changes nothing of it
+    assert torch.equal(fitted(build(), other).text.mean, fusion.text.mean)
+
+
+@pytest.mark.skipif(not LORA, reason="pip install 'fusionlab-recsys[lora]'")
+@pytest.mark.parametrize("read_out", ["last", "mean", "query"])
+def test_a_model_with_lora_that_changes_nothing_reads_what_a_frozen_one_reads(read_out):
+    items = catalogue()
+    frozen, trained = build(read_out=read_out), build(read_out=read_out, lora_rank=2)
+    trained.soft.load_state_dict(frozen.soft.state_dict())
+    if frozen.query is not None:
+        trained.query.data.copy_(frozen.query)
+    written = items.take(has_something(items).nonzero()[:, 0])
+    both = (fusion.states(written) for fusion in (frozen, trained))
+    torch.testing.assert_close(*both, atol=2e-5, rtol=0)
 
 
 def test_a_permuted_batch_gives_permuted_views():
@@ -169,7 +209,8 @@ def test_the_state_is_small_and_holds_no_weight_of_the_model():
     file = io.BytesIO()
     torch.save(fusion.state_dict(), file)
     own = sum(p.numel() for p in fusion.parameters() if p.requires_grad)
-    assert sum(x.numel() for x in fusion.state_dict().values()) == own
+    moments = 2 * fusion.llm.width
+    assert sum(x.numel() for x in fusion.state_dict().values()) == own + moments
     theirs = {x.data_ptr() for x in fusion.llm.causal.state_dict().values()}
     assert not theirs & {x.data_ptr() for x in fusion.state_dict().values()}
     assert len(file.getvalue()) < 4 * own + 20_000
@@ -233,8 +274,8 @@ def aligned(epochs):
     fusion = build(items, align_epochs=epochs)
     fusion.fit(items)
     with torch.no_grad():
-        target = fusion.states(items.without_columns(["image"]))[:8]
-        found = fusion.states(items.without_columns(["text"]))[:8]
+        target = fusion.states(items.without_columns(["image"]))[:8, 0]
+        found = fusion.states(items.without_columns(["text"]))[:8, 1]
     middle = target.mean(0)
     similar = torch.cosine_similarity((found - middle)[:, None], (target - middle)[None], dim=-1)
     return (similar.argmax(1) == torch.arange(8)).float().mean().item()
