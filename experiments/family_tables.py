@@ -37,12 +37,19 @@ def verdict(row: dict[str, str]) -> str:
     return "+" if float(row["difference"]) > 0 else "-"
 
 
+def epochs(row: dict[str, str]) -> str:
+    """Median over seeds and range; nothing where nothing is trained."""
+    low, high = (float(row.get(f"epochs {end}") or 0) for end in ("min", "max"))
+    return f"{float(row['epochs']):.0f} ({low:.0f}-{high:.0f})" if high else ""
+
+
 def quality(folder: Path) -> list[list[str]]:
     """A line a row: its metric on each dial and for each task, and its verdict on synergy."""
     found = {
         (task, dial): read(folder, task, dial, "quality") for task in METRICS for dial in DIALS
     }
     additive = read(folder, "recommendation", "mix", "atoms")
+    cost = read(folder, "recommendation", "synergy", "cost")
     lines = []
     for label in found["recommendation", "mix"]:
         figures = {
@@ -51,7 +58,10 @@ def quality(folder: Path) -> list[list[str]]:
         }
         known = "additive" if additive[label]["additive"] else ""
         test = verdict(found["recommendation", "synergy"].get(label, {}))
-        lines.append([label, known, *figures["recommendation"], test, *figures["classification"]])
+        tested = [test, epochs(cost.get(label, {}))]
+        lines.append(
+            [label, known, *figures["recommendation"], *tested, *figures["classification"]]
+        )
     return lines
 
 
@@ -80,7 +90,13 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", type=Path, default=Path("reports/fusion_family"))
     folder = parser.parse_args().folder
     dials = [f"{task}: {dial}" for task in ("clicks", "classes") for dial in DIALS]
-    print(markdown(["", "", *dials[:4], "vs IDs on synergy", *dials[4:]], quality(folder)), "\n")
+    print(
+        markdown(
+            ["", "", *dials[:4], "vs IDs on synergy", "epochs on synergy", *dials[4:]],
+            quality(folder),
+        ),
+        "\n",
+    )
     atoms = [f"{task}: {atom}" for task in ("clicks", "classes") for atom in ATOMS]
     pure = ["pure synergy: clicks", "pure synergy: classes"]
     print(markdown(["", *atoms, *pure], shares(folder)))
