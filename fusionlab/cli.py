@@ -155,7 +155,8 @@ def encode(
     for experiment in encoding_experiments(asked) if isinstance(asked, Study) else [asked]:
         dataset = experiment.dataset.build().load()
         with terminal.encoding() as on_items:
-            columns = encoded(dataset, experiment.encodings, store.features, machine, on_items)
+            frozen = {name: x for name, x in experiment.encodings.items() if not x.trained}
+            columns = encoded(dataset, frozen, store.features, machine, on_items)
         terminal.show(terminal.encoded_table(columns))
         terminal.say(*(f"{modality}: {column.folder}" for modality, column in columns.items()))
 
@@ -284,14 +285,16 @@ def data() -> None:
 @data.command()
 @config_argument
 @overrides_argument
+@runs_option
 @plugin_option
-def inspect(config: Path, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
+def inspect(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str, ...]) -> None:
     """Print counts, sparsity and coverage of an experiment's dataset; refuse what is broken."""
     from fusionlab import terminal
     from fusionlab.config import load_experiment
     from fusionlab.data.inspect import inspect as look
     from fusionlab.data.inspect import render
     from fusionlab.studies.datasets import load_dataset
+    from fusionlab.studies.store import RunStore
 
     experiment = load_experiment(config, overrides, plugins)
-    terminal.show(render(look(load_dataset(experiment))))
+    terminal.show(render(look(load_dataset(experiment, RunStore(runs).features))))

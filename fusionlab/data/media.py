@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 Raw = str | Path | bytes
 """What one item has: text is a string; an image or a sound is a file, or the bytes of one."""
@@ -35,14 +36,25 @@ class Media:
         return Media(self.medium, [self.entries[row] for row in rows])
 
 
+MAX_BYTES = 1 << 31
+"""No picture, text or sound of an item is larger than 2 GiB."""
+
+
 def content_hash(raw: Raw) -> str:
     """SHA-256 (hex) of the content, whatever the file is called.
 
-    Raises OSError where the file cannot be read.
+    Raises OSError where the file cannot be read, ValueError where it is no file (a pipe would block
+    for ever) or has more than `MAX_BYTES`.
     """
-    if isinstance(raw, Path):
-        raw = raw.read_bytes()
-    return sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()
+    if not isinstance(raw, Path):
+        return sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()
+    found = raw.stat()
+    if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
+        raise ValueError("it is no file")
+    if found.st_size > MAX_BYTES:
+        raise ValueError(f"it has {found.st_size:,} bytes, more than {MAX_BYTES:,}")
+    with raw.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def content_size(raw: Raw | None) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ import fusionlab
 from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.data.media import Media, Raw, content_size
+from fusionlab.data.media import Media, Raw, content_hash, content_size
 from fusionlab.encoders.blocks import (
     Block,
     BlockEncoder,
@@ -57,6 +59,16 @@ class Machine:
     ray: str | None = None
     """Address of a Ray cluster, or "local"."""
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise FusionlabError(f"device: found {self.device!r}, expected cpu, cuda or cuda:N")
+        wanted = int(self.device.partition(":")[2] or 0)
+        if self.device != "cpu" and wanted >= torch.cuda.device_count():
+            raise FusionlabError(
+                f"device: found {self.device!r}, but torch sees {torch.cuda.device_count()} GPUs "
+                "here; expected one of them, or cpu"
+            )
+
     def get_ready(self) -> None:
         """Start what takes a second to start, for who knows that there is something to encode."""
         if self.workers and self.ray is None:
@@ -78,6 +90,7 @@ class ColumnWork:
 
     def run(self) -> Encoded:
         """The finished column."""
+        self.started = time.time_ns()
         contents = _contents(self.media.entries, ContentHashes(self.store.root / HASHES))
         train = [contents[row] for row in self._train_rows()] if self.encoder.fitted else []
         identity = encoder_identity(self.encoding, self.encoder) | {
@@ -117,9 +130,31 @@ class ColumnWork:
             list(self.store.siblings(encoding_id)),
             partial(self._cut, contents),
         )
-        for number, features, faults in self._encoded(self._left(column, contents)):
+        blocks = self._left(column, contents)
+        by_number = {block.number: block for block in blocks}
+        for number, features, faults in self._encoded(blocks):
+            block = by_number[number]
+            for content, entry in zip(block.contents, block.entries, strict=True):
+                self._check_unchanged(content, entry)
             column.write(number, features, faults)
         return column.finish(self.dataset.item_ids.to_list(), self._card(identity))
+
+    def _check_unchanged(self, content: str, entry: Raw | None) -> None:
+        """A file that is another one by now must not lend its features to what was hashed."""
+        if not isinstance(entry, Path):
+            return
+        try:
+            found = entry.stat()
+            if max(found.st_mtime_ns, found.st_ctime_ns) <= self.started:
+                return
+            if content_hash(entry) == content:
+                return
+        except (OSError, ValueError):
+            pass
+        raise FusionlabError(
+            f"encoders.{self.modality}: {entry} was changed or taken away while it was encoded, "
+            "expected files that stay as they are; run it again, what is done is kept"
+        )
 
     def _cut(self, contents: list[Status], new: list[str]) -> list[list[str]]:
         """Contents in blocks."""

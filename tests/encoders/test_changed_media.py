@@ -13,6 +13,7 @@ from fusionlab.encoders import hashes
 from fusionlab.encoders.encode import Machine, encode
 from fusionlab.encoders.hashes import ContentHashes
 from fusionlab.encoders.store import FeatureStore
+from fusionlab.errors import FusionlabError
 from fusionlab.schema import validate
 from tests.encoders.audio import sounds
 from tests.encoders.encoder_recipes import good_items
@@ -40,15 +41,20 @@ def folder(medium, tmp_path):
 def encoded(medium, tmp_path):
     """Encode a folder's files; how many were computed, and the rows."""
 
-    def run(folder):
+    def run(folder, meanwhile=lambda: None):
+        """``meanwhile`` happens after the files were hashed, before they are decoded."""
         entries = sorted(folder.iterdir())
         dataset = replace(catalogue(entries), media={"column": Media(medium, entries)})
         encoding = validate(Encoding, {"of": "column", "encoder": KINDS[medium], "batch_size": 2})
         totals = []
+
+        def on_items(modality, done, total):
+            if not totals:
+                meanwhile()
+            totals.append(total)
+
         store = FeatureStore(tmp_path / "features")
-        column = encode(
-            dataset, {"x": encoding}, store, Machine(workers=0), lambda *n: totals.append(n[2])
-        )["x"]
+        column = encode(dataset, {"x": encoding}, store, Machine(workers=0), on_items)["x"]
         return (totals[0] if totals else 0), np.load(column.folder / "values.npy")
 
     return run
@@ -77,6 +83,39 @@ def test_a_changed_file_recomputes_one_row(medium, folder, encoded):
     same = np.arange(5) != 2
     assert after[same].tobytes() == before[same].tobytes()
     assert not np.array_equal(after[2], before[2])
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_changes_while_it_is_encoded_lends_its_features_to_nothing(
+    medium, folder, encoded, gone
+):
+    original = (folder / "c").read_bytes()
+
+    def meanwhile():
+        (folder / "c").unlink() if gone else (folder / "c").write_bytes(_other(medium))
+
+    with pytest.raises(FusionlabError, match=r"encoders\.x: .*/c was changed or taken away"):
+        encoded(folder, meanwhile)
+    (folder / "c").write_bytes(original)
+    _, after = encoded(folder)
+    (folder / "c").write_bytes(_other(medium))
+    assert not np.array_equal(encoded(folder)[1][2], after[2])
+
+
+def test_a_pipe_and_a_file_beyond_all_size_are_rows_of_the_report(folder, encoded):
+    os.mkfifo(folder / "f")
+    with (folder / "g").open("wb") as file:
+        file.truncate(1 << 40)  # takes no room
+    computed, values = encoded(folder)
+    assert computed == 5
+    assert len(values) == 7
+    assert not values[5:].any()
+
+
+@pytest.mark.parametrize("device", ["banana", "mps", "cuda:x", "cuda:99"])
+def test_a_device_that_is_not_there_is_one_clear_error(device):
+    with pytest.raises(FusionlabError, match=rf"^device: found '{device}'"):
+        Machine(device)
 
 
 def _other(medium):
