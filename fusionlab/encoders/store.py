@@ -202,11 +202,18 @@ class Column:
         faults: Mapping[str, BadMedia],
     ) -> None:
         """A block's features by content, and its faults; it counts once the journal says so."""
+        found = dict(faults)
         for content, (values, mask) in features.items():
-            self._put(content, values, mask)
+            with np.errstate(over="ignore"):
+                stored = values.astype(self.values.dtype, copy=False)
+            if np.isfinite(stored).all():
+                self._put(content, stored, mask)
+            else:
+                why = f"its features are beyond what {stored.dtype} holds"
+                found[content] = BadMedia(Fault.CORRUPT, why)
         self._flush()
-        self.faults |= faults
-        told = {content: [bad.fault, bad.why] for content, bad in faults.items()}
+        self.faults |= found
+        told = {content: [bad.fault, bad.why] for content, bad in found.items()}
         with (self.partial / JOURNAL).open("a") as file:
             file.write(json.dumps({"block": block, "faults": told}) + "\n")
             file.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from letters import WORDS, catalogue, encoding
+from letters import WORDS, Letters, catalogue, encoding
 
 from fusionlab.encoders.encode import Machine, encode, with_encoded
 from fusionlab.encoders.store import FeatureStore
@@ -54,6 +54,25 @@ def test_features_are_those_of_the_encoder_alone(encoded):
 def test_equal_content_is_encoded_once_and_finished_work_not_again(encoded):
     assert encoded()[0] == 9, "two of the ten are the same word"
     assert encoded()[0] == 0
+
+
+def test_what_half_precision_does_not_hold_is_a_row_of_the_report(tmp_path, monkeypatch):
+    part = encoding().model_copy(update={"store": "fp16"})
+    monkeypatch.setattr(Letters, "forward", beyond(Letters.forward))
+    column = encode(catalogue(), {"text": part}, FeatureStore(tmp_path), HERE)["text"]
+    assert "beyond what float16 holds" in (column.folder / "report.csv").read_text()
+    assert np.isfinite(rows(column)).all()
+    assert not np.load(column.folder / "mask.npy")[0].any()
+
+
+def beyond(forward):
+    """Features of words as long as "mug" become too large."""
+
+    def found(self, batch):
+        values, mask = forward(self, batch)
+        return torch.where((batch["lengths"] == 3)[:, None, None], 1e6 * values, values), mask
+
+    return found
 
 
 def test_a_changed_item_recomputes_one_row(encoded):
