@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,12 +96,14 @@ def encoding() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def encoded_table(columns: Mapping[str, Encoded]) -> Table:
-    """What became of every item: a row a modality and reason."""
+    """What became of every item: a row a modality and reason, whatever numbers are in it."""
     table = Table(header_style="bold", box=None, pad_edge=False)
     for header in ("modality", "items", "status", "why"):
         table.add_column(header, justify="right" if header == "items" else "left")
     for modality, column in columns.items():
-        counts = Counter((one.status, one.why) for one in column.statuses)
+        counts = Counter(
+            (one.status, re.sub(r"\d[\d,.]*", "N", one.why)) for one in column.statuses
+        )
         for (status, why), items in sorted(counts.items(), key=lambda pair: -pair[1]):
             table.add_row(modality, f"{items:,}", status, why)
     return table

@@ -119,6 +119,7 @@ def encoded_here(
     for block in blocks:
         # zip asks the contents first, so it never takes an item of the next block
         samples, faults = sorted_out(block.contents, found)
+        on_batch(len(faults))
         features, more = encode(samples, on_batch)
         yield block.number, features, faults | more
 

@@ -43,7 +43,8 @@ def read_image(raw: Raw, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Raises `BadMedia`: MISSING where there is no file; CORRUPT where it cannot be read, is empty, is
     no image, ends too early, cannot be decoded, has more than ``max_pixels`` (at most
     `MAX_PIXELS_ALLOWED`) or a side above `MAX_SIDE`, or has 32-bit pixels, whose white is unknown.
-    Damage that a format cannot tell from a picture (a changed byte of a BMP) is not seen.
+    Damage that a format cannot tell from a picture (changed bytes of a BMP, or inside the scan of a
+    JPEG, which holds no sum) is not seen.
     """
     data = _content(raw)
     from PIL import Image, ImageFile, UnidentifiedImageError
