@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
+from tempfile import mkdtemp
+
+from filelock import FileLock
 
 from fusionlab.data.fingerprint import file_fingerprint
 from fusionlab.errors import FusionlabError
@@ -68,3 +73,18 @@ def _hash(file: Path, size: int, changed: int) -> str:
 def cache_folder() -> Path:
     """Where models that had to be converted are kept: in XDG_CACHE_HOME, else in ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fusionlab"
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """``folder`` of the cache: written by ``make`` if it is not there, whole or not at all, by one
+    process while others wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not folder.exists():
+            new = Path(mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+            try:
+                make(new)
+                new.rename(folder)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+    return folder

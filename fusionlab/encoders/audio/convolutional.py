@@ -160,11 +160,10 @@ class AudioCnn(Encoder):
         """A vector a clip (B, 1, d), or one a window (B, n, d)."""
         windows = batch["windows"]
         mask = pooling.on(batch["counts"], windows.shape[1])
-        found = self.embedded(windows[mask])
-        placed = found.new_zeros(*mask.shape, found.shape[1]).masked_scatter(mask[..., None], found)
-        return (
-            (placed, mask) if self.pool == "tokens" else pooling.pooled(pooling.mean(placed, mask))
-        )
+        found = pooling.placed(self.embedded(windows[mask]), mask)
+        if self.pool == "tokens":
+            return found, mask
+        return pooling.pooled(pooling.mean(found, mask))
 
     def embedded(self, windows: Tensor) -> Tensor:
         """Vectors (n, d) of windows (n, 100, 96)."""

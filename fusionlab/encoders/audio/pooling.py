@@ -21,6 +21,12 @@ def on(lengths: Tensor, most: int) -> Tensor:
     return torch.arange(most, device=lengths.device) < lengths[:, None]
 
 
+def placed(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Vectors (n, d) of what is on, in order, where they stand: (B, T, d), zero elsewhere."""
+    room = vectors.new_zeros(*mask.shape, vectors.shape[1])
+    return room.masked_scatter(mask[..., None], vectors)
+
+
 def mean(frames: Tensor, mask: Tensor) -> Tensor:
     """The mean of the frames that are on: (B, T, d), (B, T) to (B, d)."""
     kept = torch.where(mask[..., None], frames, 0)

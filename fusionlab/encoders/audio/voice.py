@@ -115,8 +115,7 @@ class AudioVoice(Encoder):
         mask = pooling.on(batch["counts"], windows.shape[1])
         _, (hidden, _) = self.lstm(windows[mask])
         found = F.normalize(F.relu(self.linear(hidden[-1])), dim=1)
-        placed = found.new_zeros(*mask.shape, found.shape[1]).masked_scatter(mask[..., None], found)
-        return pooling.pooled(F.normalize(pooling.mean(placed, mask), dim=1))
+        return pooling.pooled(F.normalize(pooling.mean(pooling.placed(found, mask), mask), dim=1))
 
 
 def _checkpoint(weights: str) -> dict[str, Tensor]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from hashlib import file_digest
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import torch
-from filelock import FileLock
 
-from fusionlab.encoders.sources import cache_folder
+from fusionlab.encoders.sources import cache_folder, made_once
 from fusionlab.errors import FusionlabError
 
 ABOUT = "half a minute for 135 million weights"
@@ -41,21 +38,11 @@ def converted(file: Path) -> Path:
 
     with file.open("rb") as content:
         name = f"{file_digest(content, 'sha256').hexdigest()[:32]}-{transformers.__version__}"
-    folder = cache_folder() / "gguf" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{name}.lock")):
-        if not folder.exists():
-            print(f"converting {file.name} to safetensors, once: {ABOUT}", file=sys.stderr)
-            new = Path(mkdtemp(prefix=f"{name}.", dir=folder.parent))
-            try:
-                _convert(file, new)
-                new.rename(folder)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
-    return folder
+    return made_once(cache_folder() / "gguf" / name, lambda folder: _convert(file, folder))
 
 
 def _convert(file: Path, folder: Path) -> None:
+    print(f"converting {file.name} to safetensors, once: {ABOUT}", file=sys.stderr)
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     try:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import torch
-from filelock import FileLock
 
-from fusionlab.encoders.sources import cache_folder
+from fusionlab.encoders.sources import cache_folder, made_once
 
 TINY = "tiny"
 """What it is called in place of a hub's name."""
@@ -21,17 +18,7 @@ def tiny_folder() -> Path:
     """The folder of a Llama of 3 layers that reads bytes, in the cache; it is written once."""
     import transformers
 
-    folder = cache_folder() / f"{TINY}-{transformers.__version__}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not folder.exists():
-            new = Path(mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-            try:
-                write_tiny(new)
-                new.rename(folder)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
-    return folder
+    return made_once(cache_folder() / f"{TINY}-{transformers.__version__}", write_tiny)
 
 
 def write_tiny(folder: Path) -> None:

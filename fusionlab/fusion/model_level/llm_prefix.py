@@ -20,41 +20,11 @@ from fusionlab.fusion.alignment import align
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import clean, last_token
 from fusionlab.fusion.projectors import SoftTokens
+from fusionlab.fusion.text_read_out import TextReadOut
 from fusionlab.llm.model import LanguageModel
 from fusionlab.llm.reader import FrozenReader, Reader, Reading, TrainedReader
 
 PROMPT = "What follows describes an item, to recommend it to people who will like it:\n"
-
-
-class TextReadOut(nn.Module):
-    """Text states (B, E) to views (B, D): W LayerNorm((h - mean) / deviation).
-
-    States of different texts have most of their length in common, and it would be all that a
-    LayerNorm keeps. A frozen model's states of texts never change: mean and deviation by column
-    are computed once, over train items (0 and 1 before).
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, width: int, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("deviation", torch.ones(width))
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, dim)
-
-    def fit(self, states: Tensor) -> None:
-        """Take mean and deviation of states (B, E), B at least 2."""
-        if len(states) > 1:
-            deviation, mean = torch.std_mean(states.float(), 0)
-            self.mean.copy_(mean)
-            self.deviation.copy_(torch.where(deviation > 0, deviation, 1))
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Project B states."""
-        found: Tensor = self.out(self.norm((states - self.mean) / self.deviation))
-        return found
 
 
 @FUSIONS.register("llm_prefix")
@@ -242,7 +212,7 @@ class LlmPrefix(Fusion):
         return torch.zeros(len(items), dtype=torch.bool, device=self.device)
 
     def _read(self, items: ItemFeatures) -> Tensor:
-        """The states (B, E) of one call's items."""
+        """The states (B, 2, E) of one call's items."""
         tokens, there = self.soft(items)
         if self.query is not None:
             tokens.append(self.query.expand(len(items), 1, -1))
