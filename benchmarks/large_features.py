@@ -20,7 +20,7 @@ from scaling_data import random_dataset
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
-from fusionlab.studies.run import build_task
+from fusionlab.studies.build import build_task
 from fusionlab.training.loop import Loop
 
 

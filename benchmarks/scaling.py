@@ -27,9 +27,9 @@ from scaling_report import exponents, panels, stages
 
 from fusionlab.benchmarking.growth import FEWEST, Growth, fit_growth
 from fusionlab.config import experiment_from
+from fusionlab.studies.build import build_task
 from fusionlab.studies.memory import peak_mb, reset_peak
 from fusionlab.studies.record import environment
-from fusionlab.studies.run import build_task
 from fusionlab.terminal import say, show
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask

@@ -6,10 +6,13 @@ recommender's scores. Every row is tested against the list as it was, over the s
 
     python experiments/llm_rerank.py [--users 100] [--top 20] [--weight 0.25 --weight 1]
     python experiments/llm_rerank.py --movielens data/movielens-100k
+    python experiments/llm_rerank.py --config configs/experiments/llm_prefix.yaml
     python experiments/llm_rerank.py --config my.yaml --text title [overrides: key.sub=value ...]
 
-Rows: `likelihood` is log p(text | history), `surprise` that less log p(text | no history); the
-number is the model's share beside the recommender's (1: it alone decides).
+Rows: `likelihood` is log p(text | history), `surprise` that less log p(text | no history), `soft
+tokens` the likelihood after a history of texts and the soft tokens that `llm_prefix` (of the same
+model) makes of the rest; the number is the model's share beside the recommender's (1: it alone
+decides).
 """
 
 import argparse
@@ -26,11 +29,13 @@ from fusionlab.encoders.store import FeatureStore
 from fusionlab.evaluation.metrics import hits_of, list_metrics
 from fusionlab.evaluation.ranking import NOTHING, top_k
 from fusionlab.evaluation.significance import compare, mean_interval
+from fusionlab.fusion.model_level.llm_prefix import LlmPrefix
 from fusionlab.serving.causal import load_causal_lm
 from fusionlab.serving.llm_rerank import LlmReranker, standardised
+from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.memory import peak_mb, reset_peak
-from fusionlab.studies.run import build_task, configure
+from fusionlab.studies.run import configure
 from fusionlab.training.loop import Loop
 
 STUDIES = Path(__file__).parents[1] / "configs" / "studies"
@@ -112,14 +117,13 @@ if __name__ == "__main__":
     console = Console(width=110)
     texts = dataset.media[chosen.text].entries
     lm = load_causal_lm(chosen.model)
+    told = {"likelihood": {}, "surprise": {"surprise": True}}
+    if isinstance(task.model.fusion, LlmPrefix):
+        told["soft tokens"] = {"soft": task.model.fusion.soft_tokens(task.features)}
     rows = {}
-    for name in ("likelihood", "surprise"):
+    for name, how in told.items():
         reranker = LlmReranker(
-            lm,
-            texts,
-            history=chosen.history,
-            max_tokens=chosen.max_tokens,
-            surprise=name == "surprise",
+            lm, texts, history=chosen.history, max_tokens=chosen.max_tokens, **how
         )
         reset_peak("cpu")
         new, seconds = reranked(reranker, clicks.train, users, lists, base, weights)

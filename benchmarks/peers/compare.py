@@ -13,8 +13,9 @@ framework is called as users call it (epochs and starts through `run_experiment`
 
 Each contender lives in a process of its own, sleeps until it is told to work, and answers with its
 seconds; the contenders of a group take turns (A B C, A B C, ...), so that drift of the machine
-falls on all alike. A ratio is peer median / our median over the rounds: above 1 we are faster. It
-means something on an otherwise idle machine only.
+falls on all alike. In its turn it works twice, and the second time counts: the first finds caches
+and pages that went cold while others had their turns. A ratio is peer median / our median over the
+rounds: above 1 we are faster. It means something on an otherwise idle machine only.
 
 Before anything is timed, Recall and NDCG of evaluation and of metrics are compared: a peer that
 differs from ours by more than 1e-6 is not timed. Evaluation ranks by the same user and item
@@ -73,7 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     case,
                     interpreters(options.python),
                     rounds=options.rounds,
-                    warmup=options.warmup,
                     note=status.update,
                 )
             show(table(name, GROUPS[name], outcomes))
@@ -91,7 +91,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--mmrec", type=Path, metavar="PATH", help="a checkout of MMRec")
     add("--only", nargs="+", choices=GROUPS, default=[*GROUPS], help="groups to measure")
     add("--rounds", type=int, default=5, help="measured rounds (default 5)")
-    add("--warmup", type=int, default=1, help="rounds before them (default 1)")
     add("--threads", type=int, default=os.cpu_count() or 1, help="of each contender")
     add("--python", action="append", default=[], metavar="[NAME=]PATH", help="of peers")
     add("--out", type=Path, default=Path("reports/peers.json"), help="JSON of all rounds")

@@ -17,8 +17,9 @@ from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.interactions import Clicks, Openings
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
+from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
-from fusionlab.studies.run import build_task, run_experiment
+from fusionlab.studies.run import configure, run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.ranking import RankingTask
 from fusionlab.training.sampling import NegativeSampler
@@ -113,8 +114,8 @@ def sampling(case: Case) -> Work:
 
 def evaluation(case: Case) -> Work:
     """Rank the catalogue for all users and judge validation and test."""
-    torch.set_num_threads(case.threads)
     wanted = experiment(case, recommender="bpr_mf")
+    configure(wanted.runtime, wanted.seed)
     dataset = load_dataset(wanted)
     task = build_task(wanted, dataset)
     assert isinstance(task, RankingTask)

@@ -71,7 +71,7 @@ class Worker:
         last = [one for one in self.log.read_text().splitlines() if one.strip()][-1:]
         return {"failed": f"failed: {''.join(last) or 'it said nothing'}"}
 
-    def round(self) -> dict[str, Any]:
+    def work(self) -> dict[str, Any]:
         """Let it work once."""
         assert self.process.stdin is not None
         try:
@@ -102,12 +102,13 @@ def take_turns(
     pythons: Mapping[str, str],
     *,
     rounds: int,
-    warmup: int,
     note: Callable[[str], None],
 ) -> dict[Key, Outcome]:
     """Prepare the contenders one after the other, check what they compute, time them in turn.
 
-    A contender that is absent, breaks or computes something else is not timed.
+    In its turn a contender works twice, and the second time counts: the first pays for caches and
+    pages that went cold while others had theirs. A contender that is absent, breaks or computes
+    something else is not timed.
     """
     outcomes: dict[Key, Outcome] = {}
     workers: dict[Key, Worker] = {}
@@ -117,11 +118,12 @@ def take_turns(
             workers[key] = Worker(key, case, pythons[key[0]])
             outcomes[key] = Outcome(**workers[key].hear())
         _compare_figures(outcomes)
-        for number in range(-warmup, rounds):
-            note(f"round {number + 1} of {rounds}" if number >= 0 else "a round to warm up")
+        for number in range(rounds):
+            note(f"round {number + 1} of {rounds}")
             for key, outcome in outcomes.items():
-                if not outcome.why:
-                    _one_round(workers[key], outcome, counts=number >= 0)
+                for counts in (False, True):
+                    if not outcome.why:
+                        _work(workers[key], outcome, counts=counts)
     finally:
         for worker in workers.values():
             worker.close()
@@ -135,8 +137,8 @@ def _compare_figures(outcomes: Mapping[Key, Outcome]) -> None:
             outcome.failed = disagreement(outcome, ours)
 
 
-def _one_round(worker: Worker, outcome: Outcome, *, counts: bool) -> None:
-    answer = worker.round()
+def _work(worker: Worker, outcome: Outcome, *, counts: bool) -> None:
+    answer = worker.work()
     outcome.failed = answer.get("failed", "")
     if counts and not outcome.failed:
         outcome.seconds.append(answer["seconds"])

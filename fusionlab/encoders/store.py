@@ -144,46 +144,37 @@ class Column:
         file = self.partial / PLAN
         if not file.exists():
             copied = self._copy(known)
-            plan = {
-                "blocks": cut([content for content in self.rows if content not in copied]),
-                "faults": {c: [bad.fault, bad.why] for c, bad in self.faults.items()},
-            }
-            _write(file, json.dumps(plan))
-        plan = json.loads(file.read_text())
-        self._note(plan["faults"])
-        return [list(one) for one in plan["blocks"]]
+            left = [content for content in self.rows if content not in copied]
+            _write(file, json.dumps(cut(left)))
+        return [list(one) for one in json.loads(file.read_text())]
 
     def _copy(self, known: Sequence[Encoded]) -> set[str]:
-        """Take over rows (and faults) of contents that were encoded before."""
+        """Take over rows of contents that were encoded before; what was bad is tried again."""
         copied: set[str] = set()
         for other in known:
             values = np.load(other.folder / "values.npy", mmap_mode="r")
             mask = np.load(other.folder / "mask.npy", mmap_mode="r")
             for row, one in enumerate(other.statuses):
-                if one.content not in self.rows or one.content in copied:
-                    continue
-                copied.add(one.content)
-                if one.status == OK:
+                new = one.content in self.rows and one.content not in copied
+                if new and one.status == OK:
+                    copied.add(one.content)
                     self._put(one.content, values[row], mask[row])
-                else:
-                    self.faults[one.content] = BadMedia(Fault(one.status), one.why)
         self._flush()
         return copied
 
     def _journal(self) -> set[int]:
         done = set()
         file = self.partial / JOURNAL
-        for line in file.read_text().splitlines() if file.exists() else ():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                break  # the last line was cut off; its block is done again
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        for number, line in enumerate(lines):
+            if not line.endswith("\n"):  # cut off: its block is done, and noted, again
+                _write(file, "".join(lines[:number]))
+                break
+            entry = json.loads(line)
             done.add(entry["block"])
-            self._note(entry["faults"])
+            told = entry["faults"].items()
+            self.faults |= {c: BadMedia(Fault(fault), why) for c, (fault, why) in told}
         return done
-
-    def _note(self, faults: Mapping[str, Sequence[str]]) -> None:
-        self.faults |= {c: BadMedia(Fault(fault), why) for c, (fault, why) in faults.items()}
 
     def _put(self, content: str, values: Any, mask: Any) -> None:
         """One content's tokens (T', d) and mask (T',) into the rows of all items that have it."""

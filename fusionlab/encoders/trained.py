@@ -8,7 +8,7 @@ encoding what was prepared of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -62,6 +62,12 @@ class TrainedEncoders(nn.Module):
         """Make these encoders the first thing ``fusion`` does, and part of its state."""
         fusion.add_module("trained_encoders", self)
         fusion.register_forward_pre_hook(lambda _, arguments: (self(*arguments),))
+
+    def own_rates(self) -> Iterator[tuple[Iterable[nn.Parameter], float]]:
+        """The parameters of encoders that have a learning rate of their own, and the rate."""
+        for name, rate in self.learning_rates.items():
+            if rate is not None:
+                yield self.encoders[name].parameters(), rate
 
     def _encoded(self, name: str, rows: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
         """Of the items ``rows`` (B,) those that are ``on`` (B,), like sizes together."""

@@ -43,6 +43,7 @@ def check_named_modalities(part: Part, modalities: Collection[str]) -> None:
 
 def _refusal(part: Part, names: list[str]) -> FusionlabError:
     return FusionlabError(
-        f"fusion {part.name!r}: found the modality {names[0]!r}, a name that nn.ModuleDict and "
-        "nn.ParameterDict refuse; expected parts of modalities in fusionlab.data.by_name.ByName"
+        f"fusion {part.name!r}: found a modality named {' or '.join(map(repr, names))}, which "
+        "nn.ModuleDict and nn.ParameterDict refuse; expected parts of modalities in "
+        "fusionlab.data.by_name.ByName"
     )

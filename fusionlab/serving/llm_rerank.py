@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +11,6 @@ from torch import Tensor
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.causal import CausalLm
 
-Soft = Callable[[Tensor], Tensor] | Tensor
-"""Vectors in the model's embedding space: of items (n,) as (n, S, E), or of all items (N, S, E)."""
 TEXT = "{text}"
 
 
@@ -56,7 +54,8 @@ class LlmReranker:
         history: at most so many of the user's last items are told.
         max_tokens: of a text; what is longer is cut.
         block: candidates read at once; it bounds memory and changes no figure.
-        soft: soft tokens (n, S, E) of items, which follow the text of each item of the history.
+        soft: of each item of the catalogue its soft tokens (S, E), as of `LlmPrefix.soft_tokens`;
+            they follow its text in a history.
         surprise: subtract the likelihood without a history.
 
     Raises:
@@ -77,7 +76,7 @@ class LlmReranker:
         history: int = 10,
         max_tokens: int = 32,
         block: int = 32,
-        soft: Soft | None = None,
+        soft: Sequence[Tensor] | None = None,
         surprise: bool = False,
     ) -> None:
         self.lm, self.texts, self.block = lm, texts, block
@@ -144,7 +143,7 @@ class LlmReranker:
         for item in told:
             parts.append(self.lm.embed([*self.before, *self._tokens(item)]))
             if self.soft is not None:
-                parts.append(self._soft(self.soft, item).to(parts[0]))
+                parts.append(self.soft[item].to(parts[0]))
             parts.append(self.lm.embed(self.after))
         parts.append(self.lm.embed([*self.question, *self.before]))
         return torch.cat(parts)
@@ -164,7 +163,7 @@ class LlmReranker:
         return found
 
     def _has(self, item: int) -> bool:
-        return bool(self._tokens(item)) or self.soft is not None
+        return bool(self._tokens(item)) or (self.soft is not None and len(self.soft[item]) > 0)
 
     def _tokens(self, item: int) -> list[int]:
         text = self.texts[item]
@@ -172,14 +171,8 @@ class LlmReranker:
             return []
         return self.lm.tokens(self.space + " ".join(text.split()))[: self.max_tokens]
 
-    @staticmethod
-    def _soft(soft: Soft, item: int) -> Tensor:
-        return soft[item] if isinstance(soft, Tensor) else soft(torch.tensor([item]))[0]
-
     def _check_length(self) -> None:
-        tokens = 0
-        if self.soft is not None and len(self.texts):
-            tokens = len(self._soft(self.soft, 0))
+        tokens = max(map(len, self.soft or ()), default=0)
         line = len(self.before) + self.max_tokens + tokens + len(self.after)
         needed = len(self.intro) + (self.history + 1) * line + len(self.question)
         if self.lm.longest is not None and needed > self.lm.longest:

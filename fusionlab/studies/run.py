@@ -11,36 +11,23 @@ from typing import Any
 import polars as pl
 import torch
 from filelock import Timeout
-from torch import Tensor
 
 from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
-from fusionlab.encoders.trained import trained_encoders
-from fusionlab.errors import ConfigError, FusionlabError, one_of
-from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
+from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
-from fusionlab.fusion.build import build_fusion, check_named_modalities
-from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import Context, Recommender
-from fusionlab.registry import family
+from fusionlab.studies.build import AnyTask, build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
-from fusionlab.studies.inputs import prepare_features, readable
 from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
-from fusionlab.training.classification import ClassificationTask, Classifier
+from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.loop import Loop, OnEpoch, Progress
-from fusionlab.training.pools import check_pooled
-from fusionlab.training.ranking import DEFAULT_METRICS, RankingTask
-
-GRAPH_ITEMS = 512
-"""CUDA graphs have fixed shapes: a step's distinct items are rounded up to a multiple of this."""
-
-AnyTask = RankingTask | ClassificationTask
+from fusionlab.training.ranking import RankingTask
 
 
 def run_experiment(
@@ -105,128 +92,6 @@ def _run(
         truth=gains_of_atoms(dataset, task, evaluations),
     )
     return store.save(record, _per_user(experiment, dataset, evaluations))
-
-
-def measured(experiment: Experiment) -> list[str]:
-    """The metrics of single users (or items) that an experiment measures; higher is better."""
-    if experiment.task == "classification":
-        return ["accuracy"]
-    names = experiment.evaluation.metrics or DEFAULT_METRICS
-    listed = [name for name in names if name in LIST_METRICS]
-    at = [f"{name}@{cutoff}" for name in listed for cutoff in experiment.evaluation.cutoffs]
-    return at + [name for name in names if name in FULL_METRICS]
-
-
-def check(experiment: Experiment, dataset: Dataset) -> None:
-    """Refuse an experiment that the dataset cannot serve or that selects by nothing measured."""
-    if experiment.task == "recommendation":
-        names = experiment.evaluation.metrics or DEFAULT_METRICS
-        check_names(names, experiment.evaluation.cutoffs)
-    if experiment.selecting not in measured(experiment):
-        problem = one_of(experiment.selecting, measured(experiment))
-        raise ConfigError([(("evaluation", "select"), problem)])
-    if reads_content(experiment) and dataset.features is not None:
-        check_named_modalities(experiment.fusion, dataset.features.modalities)
-    if experiment.inputs.modalities is not None:
-        dataset = dataset.with_modalities(experiment.inputs.modalities)
-    if experiment.recommender.name == "oracle" and dataset.truth is None:
-        problem = "found 'oracle', which needs a known truth: dataset.name=synthetic"
-        raise ConfigError([(("recommender", "name"), problem)])
-    wanted = "labels" if experiment.task == "classification" else "interactions"
-    if getattr(dataset, wanted) is None:
-        problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
-        raise ConfigError([(("task",), problem)])
-    if experiment.task == "recommendation" and experiment.training.pool is not None:
-        check_pooled(family("recommender")[experiment.recommender.name])
-    if reads_content(experiment):
-        features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
-        features = readable(experiment, features)
-        build_fusion(experiment.fusion, features.specs, experiment.dim)
-
-
-def reads_content(experiment: Experiment) -> bool:
-    """Does the experiment look at item features at all?"""
-    cls: type[Recommender] = family("recommender")[experiment.recommender.name]
-    return experiment.task == "classification" or cls.uses_content
-
-
-def build_task(
-    experiment: Experiment,
-    dataset: Dataset,
-    share: Path | None = None,
-    scratch: Path | None = None,
-) -> AnyTask:
-    """The model of an experiment, ready to train, with everything but the test labels.
-
-    ``share`` is a folder in which processes share prepared features, ``scratch`` one for large
-    arrays of this run alone.
-    """
-    check(experiment, dataset)
-    if experiment.inputs.modalities is not None:
-        dataset = dataset.with_modalities(experiment.inputs.modalities)
-    if shuffled := experiment.inputs.shuffled:
-        some = None if isinstance(shuffled, bool) else shuffled
-        dataset = dataset.with_shuffled_features(experiment.seed, some)
-    if experiment.task == "classification":
-        return _classification(experiment, dataset, share, scratch)
-    return _ranking(experiment, dataset, share, scratch)
-
-
-def _ranking(
-    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None
-) -> RankingTask:
-    assert dataset.interactions is not None
-    runtime, clicks = experiment.runtime, dataset.interactions.train
-    features, fusion = None, None
-    if reads_content(experiment):
-        seen = clicks.popularity.nonzero().flatten()
-        features = prepare_features(experiment, dataset, seen, share, scratch)
-        features = readable(experiment, features)
-        fusion = _fusion(experiment, dataset, features, seen)
-    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
-    model = experiment.recommender.build(context, fusion).to(runtime.device)
-    return RankingTask(
-        model,
-        dataset.interactions,
-        features,
-        experiment.training,
-        experiment.evaluation,
-        experiment.selecting,
-        runtime.device,
-        round_items=GRAPH_ITEMS if runtime.cuda_graphs else 1,
-    )
-
-
-def _classification(
-    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None
-) -> ClassificationTask:
-    assert dataset.labels is not None
-    labels = dataset.labels
-    features = prepare_features(experiment, dataset, labels.train.items, share, scratch)
-    features = readable(experiment, features)
-    fusion = _fusion(experiment, dataset, features, labels.train.items)
-    model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
-    return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)
-
-
-def _fusion(
-    experiment: Experiment, dataset: Dataset, features: ItemFeatures, train_items: Tensor
-) -> Fusion:
-    encoders = trained_encoders(dataset, experiment.encodings)
-    specs = encoders.specs(features) if encoders else features.specs
-    fusion = build_fusion(experiment.fusion, specs, experiment.dim)
-    items = features.take(train_items.to(experiment.runtime.device))
-    if encoders is None:
-        fusion.fit(items)
-    else:
-        encoders.attach(fusion)
-        with torch.no_grad():
-            fusion.fit(encoders.to(experiment.runtime.device)(items))
-    if experiment.runtime.cuda_graphs:
-        fusion.compile(mode="reduce-overhead")
-    elif experiment.runtime.compile:
-        fusion.compile()
-    return fusion
 
 
 def _train(

@@ -15,11 +15,11 @@ from fusionlab.evaluation.classification import CLASS_FIGURES
 from fusionlab.evaluation.metrics import CATALOGUE_METRICS
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import family
+from fusionlab.studies.checks import check, measured
 from fusionlab.studies.controls import Control
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.record import Kind, Row
-from fusionlab.studies.run import check, measured
 from fusionlab.studies.store import RunStore
 
 Load = Callable[[Experiment], Dataset]

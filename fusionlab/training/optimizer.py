@@ -9,8 +9,6 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from fusionlab.encoders.trained import TrainedEncoders
-
 
 class EagerAdamW(AdamW):
     """The same steps, bit for bit, without importing the compiler.
@@ -27,15 +25,15 @@ class EagerAdamW(AdamW):
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """What there is to learn: first all that has the common learning rate, then a group for each
-    trained encoder that has one of its own."""
+    """What there is to learn: first all that has the common learning rate, then what has its own.
+
+    A module anywhere in the model may have a method ``own_rates`` that yields parameters and their
+    learning rate.
+    """
     groups: list[dict[str, Any]] = []
     for module in model.modules():
-        if isinstance(module, TrainedEncoders):
-            for name, rate in module.learning_rates.items():
-                if rate is not None:
-                    own = [p for p in module.encoders[name].parameters() if p.requires_grad]
-                    groups.append({"params": own, "lr": rate})
+        for parameters, rate in getattr(module, "own_rates", tuple)():
+            groups.append({"params": [p for p in parameters if p.requires_grad], "lr": rate})
     elsewhere = {id(p) for group in groups for p in group["params"]}
     common = [p for p in model.parameters() if p.requires_grad and id(p) not in elsewhere]
     return [{"params": common}, *groups]

@@ -13,8 +13,10 @@ import pytest
 import torch
 from letters import WORDS, Letters, catalogue, encoding
 
+from fusionlab.data.features import FeatureSpec
+from fusionlab.encoders.contract import BadMedia, Fault
 from fusionlab.encoders.encode import Machine, encode, with_encoded
-from fusionlab.encoders.store import FeatureStore
+from fusionlab.encoders.store import Column, FeatureStore, Status
 from fusionlab.errors import ConfigError
 
 HERE = Machine(workers=0)
@@ -121,7 +123,8 @@ def test_what_cannot_be_encoded_is_missing_with_its_reason(encoded):
     features = with_encoded(catalogue(texts), {"text": column}).features
     assert features.present("text").tolist() == [True, False, False, True, False]
     assert (features.values["text"][~features.present("text")] == 0).all()
-    assert encoded([*texts, "jug"])[0] == 1, "what is known to be broken is not tried again"
+    assert encoded(texts)[0] == 0, "a finished column is finished"
+    assert encoded([*texts, "jug"])[0] == 2, "in another one what was bad is tried again"
 
 
 def test_what_has_no_hash_is_corrupt(encoded):
@@ -189,6 +192,28 @@ def test_errors_name_the_key(tmp_path):
         encode(catalogue(), {"fused": encoding()}, store)
 
 
+def test_a_line_of_the_journal_that_was_cut_off_is_done_and_noted_again(tmp_path):
+    contents = [Status(name) for name in "abc"]
+    spec, ones = FeatureSpec(2), (np.ones((1, 2), np.float32), np.ones(1, bool))
+
+    def column():
+        return Column(
+            tmp_path / "column", contents, spec, np.dtype(np.float32), [], lambda new: [[*new]] * 3
+        )
+
+    first = column()
+    for block in (0, 1):
+        first.write(block, {"a": ones}, {"b": BadMedia(Fault.CORRUPT, "why")})
+    journal = tmp_path / "column.partial" / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-1])
+    again = column()
+    assert again.done == {0}
+    again.write(1, {"a": ones}, {})
+    third = column()
+    assert third.done == {0, 1}
+    assert third.faults["b"].why == "why"
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -224,6 +249,8 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path):
     assert not list((tmp_path / "killed").glob("*/*/card.json"))
     done = len(journal[0].read_text().splitlines())
     assert 2 <= done < 13
+    with journal[0].open("a") as file:
+        file.write('{"block": 12, "fau')  # as if it was killed while it wrote that
     assert start(tmp_path / "killed").wait() == 0
     for name in ("values.npy", "mask.npy", "report.csv"):
         whole, killed = (next((tmp_path / r).glob(f"*/*/{name}")) for r in ("whole", "killed"))

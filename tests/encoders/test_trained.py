@@ -10,9 +10,10 @@ from fusionlab.encoders.encode import encoded_dataset
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import ConfigError
+from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import run_id
-from fusionlab.studies.run import build_task, run_experiment
+from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.loop import Loop
 

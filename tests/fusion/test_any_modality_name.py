@@ -129,7 +129,7 @@ class Mine:
 def test_dictionaries_of_torch_are_refused_names_they_do_not_take(cls, name):
     specs = {"text": FeatureSpec(3), name: FeatureSpec(4)}
     with pytest.raises(
-        FusionlabError, match=rf"^fusion 'mine': found the modality '{name}', .*ByName"
+        FusionlabError, match=rf"^fusion 'mine': found a modality named '{name}', .*ByName"
     ):
         build_fusion(Mine(cls), specs, 8)
 

@@ -10,8 +10,9 @@ from fusionlab.data.interactions import Clicks, Interactions, Sealed
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context
 from fusionlab.recommenders.lightgcn import ClickGraph
 from fusionlab.schema import validate
+from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
-from fusionlab.studies.run import build_task, run_experiment
+from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask

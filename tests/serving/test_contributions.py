@@ -8,7 +8,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import NOTHING, top_k
 from fusionlab.schema import validate
 from fusionlab.serving.contributions import contributions
-from fusionlab.studies.run import build_task
+from fusionlab.studies.build import build_task
 
 
 def task_of(recommender, fusion):

@@ -62,12 +62,16 @@ def test_the_cache_gives_the_likelihood_of_the_whole_sequence(name, block):
 @pytest.mark.parametrize("name", NAMES)
 def test_soft_tokens_follow_the_text_of_each_item_of_the_history(name):
     lm = tiny(name)
-    soft = torch.randn(len(TEXTS), 2, 16, generator=torch.Generator().manual_seed(0))
+    drawn = torch.Generator().manual_seed(0)
+    soft = [torch.randn(count, 16, generator=drawn) for count in (2, 4, 1, 0, 0, 2, 0, 2)]
     options = {"prompt": PROMPT, "history": 4, "max_tokens": 10}
     expected = whole(lm, HISTORY, CANDIDATES, soft)
-    for given in (soft, lambda items: soft[items]):
-        found = LlmReranker(lm, TEXTS, soft=given, **options).log_likelihoods(HISTORY, CANDIDATES)
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    told = LlmReranker(lm, TEXTS, soft=soft, **options)
+    found = told.log_likelihoods(HISTORY, CANDIDATES)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    # An item without text is told by its soft tokens; one that has neither is not.
+    assert len(told.prefix([5])) == len(told.prefix([])) + 2 + len(lm.tokens("- the"))
+    assert len(told.prefix([6])) == len(told.prefix([]))
     without = LlmReranker(lm, TEXTS, **options).log_likelihoods(HISTORY, CANDIDATES)
     assert (without - expected).abs().min() > 1e-3
 

@@ -10,8 +10,9 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.evaluation.significance import compare, over_seeds
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
-from fusionlab.studies.run import build_task, run_experiment
+from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.items import catalogue_views
 from fusionlab.training.sampling import NegativeSampler

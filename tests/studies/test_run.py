@@ -10,9 +10,10 @@ import fusionlab
 from fusionlab.config import load_study
 from fusionlab.errors import FusionlabError
 from fusionlab.studies import identity
+from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import run_id
-from fusionlab.studies.run import build_task, run_experiment
+from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 
 

@@ -13,7 +13,7 @@ from fusionlab.errors import ConfigError
 from fusionlab.recommenders.contract import RECOMMENDERS
 from fusionlab.registry import family
 from fusionlab.schema import validate
-from fusionlab.studies.run import build_task
+from fusionlab.studies.build import build_task
 from fusionlab.training import loop as loop_module
 from fusionlab.training.loop import Loop
 from fusionlab.training.pools import Pools, check_pooled

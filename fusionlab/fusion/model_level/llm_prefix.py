@@ -44,8 +44,8 @@ class LlmPrefix(Fusion):
     The model is frozen (its weights are not in the state, and one copy serves all runs of a
     process), so keys and values of the prompt are computed once and those of a text when it is
     first read; each step computes soft tokens alone. With LoRA its attention and feed-forward maps
-    are trained too, nothing can be kept, and each step reads everything. The learning rate of
-    projectors is about 1e-3, with LoRA 2e-4.
+    are trained too, nothing can be kept, and each step reads everything. A good
+    ``training.learning_rate``, which is that of projectors, is about 1e-3.
 
     With ``align_epochs`` the projectors are first trained, on train items, so that the state of the
     soft tokens alone picks out, among other items of a batch, the frozen model's own state of the
@@ -66,6 +66,7 @@ class LlmPrefix(Fusion):
         layers: L, how many of the model's first layers are used; default: all
         dtype: of the model's weights, computation and kept keys and values
         lora_rank: train low-rank changes of this rank (needs peft); 0: frozen
+        lora_learning_rate: of these changes
         cache_mb: MB that kept keys and values of texts may take
         batch: items that go through the model at once, those of like lengths together
         checkpointing: keep no activations of the model for the backward pass, compute them again
@@ -95,6 +96,7 @@ class LlmPrefix(Fusion):
         layers: PositiveInt | None = None,
         dtype: Precision = "float32",
         lora_rank: NonNegativeInt = 0,
+        lora_learning_rate: PositiveFloat = 2e-4,
         cache_mb: PositiveFloat = 2048.0,
         batch: PositiveInt = 64,
         checkpointing: bool = False,
@@ -111,6 +113,7 @@ class LlmPrefix(Fusion):
             else FrozenReader(model, layers, dtype, prompt, cache_mb)
         )
         self.lora, llm = self._reader.lora, self._reader.llm
+        self.lora_learning_rate = lora_learning_rate
         _check_vocabulary(llm, specs)
         _check_length(llm, prompt, specs, tokens * len(soft) + (read_out == "query"))
         marks = {name: _mark(llm, name) for name in soft}
@@ -144,6 +147,11 @@ class LlmPrefix(Fusion):
         """Those of its projector; text has none of its own."""
         if modality not in self.texts:
             yield from self.soft.parameters_of(modality)
+
+    def own_rates(self) -> Iterator[tuple[Iterable[nn.Parameter], float]]:
+        """What LoRA trains, and its learning rate."""
+        if self.lora:
+            yield self.lora.parameters(), self.lora_learning_rate
 
     def fit(self, items: ItemFeatures) -> None:
         """Standardise what is read of texts; align the projectors with it, if asked to."""
@@ -180,6 +188,14 @@ class LlmPrefix(Fusion):
             views = views + clean(self.heard(heard), said)
         whole = views.new_zeros(len(items), self.dim).index_copy(0, rows, views)
         return one_view(whole, present)
+
+    @torch.no_grad()
+    def soft_tokens(self, items: ItemFeatures) -> list[Tensor]:
+        """Of each item the vectors (S, E) that stand after its text; none of what it lacks."""
+        if not self.soft.mark:
+            return [self.llm.embeddings.new_zeros(0, self.llm.width)] * len(items)
+        tokens, there = (torch.cat(parts, 1) for parts in self.soft(items))
+        return [some[on] for some, on in zip(tokens, there, strict=True)]
 
     def states(self, items: ItemFeatures) -> Tensor:
         """What is read out of text and of what follows it (B, 2, E); zero where there is none."""

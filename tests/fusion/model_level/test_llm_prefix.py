@@ -15,6 +15,7 @@ from fusionlab.fusion.checks import CHECKS, DTYPES, Subject
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.fusion.projectors import PROJECTORS
 from fusionlab.registry import Part
+from fusionlab.training.optimizer import parameter_groups
 
 VOCABULARY, N, DIM = 257, 10, 8
 LORA = importlib.util.find_spec("peft") is not None
@@ -192,6 +193,16 @@ def test_checkpointing_changes_nothing(rank):
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
 
 
+@pytest.mark.skipif(not LORA, reason="pip install 'fusionlab-recsys[lora]'")
+def test_what_lora_trains_has_a_learning_rate_of_its_own():
+    fusion = build(lora_rank=2, lora_learning_rate=3e-5)
+    common, own = parameter_groups(fusion)
+    assert own["lr"] == 3e-5
+    assert {id(p) for p in own["params"]} == {id(p) for p in fusion.lora.parameters()}
+    assert len(common["params"]) + len(own["params"]) == len([*fusion.parameters()])
+    assert [*build().own_rates()] == []
+
+
 def test_checkpointing_keeps_less_for_the_backward_pass():
     held = {}
     for checkpointing in (False, True):
@@ -234,6 +245,20 @@ def test_soft_tokens_start_as_long_as_embeddings():
     assert torch.allclose(tokens[there].norm(dim=-1), torch.tensor(fusion.llm.norm), rtol=1e-3)
     embeddings = fusion.llm.embeddings
     assert fusion.llm.norm == pytest.approx(embeddings.norm(dim=1).mean().item(), rel=1e-5)
+
+
+def test_soft_tokens_of_an_item_are_those_of_what_it_has():
+    items = catalogue()
+    fusion = build(items, tokens=3)
+    found = fusion.soft_tokens(items)
+    for row, tokens in enumerate(found):
+        has = [name for name in ("image", "audio") if items.present(name)[row]]
+        lacks = {"text", "image", "audio"} - {*has}
+        alone, _ = fusion.soft(items.take(torch.tensor([row])).without_columns(lacks))
+        assert tokens.shape == (3 * len(has), fusion.llm.width)
+        torch.testing.assert_close(tokens, torch.cat([*alone, tokens[:0][None]], 1)[0])
+    alone = items.without_columns(["image", "audio"])
+    assert build(alone).soft_tokens(alone)[1].shape == (0, fusion.llm.width)
 
 
 def test_a_modality_owns_its_projector_and_text_has_none():

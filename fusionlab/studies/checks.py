@@ -1,0 +1,57 @@
+"""Refuse an experiment that a dataset cannot serve, before anything is built."""
+
+from __future__ import annotations
+
+from fusionlab.config import Experiment
+from fusionlab.data.dataset import Dataset
+from fusionlab.errors import ConfigError, one_of
+from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
+from fusionlab.fusion.build import build_fusion, check_named_modalities
+from fusionlab.recommenders.contract import Recommender
+from fusionlab.registry import family
+from fusionlab.studies.inputs import readable
+from fusionlab.training.pools import check_pooled
+from fusionlab.training.ranking import DEFAULT_METRICS
+
+
+def measured(experiment: Experiment) -> list[str]:
+    """The metrics of single users (or items) that an experiment measures; higher is better."""
+    if experiment.task == "classification":
+        return ["accuracy"]
+    names = experiment.evaluation.metrics or DEFAULT_METRICS
+    listed = [name for name in names if name in LIST_METRICS]
+    at = [f"{name}@{cutoff}" for name in listed for cutoff in experiment.evaluation.cutoffs]
+    return at + [name for name in names if name in FULL_METRICS]
+
+
+def check(experiment: Experiment, dataset: Dataset) -> None:
+    """Refuse an experiment that the dataset cannot serve or that selects by nothing measured."""
+    if experiment.task == "recommendation":
+        names = experiment.evaluation.metrics or DEFAULT_METRICS
+        check_names(names, experiment.evaluation.cutoffs)
+    if experiment.selecting not in measured(experiment):
+        problem = one_of(experiment.selecting, measured(experiment))
+        raise ConfigError([(("evaluation", "select"), problem)])
+    if reads_content(experiment) and dataset.features is not None:
+        check_named_modalities(experiment.fusion, dataset.features.modalities)
+    if experiment.inputs.modalities is not None:
+        dataset = dataset.with_modalities(experiment.inputs.modalities)
+    if experiment.recommender.name == "oracle" and dataset.truth is None:
+        problem = "found 'oracle', which needs a known truth: dataset.name=synthetic"
+        raise ConfigError([(("recommender", "name"), problem)])
+    wanted = "labels" if experiment.task == "classification" else "interactions"
+    if getattr(dataset, wanted) is None:
+        problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
+        raise ConfigError([(("task",), problem)])
+    if experiment.task == "recommendation" and experiment.training.pool is not None:
+        check_pooled(family("recommender")[experiment.recommender.name])
+    if reads_content(experiment):
+        features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
+        features = readable(experiment, features)
+        build_fusion(experiment.fusion, features.specs, experiment.dim)
+
+
+def reads_content(experiment: Experiment) -> bool:
+    """Does the experiment look at item features at all?"""
+    cls: type[Recommender] = family("recommender")[experiment.recommender.name]
+    return experiment.task == "classification" or cls.uses_content
