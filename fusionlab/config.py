@@ -167,6 +167,9 @@ class Experiment(Options):
     recommender: Annotated[Part, PartOf("recommender")] = part(
         "recommender", "content", "what users and item views become scores by"
     )
+    balancer: Annotated[Part, PartOf("balancer")] = part(
+        "balancer", "none", "what keeps one modality from being learned at the cost of others"
+    )
     training: Annotated[Training, Section(Training)] = section(Training)
     evaluation: Annotated[Judging, Section(Judging)] = section(Judging)
     runtime: Annotated[Runtime, Section(Runtime)] = section(Runtime)

@@ -41,6 +41,7 @@ FAMILIES = {
     "profile": "fusionlab.recommenders.profiles",
     "recommender": "fusionlab.recommenders.contract",
     "loss": "fusionlab.training.losses",
+    "balancer": "fusionlab.balancing.contract",
     "control": "fusionlab.studies.controls",
 }
 """Where each family's contract lives; imported when the family is first asked for."""

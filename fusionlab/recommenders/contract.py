@@ -207,6 +207,17 @@ class Recommender(nn.Module):
             return found
         return [*found, (touched.ids.scores(), torch.ones_like(clicked).bool())]
 
+    def content_scores(self, touched: Touched) -> Tensor:
+        """Scores of a step's candidates (B, C) by the combined views alone; of a strategy whose
+        views are trained apart, by the sum of those that are present."""
+        assert self.fusion is not None
+        assert touched.items is not None
+        present = touched.items.present[touched.items.rows(touched.batch.candidates)]
+        by_view = _view_scores(touched)
+        if self.trains_by_view:
+            return torch.where(present, by_view, 0).sum(-1)
+        return self.fusion.combine(by_view, touched.query, present)
+
     def ranker(self, items: ItemViews | None) -> Ranker:
         """Everything needed to score all N items for any user, computed once."""
         return Ranker(self, items)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fusionlab.balancing.contract import BALANCERS, Balancer
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
@@ -68,6 +69,7 @@ def _ranking(
         experiment.evaluation,
         experiment.selecting,
         runtime.device,
+        balancer=_balancer(experiment, features),
         round_items=GRAPH_ITEMS if runtime.cuda_graphs else 1,
     )
 
@@ -81,7 +83,22 @@ def _classification(
     features = readable(experiment, features)
     fusion = _fusion(experiment, dataset, features, labels.train.items)
     model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
-    return ClassificationTask(model, labels, features, experiment.training, experiment.selecting)
+    return ClassificationTask(
+        model,
+        labels,
+        features,
+        experiment.training,
+        experiment.selecting,
+        balancer=_balancer(experiment, features),
+    )
+
+
+def _balancer(experiment: Experiment, features: ItemFeatures | None) -> Balancer:
+    """The balancer; where there are no two modalities there is nothing to balance."""
+    names = () if features is None else features.modalities
+    part = experiment.balancer if len(names) > 1 else BALANCERS.parse({"name": "none"})
+    found: Balancer = part.build(names)
+    return found.to(experiment.runtime.device)
 
 
 def _fusion(

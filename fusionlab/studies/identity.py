@@ -38,6 +38,7 @@ COMPUTES = (
     "fusion",
     "recommenders",
     "evaluation",
+    "balancing",
     "training",
     "studies",
 )

@@ -87,11 +87,17 @@ def _run(
             peak_memory_mb=peak_mb(experiment.runtime.device),
         ),
         history=progress.history,
-        coalition_training="dropout" if experiment.training.modality_dropout else "none",
+        coalition_training=_coalition_training(experiment, task),
         test_opened=ledger.entries,
         truth=gains_of_atoms(dataset, task, evaluations),
     )
     return store.save(record, _per_user(experiment, dataset, evaluations))
+
+
+def _coalition_training(experiment: Experiment, task: AnyTask) -> str:
+    """On what of coalitions the model was trained."""
+    found = ["dropout"] if experiment.training.modality_dropout else []
+    return ", ".join([*found, *filter(None, [task.balancer.trains])]) or "none"
 
 
 def _train(

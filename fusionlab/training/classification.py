@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusionlab.balancing.coalitions import heard
+from fusionlab.balancing.contract import Balancer, Said, Step
+from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Training
 from fusionlab.data.dataset import Labelled, Labels
 from fusionlab.data.features import ItemFeatures
@@ -57,8 +60,11 @@ class ClassificationTask:
         features: ItemFeatures,
         training: Training,
         select: str,
+        *,
+        balancer: Balancer | None = None,
     ) -> None:
         self.model, self.labels, self.features = model, labels, features
+        self.balancer = balancer or NoBalancer(())
         self.training = training
         self.select = select
         device = next(iter(features.mask.values())).device
@@ -70,12 +76,23 @@ class ClassificationTask:
         order = torch.randperm(len(self.items), generator=generator, device=self.items.device)
         yield from order.split(self.training.batch_size)
 
-    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        """Cross-entropy of the combined logits, or of each view's own."""
-        features, classes = self.features.take(self.items[batch]), self.classes[batch]
+    def step(self, batch: Tensor, generator: torch.Generator) -> Step:
+        """Cross-entropy of the combined logits, or of each view's own; and what the balancer's
+        coalitions say of the same items."""
+        whole, classes = self.features.take(self.items[batch]), self.classes[batch]
+        features = whole
         if self.training.modality_dropout:
-            features = drop_modalities(features, self.training.modality_dropout, generator)
+            features = drop_modalities(whole, self.training.modality_dropout, generator)
         fused = self.model.fusion(features)
+        return Step(
+            self._joint(fused, classes),
+            self.model.fusion,
+            lambda logits: F.cross_entropy(logits, classes, reduction="none"),
+            lambda logits: logits.softmax(-1).gather(1, classes[:, None])[:, 0],
+            heard(self.balancer, self.model.fusion, whole, self._said),
+        )
+
+    def _joint(self, fused: FusedItems, classes: Tensor) -> Tensor:
         logits = self.model.by_view(fused)
         if self.model.fusion.objective is Objective.VIEWS:
             targets = classes[:, None].expand(-1, logits.shape[-1])
@@ -85,6 +102,14 @@ class ClassificationTask:
         else:
             total = F.cross_entropy(self.model.combine(logits, fused), classes)
         return total if fused.penalty is None else total + fused.penalty.mean()
+
+    def _said(self, fused: FusedItems) -> Said:
+        by_view = self.model.by_view(fused)
+        if self.model.fusion.objective is Objective.VIEWS:
+            scores = torch.where(fused.present[:, None], by_view, 0).sum(-1)
+        else:
+            scores = self.model.combine(by_view, fused)
+        return Said(scores, fused.present.any(1), fused.views[:, None])
 
     def validate(self) -> dict[str, float]:
         """Metrics on the validation items."""

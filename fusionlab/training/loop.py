@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from fusionlab.balancing.contract import Balancer, Step
+from fusionlab.balancing.signals import Signals
 from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.training.optimizer import EagerAdamW, parameter_groups
@@ -22,7 +24,7 @@ OnEpoch = Callable[[dict[str, float]], None]
 
 
 class Task(Protocol):
-    """What the loop trains: a model, batches of an epoch, a loss, and its validation metrics."""
+    """What the loop trains: a model, batches of an epoch, steps, and its validation metrics."""
 
     @property
     def model(self) -> nn.Module:
@@ -35,8 +37,12 @@ class Task(Protocol):
     def batches(self, generator: torch.Generator) -> Iterator[Any]:
         """The batches of one epoch."""
 
-    def loss(self, batch: Any, generator: torch.Generator) -> Tensor:
-        """The loss of one batch, a scalar."""
+    @property
+    def balancer(self) -> Balancer:
+        """What turns a step into gradients."""
+
+    def step(self, batch: Any, generator: torch.Generator) -> Step:
+        """One batch, gone forward."""
 
     def validate(self) -> dict[str, float]:
         """Metrics on validation."""
@@ -89,8 +95,9 @@ class Loop:
         self.task, self.training, self.runtime = task, training, runtime
         self.checkpoint, self.on_epoch = checkpoint, on_epoch
         self.generator = torch.Generator(runtime.device).manual_seed(seed)
+        self.signals = Signals(task.balancer)
         self.optimizer = EagerAdamW(
-            parameter_groups(task.model),
+            parameter_groups(nn.ModuleList([task.model, task.balancer])),
             lr=training.learning_rate,
             weight_decay=training.weight_decay,
             fused=True,
@@ -116,6 +123,7 @@ class Loop:
         loss = self.train_epoch()
         entry = {"epoch": self.progress.epochs + 1, "loss": loss}
         entry["seconds"] = time.perf_counter() - started
+        entry |= self.signals.of_the_epoch()
         last = entry["epoch"] >= self.training.epochs
         if entry["epoch"] % self.training.validate_every == 0 or last:
             self.task.model.eval()
@@ -130,6 +138,7 @@ class Loop:
     def train_epoch(self) -> float:
         """One pass over the batches; the mean loss."""
         self.task.model.train()
+        self.task.balancer.train()
         device = torch.device(self.runtime.device)
         autocast = torch.autocast(
             device.type, torch.bfloat16, enabled=self.runtime.precision == "bf16"
@@ -139,11 +148,11 @@ class Loop:
             if self.runtime.cuda_graphs:
                 torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors are done with
             with autocast:
-                loss = self.task.loss(batch, self.generator)
+                step = self.task.step(batch, self.generator)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            total += self.task.balancer.backward(step)
             self.optimizer.step()
-            total += loss.detach()
+            self.signals.hear(step)
             steps += 1
         mean = float(total) / max(steps, 1)
         if mean != mean or mean in (float("inf"), float("-inf")):
@@ -157,7 +166,8 @@ class Loop:
     def _judge(self, entry: dict[str, float]) -> None:
         select = self.task.select
         if select not in entry:
-            measured = [name for name in entry if name not in ("epoch", "loss", "seconds")]
+            told = ("epoch", "loss", "seconds")
+            measured = [name for name in entry if name not in told and "." not in name]
             raise FusionlabError(f"evaluation.select: {one_of(select, measured)}")
         value = entry[select]
         if value > self.progress.best:
@@ -172,6 +182,7 @@ class Loop:
     def _save(self, file: Path) -> None:
         state = {
             "model": self.task.model.state_dict(),
+            "balancer": self.task.balancer.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "torch": self._device_state(),
@@ -184,6 +195,7 @@ class Loop:
     def _resume(self, file: Path) -> None:
         state = torch.load(file, map_location=self.runtime.device, weights_only=True)
         self.task.model.load_state_dict(state["model"])
+        self.task.balancer.load_state_dict(state["balancer"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         if self.generator.device.type == "cuda":

@@ -8,12 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionlab.balancing.coalitions import heard
+from fusionlab.balancing.contract import Balancer, Said, Step
+from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Judging, Training
 from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures, Taker
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.fusion.contract import FusedItems
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
 from fusionlab.training.items import catalogue_views, drop_modalities
 from fusionlab.training.losses import Loss
@@ -42,6 +46,7 @@ class RankingTask:
         interactions: clicks; only train and validation are read here.
         features: features of all N items on the device, or None for ID-only recommenders.
         select: the validation metric that early stopping follows.
+        balancer: of the modalities; default: none.
         round_items: the distinct items of a step are padded to a multiple of this.
     """
 
@@ -55,11 +60,12 @@ class RankingTask:
         select: str,
         device: torch.device | str,
         *,
+        balancer: Balancer | None = None,
         round_items: int = 1,
     ) -> None:
         if training.pool is not None:
             check_pooled(type(recommender))
-        self.round_items = round_items
+        self.balancer, self.round_items = balancer or NoBalancer(()), round_items
         self.model, self.features = recommender, features
         self.interactions = interactions
         self.training, self.device = training, device
@@ -98,17 +104,46 @@ class RankingTask:
             users = self.users.index_select(0, rows)
             yield Batch(users, candidates.index_select(0, rows), rows)
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Ranking loss, plus the penalties of the strategy and of the recommender."""
-        items, extra = self._item_views(batch, generator)
-        touched = self.model.touch(batch, items)
-        if items is not None and self.model.trains_by_view:
+    def step(self, batch: Batch, generator: torch.Generator) -> Step:
+        """The ranking loss, plus the penalties of the strategy and of the recommender; and what the
+        balancer's coalitions say of the same candidates."""
+        if not self.model.uses_content:
+            touched = self.model.touch(batch, None)
+            return Step(self._joint(touched, None))
+        assert self.take is not None
+        assert self.model.fusion is not None
+        items, position = self.distinct(self.model.items_needed(batch))
+        n = len(items)
+        whole = self.take(F.pad(items, (0, -n % self.round_items)))
+        features = whole
+        if self.training.modality_dropout:
+            features = drop_modalities(whole, self.training.modality_dropout, generator)
+        fused = self.model.fuse(features)
+        extra = None if fused.penalty is None else fused.penalty[:n].mean()
+        touched = self.model.touch(batch, _views(fused, n, position))
+        said = heard(
+            self.balancer,
+            self.model.fusion,
+            whole,
+            lambda alone: self._said(batch, _views(alone, n, position)),
+        )
+        joint, loss = self._joint(touched, extra), self.ranking_loss
+        return Step(joint, self.model.fusion, loss, loss.confidence, said)
+
+    def _joint(self, touched: Touched, extra: Tensor | None) -> Tensor:
+        if touched.items is not None and self.model.trains_by_view:
             total = self._loss_by_view(touched)
         else:
             total = self.ranking_loss(self.model.pair_scores(touched)).mean()
         for term in (extra, self.model.penalty(touched)):
             total = total if term is None else total + term
         return total
+
+    def _said(self, batch: Batch, items: ItemViews) -> Said:
+        query = self.model.user_views(batch.users, items, batch.clicks)
+        scores = self.model.content_scores(Touched(batch, items, query, None))
+        clicked = items.rows(batch.candidates[:, 0])
+        return Said(scores, items.present[clicked].any(1), items.take(batch.candidates), query)
 
     def _loss_by_view(self, touched: Touched) -> Tensor:
         """The sum over views of each one's own mean loss."""
@@ -117,21 +152,6 @@ class RankingTask:
             losses = torch.where(counted, self.ranking_loss(scores), 0)
             total = total + losses.sum() / counted.sum().clamp(min=1)
         return total
-
-    def _item_views(
-        self, batch: Batch, generator: torch.Generator
-    ) -> tuple[ItemViews | None, Tensor | None]:
-        if not self.model.uses_content:
-            return None, None
-        assert self.take is not None
-        items, position = self.distinct(self.model.items_needed(batch))
-        n = len(items)
-        features = self.take(F.pad(items, (0, -n % self.round_items)))
-        if self.training.modality_dropout:
-            features = drop_modalities(features, self.training.modality_dropout, generator)
-        fused = self.model.fuse(features)
-        penalty = None if fused.penalty is None else fused.penalty[:n].mean()
-        return ItemViews(fused.views[:n], fused.present[:n], position), penalty
 
     def ranker(self) -> Ranker:
         """The trained recommender over the whole catalogue."""
@@ -164,3 +184,7 @@ class RankingTask:
             cutoffs=self.cutoffs,
             device=self.device,
         )
+
+
+def _views(fused: FusedItems, n: int, position: Tensor) -> ItemViews:
+    return ItemViews(fused.views[:n], fused.present[:n], position)

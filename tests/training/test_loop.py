@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from fusionlab.balancing.contract import Step
+from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError
 from fusionlab.schema import validate
@@ -19,6 +21,7 @@ class Task:
     def __init__(self, course=None, learning=True):
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+        self.balancer = NoBalancer(())
         self.course, self.validated = course, 0
         self.scale = 1.0 if learning else float("nan")
 
@@ -26,12 +29,10 @@ class Task:
         x = torch.randn(64, 3, generator=generator)
         yield from x.split(16)
 
-    def loss(self, batch, generator):
+    def step(self, batch, generator):
         noise = torch.randn(len(batch), 1, generator=generator)
-        return (
-            self.scale
-            * (self.model(batch) - batch.sum(1, keepdim=True) - 0.1 * noise).square().mean()
-        )
+        wrong = self.model(batch) - batch.sum(1, keepdim=True) - 0.1 * noise
+        return Step(self.scale * wrong.square().mean())
 
     def validate(self):
         self.validated += 1

@@ -138,7 +138,7 @@ def test_a_step_fuses_no_more_items_than_the_pool():
     task.model.fusion.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
     generator = torch.Generator().manual_seed(0)
     for batch in task.batches(generator):
-        task.loss(batch, generator)
+        task.step(batch, generator)
     assert 0 < max(sizes) <= 8
     assert len(sizes) >= 7
 

@@ -72,7 +72,7 @@ def test_padding_the_items_of_a_step_changes_nothing():
     for multiple in (1, 16):
         of = content_task(round_items=multiple)
         generator = torch.Generator().manual_seed(0)
-        loss = of.loss(next(of.batches(generator)), generator)
+        loss = of.step(next(of.batches(generator)), generator).joint
         loss.backward()
         losses.append((loss, [p.grad for p in of.model.parameters()]))
     torch.testing.assert_close(*losses)

@@ -36,7 +36,7 @@ def train(task, epochs=3):
     optimizer = torch.optim.Adam(task.model.parameters(), lr=0.01)
     for _ in range(epochs):
         for batch in task.batches(generator):
-            loss = task.loss(batch, generator)
+            loss = task.step(batch, generator).joint
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -157,9 +157,9 @@ def test_trains_by_view_and_ranks_by_votes(clicks, features):
     batch = next(task.batches(torch.Generator().manual_seed(0)))
     items, _ = task._item_views(batch, torch.Generator())
     assert len(task.model.scores_by_view(task.model.touch(batch, items))) == 2
-    before = task.loss(batch, torch.Generator()).item()
+    before = task.step(batch, torch.Generator()).joint.item()
     train(task, epochs=20)
-    assert task.loss(batch, torch.Generator()).item() < before - 0.1
+    assert task.step(batch, torch.Generator()).joint.item() < before - 0.1
     scores = task.ranker()(torch.tensor([3]))[0]
     nothing = ~items_of(task).present.any(1)
     assert ((scores == 0) == nothing).all()

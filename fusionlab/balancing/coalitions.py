@@ -1,0 +1,62 @@
+"""Fuse the same items in the light of several coalitions of their modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from fusionlab.balancing.contract import Balancer, Coalition, Said
+from fusionlab.data.features import ItemFeatures
+from fusionlab.fusion.contract import FusedItems, Fusion
+
+NARROW = 1024
+"""Numbers an item, all modalities and tokens together. Up to here copies of the items go through
+the strategy at once, beyond each coalition by itself: a strategy projects masked columns as well,
+and where columns are wide that costs more than it saves."""
+
+
+def heard(
+    balancer: Balancer, fusion: Fusion, items: ItemFeatures, said: Callable[[FusedItems], Said]
+) -> dict[Coalition, Said]:
+    """What each coalition that the balancer asks for says of a step's items.
+
+    ``said`` turns the views of a coalition into what it says. Gradients are kept where the balancer
+    trains on it.
+    """
+    wanted = balancer.coalitions
+    if not wanted:
+        return {}
+    with torch.set_grad_enabled(bool(balancer.trains)):
+        fused = fuse_coalitions(fusion, items, wanted)
+        return {one: said(views) for one, views in zip(wanted, fused, strict=True)}
+
+
+def fuse_coalitions(
+    fusion: Fusion, items: ItemFeatures, coalitions: Sequence[Coalition]
+) -> list[FusedItems]:
+    """What the strategy makes of B items under each coalition; a masked modality was never there.
+
+    One pass over (coalitions x B) items where features are narrow, else a pass a coalition over its
+    own columns.
+    """
+    width = sum(spec.tokens * spec.dim for spec in items.specs.values())
+    if width > NARROW or len(coalitions) == 1:
+        names = set(items.modalities)
+        return [fusion(items.without_columns(names - coalition)) for coalition in coalitions]
+    fused = fusion(together([items.only(coalition) for coalition in coalitions]))
+    count = len(items)
+    return [
+        FusedItems(views, present)
+        for views, present in zip(fused.views.split(count), fused.present.split(count), strict=True)
+    ]
+
+
+def together(parts: Sequence[ItemFeatures]) -> ItemFeatures:
+    """The items of all parts in one batch."""
+    first = parts[0]
+    return ItemFeatures(
+        {name: torch.cat([part.values[name] for part in parts]) for name in first.values},
+        {name: torch.cat([part.mask[name] for part in parts]) for name in first.mask},
+        first.vocabulary,
+    )

@@ -1,0 +1,125 @@
+"""What balances modalities: a step's losses in, another loss, or other gradients, out.
+
+A **coalition** is a set of modalities; what a model says of it is what it says where all others are
+masked. Unimodal signals are those of coalitions of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.fusion.contract import Fusion
+from fusionlab.registry import Registry
+
+Coalition = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model says of a step's B examples in the light of one coalition.
+
+    ``scores`` (B, C): of the candidates, the clicked one first, or of the classes; of content
+    alone, without ID factors. ``counted`` (B,) bool: the examples whose clicked (or labelled) item
+    has a modality of the coalition; the others tell nothing of it. ``views`` (B, C, K, D) of the
+    candidates, or (B, 1, K, D) of the labelled item; ``query`` (B, K, D) the users' views, None in
+    classification.
+    """
+
+    scores: Tensor
+    counted: Tensor
+    views: Tensor
+    query: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch, gone forward: the loss of all modalities together, and what coalitions say.
+
+    ``joint`` is the loss that is minimised without a balancer, ID scores and penalties included.
+    ``losses`` and ``confidence`` take scores (B, C) to the task's loss (B,) and to the probability
+    (B,) of what is right. ``said`` holds the coalitions that `Balancer.coalitions` asked for.
+    """
+
+    joint: Tensor
+    fusion: Fusion | None = None
+    losses: Callable[[Tensor], Tensor] = lambda scores: scores.sum(-1)
+    confidence: Callable[[Tensor], Tensor] = lambda scores: scores.sum(-1)
+    said: Mapping[Coalition, Said] = field(default_factory=dict)
+
+    def loss(self, coalition: Coalition) -> Tensor:
+        """The mean loss of the coalition over the examples that count, a scalar; 0 if none does."""
+        return self._mean(self.losses, coalition)
+
+    def certainty(self, coalition: Coalition) -> Tensor:
+        """The mean probability of what is right, likewise; no gradient flows through it."""
+        with torch.no_grad():
+            return self._mean(self.confidence, coalition)
+
+    def own(self, modality: str) -> list[nn.Parameter]:
+        """The parameters that belong to one modality alone and are trained."""
+        assert self.fusion is not None
+        return [p for p in self.fusion.modality_parameters(modality) if p.requires_grad]
+
+    def _mean(self, measure: Callable[[Tensor], Tensor], coalition: Coalition) -> Tensor:
+        said = self.said[coalition]
+        values = measure(said.scores)
+        total = torch.where(said.counted, values, torch.zeros_like(values)).sum()
+        return total / said.counted.sum().clamp(min=1)
+
+
+class Balancer(nn.Module):
+    """A method against modality imbalance.
+
+    Args:
+        modalities: names of the M modalities that the model reads, M at least 2.
+
+    Keyword-only arguments of a subclass are its configuration. What it must remember from step to
+    step are buffers, what it learns are parameters (they are trained with the model's, at
+    ``training.learning_rate``), so that an interrupted run goes on with the same bits.
+    """
+
+    name: ClassVar[str]
+    trains: ClassVar[str] = ""
+    """What of coalitions the model is trained on ("unimodal losses"), if anything; it stands in the
+    run's record beside every signal that is read from coalitions."""
+
+    def __init__(self, modalities: Sequence[str]) -> None:
+        super().__init__()
+        self.modalities = tuple(modalities)
+
+    @property
+    def coalitions(self) -> tuple[Coalition, ...]:
+        """The coalitions that it must hear in each step."""
+        return ()
+
+    @property
+    def alone(self) -> tuple[Coalition, ...]:
+        """The coalitions of one modality, in the order of the modalities."""
+        return tuple(frozenset({name}) for name in self.modalities)
+
+    def loss(self, step: Step) -> Tensor:
+        """What is minimised, a scalar."""
+        return step.joint
+
+    def backward(self, step: Step) -> Tensor:
+        """Leave the gradients of the step in ``.grad`` (None before); the loss, for the log."""
+        loss = self.loss(step)
+        loss.backward()
+        return loss.detach()
+
+    def told(self) -> dict[str, float]:
+        """What it did lately (weights, say), for the history of the run, ``kind.modality`` each."""
+        return {}
+
+
+BALANCERS: Registry[Balancer] = Registry("balancer", Balancer, "fusionlab.balancing")
+
+
+def name_of(coalition: Coalition, modalities: Sequence[str]) -> str:
+    """Its modalities in their order, joined by +."""
+    return "+".join(name for name in modalities if name in coalition)

@@ -1,0 +1,59 @@
+"""Losses of single modalities, the slower learned the heavier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field, NonNegativeFloat
+from torch import Tensor
+
+from fusionlab.balancing.contract import BALANCERS
+from fusionlab.balancing.unimodal_losses import WeightedLosses
+
+
+@BALANCERS.register("inverse_speed")
+class InverseSpeed(WeightedLosses):
+    """L + w sum_m r_m^alpha L_m, scaled so that the r_m^alpha have the mean one.
+
+    r_m = l_m(t) / l_m(0),  l_m: the moving average of L_m, and L_m of the first step
+
+    r is the inverse training rate: what is left of a modality's loss. One that has been learned
+    less than the others gets more weight, whatever the heights of the losses are.
+
+    Options:
+        weight: w, the mean weight
+        alpha: how much slowness counts; 0: all alike
+        memory: of the moving average, the share that a step leaves of it
+
+    Source: inverse training rates: Chen et al. 2018, GradNorm; here without norms of gradients.
+    """
+
+    first: Tensor
+    average: Tensor
+    begun: Tensor
+
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        *,
+        weight: NonNegativeFloat = 1.0,
+        alpha: NonNegativeFloat = 2.0,
+        memory: Annotated[float, Field(ge=0, lt=1)] = 0.9,
+    ) -> None:
+        super().__init__(modalities)
+        self.weight, self.alpha, self.memory = weight, alpha, memory
+        self.register_buffer("first", torch.ones(len(modalities)))
+        self.register_buffer("average", torch.ones(len(modalities)))
+        self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """From what is left of each loss."""
+        # The first step sets both; no value leaves the device for it.
+        self.first.copy_(torch.where(self.begun, self.first, losses))
+        moved = self.memory * self.average + (1 - self.memory) * losses
+        self.average.copy_(torch.where(self.begun, moved, losses))
+        self.begun.fill_(True)
+        left = (self.average / self.first.clamp(min=1e-12)) ** self.alpha
+        return self.weight * left / left.mean().clamp(min=1e-12)

@@ -1,0 +1,71 @@
+"""Gradients of the modality that is ahead made smaller, as the confidences say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
+
+
+@BALANCERS.register("ogm_ge")
+class OgmGe(Balancer):
+    """g_m <- k_m g_m + N(0, std(g_m)^2),  k_m = 1 - tanh(alpha rho_m) where rho_m > 1, else 1
+
+    rho_m = c_m / mean of the other modalities' c,  c: mean probability of what is right
+
+    g_m is the gradient of the parameters that belong to modality m alone, c_m what the model says
+    where it sees that modality alone. In the paper c comes from the halves of one linear map, for
+    two modalities.
+
+    AdamW divides by the size of past gradients, so a k that stays the same is undone by it: what it
+    leaves is how k changes, and the noise.
+
+    Options:
+        alpha: how strongly
+        noise: the second part (GE), of the gradients that were made smaller
+
+    Source: Peng et al. 2022, Balanced multimodal learning via on-the-fly gradient modulation.
+    """
+
+    scale: Tensor
+
+    def __init__(
+        self, modalities: Sequence[str], *, alpha: NonNegativeFloat = 0.5, noise: bool = True
+    ) -> None:
+        super().__init__(modalities)
+        self.alpha, self.noise = alpha, noise
+        self.register_buffer("scale", torch.ones(len(modalities)))
+
+    @property
+    def coalitions(self) -> tuple[Coalition, ...]:
+        """Each modality alone."""
+        return self.alone
+
+    def backward(self, step: Step) -> Tensor:
+        """Gradients of the joint loss, then smaller where a modality is ahead."""
+        loss = super().backward(step)
+        certain = torch.stack([step.certainty(one) for one in self.coalitions])
+        others = (certain.sum() - certain) / (len(certain) - 1)
+        ratio = certain / others.clamp(min=1e-12)
+        self.scale.copy_(torch.where(ratio > 1, 1 - torch.tanh(self.alpha * ratio), 1))
+        for name, scale, ahead in zip(self.modalities, self.scale, ratio > 1, strict=True):
+            for parameter in step.own(name):
+                if parameter.grad is not None:
+                    self._modulate(parameter.grad, scale, ahead)
+        return loss
+
+    def told(self) -> dict[str, float]:
+        """k, of the last step."""
+        return {
+            f"scale.{name}": k for name, k in zip(self.modalities, self.scale.tolist(), strict=True)
+        }
+
+    def _modulate(self, gradient: Tensor, scale: Tensor, ahead: Tensor) -> None:
+        spread = gradient.std(correction=0)
+        gradient.mul_(scale)
+        if self.noise:
+            gradient.add_(torch.randn_like(gradient) * spread * ahead)

@@ -1,0 +1,44 @@
+"""Losses weighted by what the model itself holds to be noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
+
+
+@BALANCERS.register("uncertainty")
+class Uncertainty(Balancer):
+    """sum_i exp(-s_i) L_i + s_i / 2 over the joint loss and those of single modalities.
+
+    s_i = log sigma_i^2 is learned with the model: a loss that cannot be brought down gets less
+    weight, and s_i / 2 keeps all from getting none.
+
+    Source: Kendall, Gal and Cipolla 2018, Multi-task learning using uncertainty to weigh losses for
+        scene geometry and semantics (likelihoods of classes, eq. 10).
+    """
+
+    trains = "unimodal losses"
+
+    def __init__(self, modalities: Sequence[str]) -> None:
+        super().__init__(modalities)
+        self.log_variance = nn.Parameter(torch.zeros(len(modalities) + 1))
+
+    @property
+    def coalitions(self) -> tuple[Coalition, ...]:
+        """Each modality alone."""
+        return self.alone
+
+    def loss(self, step: Step) -> Tensor:
+        """The weighted sum."""
+        losses = torch.stack([step.joint, *(step.loss(one) for one in self.coalitions)])
+        return (torch.exp(-self.log_variance) * losses + self.log_variance / 2).sum()
+
+    def told(self) -> dict[str, float]:
+        """The weights."""
+        weights = torch.exp(-self.log_variance).tolist()
+        names = ("joint", *self.modalities)
+        return {f"weight.{name}": w for name, w in zip(names, weights, strict=True)}

@@ -1,0 +1,90 @@
+"""Losses of single modalities beside the joint one: with fixed weights, or all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
+from fusionlab.errors import ConfigError, one_of
+
+
+class WeightedLosses(Balancer):
+    """L + sum_m w_m L_m, with weights (M,) that a subclass gives; L_m is the coalition {m}'s."""
+
+    trains = "unimodal losses"
+    last: Tensor
+
+    def __init__(self, modalities: Sequence[str]) -> None:
+        super().__init__(modalities)
+        self.register_buffer("last", torch.zeros(len(modalities)))
+
+    @property
+    def coalitions(self) -> tuple[Coalition, ...]:
+        """Each modality alone."""
+        return self.alone
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """w (M,) for the unimodal losses (M,) of a step; no gradient flows through it."""
+        raise NotImplementedError
+
+    def loss(self, step: Step) -> Tensor:
+        """The weighted sum."""
+        losses = torch.stack([step.loss(coalition) for coalition in self.coalitions])
+        with torch.no_grad():
+            weights = self.weights(losses.detach())
+            self.last.copy_(weights)
+        return step.joint + (weights * losses).sum()
+
+    def told(self) -> dict[str, float]:
+        """The weights of the last step."""
+        weights = zip(self.modalities, self.last.tolist(), strict=True)
+        return {f"weight.{name}": weight for name, weight in weights}
+
+
+@BALANCERS.register("unimodal_losses")
+class UnimodalLosses(WeightedLosses):
+    """Each modality must also be right alone: L + w sum_m L_m.
+
+    Options:
+        weight: w
+
+    Source: as the auxiliary losses of multitask fusion, e.g. Wang et al. 2020, What makes training
+        multi-modal classification networks hard?
+    """
+
+    def __init__(self, modalities: Sequence[str], *, weight: NonNegativeFloat = 1.0) -> None:
+        super().__init__(modalities)
+        self.weight = weight
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """w for all."""
+        return torch.full_like(losses, self.weight)
+
+
+@BALANCERS.register("fixed_weights")
+class FixedWeights(WeightedLosses):
+    """L + sum_m w_m L_m, with a weight of each modality's own.
+
+    Options:
+        weight: w_m by modality; 0 for those that are not named
+    """
+
+    given: Tensor
+
+    def __init__(
+        self, modalities: Sequence[str], *, weight: Mapping[str, NonNegativeFloat]
+    ) -> None:
+        super().__init__(modalities)
+        for name in weight:
+            if name not in modalities:
+                raise ConfigError([(("balancer", "weight"), one_of(name, modalities))])
+        given = torch.tensor([float(weight.get(name, 0.0)) for name in modalities])
+        self.register_buffer("given", given)
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """Those that were given."""
+        return self.given
