@@ -155,8 +155,8 @@ def test_trains_by_view_and_ranks_by_votes(clicks, features):
     task = pair_task("content", "rank_fusion", clicks, features)
     assert task.model.fusion.objective is Objective.VIEWS
     batch = next(task.batches(torch.Generator().manual_seed(0)))
-    items, _ = task._item_views(batch, torch.Generator())
-    assert len(task.model.scores_by_view(task.model.touch(batch, items))) == 2
+    touched = task.model.touch(batch, items_of(task))
+    assert len(task.model.scores_by_view(touched)) == 2
     before = task.step(batch, torch.Generator()).joint.item()
     train(task, epochs=20)
     assert task.step(batch, torch.Generator()).joint.item() < before - 0.1
