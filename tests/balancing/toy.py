@@ -7,7 +7,7 @@ from fusionlab.balancing.contract import BALANCERS
 from fusionlab.config import Training
 from fusionlab.data.dataset import Labelled, Labels
 from fusionlab.data.features import ItemFeatures
-from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.contract import specimen
 from fusionlab.schema import validate
 from fusionlab.training.classification import ClassificationTask, Classifier
 
@@ -32,7 +32,7 @@ def task(m=2, fusion="sum", **balancer):
     """A task with a balancer, by its options; the same weights each time."""
     features, classes = data(m)
     torch.manual_seed(0)
-    strategy = FUSIONS.parse(fusion).build(features.specs, DIM)
+    strategy = specimen(fusion).build(features.specs, DIM)
     part = Labelled(torch.arange(ITEMS), classes)
     labels = Labels([str(c) for c in range(CLASSES)], part, part, part)
     return ClassificationTask(
