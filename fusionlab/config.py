@@ -128,6 +128,11 @@ class Judging(Options):
         None,
         description="rank for this many random users, the same in every row and seed; default: all",
     )
+    one_missing: bool = Field(
+        False,
+        description="judge, at the end, also with each modality masked in the whole catalogue: "
+        "`NAME without MODALITY`, and `NAME one missing`, the mean over modalities",
+    )
     select: str | None = Field(None, description="default: ndcg of the longest list, or accuracy")
 
 

@@ -10,12 +10,20 @@ from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.recommenders.contract import Recommender
 from fusionlab.registry import family
 from fusionlab.studies.inputs import readable
+from fusionlab.studies.one_missing import ONE_MISSING
 from fusionlab.training.pools import check_pooled
 from fusionlab.training.ranking import DEFAULT_METRICS
 
 
 def measured(experiment: Experiment) -> list[str]:
     """The metrics of single users (or items) that an experiment measures; higher is better."""
+    found = _of_all_modalities(experiment)
+    if experiment.evaluation.one_missing:
+        found += [f"{name} {ONE_MISSING}" for name in found]
+    return found
+
+
+def _of_all_modalities(experiment: Experiment) -> list[str]:
     if experiment.task == "classification":
         return ["accuracy"]
     names = experiment.evaluation.metrics or DEFAULT_METRICS
@@ -29,8 +37,8 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if experiment.task == "recommendation":
         names = experiment.evaluation.metrics or DEFAULT_METRICS
         check_names(names, experiment.evaluation.cutoffs)
-    if experiment.selecting not in measured(experiment):
-        problem = one_of(experiment.selecting, measured(experiment))
+    if experiment.selecting not in _of_all_modalities(experiment):
+        problem = one_of(experiment.selecting, _of_all_modalities(experiment))
         raise ConfigError([(("evaluation", "select"), problem)])
     if reads_content(experiment) and dataset.features is not None:
         check_named_modalities(experiment.fusion, dataset.features.modalities)

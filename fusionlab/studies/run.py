@@ -23,6 +23,7 @@ from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
+from fusionlab.studies.one_missing import one_missing
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.classification import ClassificationTask
@@ -70,7 +71,7 @@ def _run(
     progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
     ledger = Openings()
     judged = time.perf_counter()
-    evaluations = _judge(dataset, task, ledger)
+    evaluations = _judge(experiment, dataset, task, ledger)
     finished = time.perf_counter()
     record = RunRecord(
         id=run,
@@ -119,17 +120,16 @@ def _train(
 
 
 @torch.no_grad()
-def _judge(dataset: Dataset, task: AnyTask, ledger: Openings) -> dict[str, Evaluation]:
+def _judge(
+    experiment: Experiment, dataset: Dataset, task: AnyTask, ledger: Openings
+) -> dict[str, Evaluation]:
     """Metrics on validation and test; the one place where a run opens test labels."""
     task.model.eval()
-    why = "final evaluation"
-    if isinstance(task, ClassificationTask):
-        assert dataset.labels is not None
-        labels = dataset.labels
-        return task.judge({"valid": labels.valid, "test": labels.test.open(ledger, why)})
-    assert dataset.interactions is not None
-    clicks = dataset.interactions
-    return task.judge({"valid": clicks.valid, "test": clicks.test.open(ledger, why)})
+    known = dataset.labels if isinstance(task, ClassificationTask) else dataset.interactions
+    assert known is not None
+    splits: Any = {"valid": known.valid, "test": known.test.open(ledger, "final evaluation")}
+    found = task.judge(splits)
+    return one_missing(task, splits, found) if experiment.evaluation.one_missing else found
 
 
 def configure(runtime: Runtime, seed: int) -> None:

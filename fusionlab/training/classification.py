@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -116,14 +116,18 @@ class ClassificationTask:
         return self.judge({"valid": self.labels.valid})["valid"].means()
 
     @torch.no_grad()
-    def logits(self) -> Tensor:
-        """Logits (N, C) of every item of the catalogue, on the CPU."""
-        fused = fuse_catalogue(self.model.fusion, self.features, len(self.features))
+    def logits(self, without: Collection[str] = ()) -> Tensor:
+        """Logits (N, C) of every item, on the CPU; all items lack the modalities ``without``."""
+        rest = [name for name in self.features.modalities if name not in without]
+        fused = fuse_catalogue(self.model.fusion, self.features.only(rest), len(self.features))
         return self.model.combine(self.model.by_view(fused), fused).cpu()
 
-    def judge(self, splits: dict[str, Labelled]) -> dict[str, Evaluation]:
-        """Classify once and measure against each of the named splits."""
-        logits = self.logits()
+    def judge(
+        self, splits: Mapping[str, Labelled], without: Collection[str] = ()
+    ) -> dict[str, Evaluation]:
+        """Classify once, all items lacking some modalities if asked, and measure against each of
+        the named splits."""
+        logits = self.logits(without)
         return {
             name: classify(logits[part.items], part.classes, self.labels.names, items=part.items)
             for name, part in splits.items()

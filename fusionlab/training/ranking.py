@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -153,21 +153,25 @@ class RankingTask:
             total = total + losses.sum() / counted.sum().clamp(min=1)
         return total
 
-    def ranker(self) -> Ranker:
-        """The trained recommender over the whole catalogue."""
+    def ranker(self, without: Collection[str] = ()) -> Ranker:
+        """The trained recommender over the whole catalogue, whose items lack some modalities."""
         items = None
         if self.model.uses_content:
             assert self.features is not None
             assert self.model.fusion is not None
-            items = catalogue_views(self.model.fusion, self.features)
+            rest = [name for name in self.features.modalities if name not in without]
+            items = catalogue_views(self.model.fusion, self.features.only(rest))
         return self.model.ranker(items)
 
     def validate(self) -> dict[str, float]:
         """Metrics on the validation clicks."""
         return self.judge({"valid": self.interactions.valid})["valid"].means()
 
-    def judge(self, relevant: dict[str, Clicks]) -> dict[str, Evaluation]:
-        """Rank once and measure against each of the named splits, for a sample of users if asked.
+    def judge(
+        self, relevant: Mapping[str, Clicks], without: Collection[str] = ()
+    ) -> dict[str, Evaluation]:
+        """Rank once and measure against each of the named splits, for a sample of users if asked,
+        all items lacking some modalities if asked.
 
         The sample depends neither on the model nor on the seed: rows of a table stay paired.
         """
@@ -177,7 +181,7 @@ class RankingTask:
                 for name, clicks in relevant.items()
             }
         return evaluate(
-            self.ranker(),
+            self.ranker(without),
             self.train,
             relevant,
             metrics=self.metrics,
