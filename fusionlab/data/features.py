@@ -73,6 +73,14 @@ class ItemFeatures:
             self.vocabulary,
         )
 
+    def part(self, start: int, end: int) -> ItemFeatures:
+        """Items ``start`` to ``end`` (not included), not copied."""
+        return ItemFeatures(
+            {name: x[start:end] for name, x in self.values.items()},
+            {name: mask[start:end] for name, mask in self.mask.items()},
+            self.vocabulary,
+        )
+
     def only(self, modalities: Iterable[str]) -> ItemFeatures:
         """A coalition: the same items with every other modality masked."""
         kept = set(modalities)

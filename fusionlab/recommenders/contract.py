@@ -245,6 +245,9 @@ class Ranker:
     views, and views and ID factors together become one matrix product.
     """
 
+    n_views = 1
+    """Scores that are held at once for each one that is given back."""
+
     def __init__(self, recommender: Recommender, items: ItemViews | None) -> None:
         self.recommender = recommender
         self.items = items
@@ -256,6 +259,8 @@ class Ranker:
             if weights is not None:
                 self.folded = True
                 columns.append((items.views * weights[..., None]).flatten(1))
+        if items is not None and not self.folded:
+            self.n_views = items.views.shape[1]
         device = next((p.device for p in recommender.parameters()), torch.device("cpu"))
         everything = torch.arange(recommender.n_items, device=device)
         self.item_factors = recommender.item_factors(everything)

@@ -107,13 +107,12 @@ def _fusion(
     encoders = trained_encoders(dataset, experiment.encodings)
     specs = encoders.specs(features) if encoders else features.specs
     fusion = build_fusion(experiment.fusion, specs, experiment.dim)
-    items = features.take(train_items.to(experiment.runtime.device))
-    if encoders is None:
-        fusion.fit(items)
-    else:
+    if encoders is not None:
         encoders.attach(fusion)
+    if type(fusion).fit is not Fusion.fit:  # else nothing of the features need be copied
+        items = features.take(train_items.to(experiment.runtime.device))
         with torch.no_grad():
-            fusion.fit(encoders.to(experiment.runtime.device)(items))
+            fusion.fit(encoders.to(experiment.runtime.device)(items) if encoders else items)
     if experiment.runtime.cuda_graphs:
         fusion.compile(mode="reduce-overhead")
     elif experiment.runtime.compile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -31,6 +30,7 @@ def execute(
     the others go on with what is free. ``on_run`` is called with the id of each run that is done.
     Raises one `FusionlabError` at the end that names every run that failed.
     """
+    store.remove_left_over()
     missing = {}
     for run, experiment in runs.items():
         if run in store:
@@ -39,14 +39,11 @@ def execute(
             missing[run] = experiment
     if not missing:
         return
-    share = store.shared(runs)
-    try:
-        if workers == 1:
-            failures = _in_this_process(missing, store, on_run)
-        else:
+    if workers == 1:
+        failures = _in_this_process(missing, store, on_run)
+    else:
+        with store.sharing() as share:
             failures = _in_workers(missing, store, workers, share, on_run)
-    finally:
-        shutil.rmtree(share, ignore_errors=True)
     if failures:
         listed = "\n".join(f"  {_name(runs[run])}: {why}" for run, why in failures.items())
         raise FusionlabError(f"{len(failures)} of {len(runs)} runs failed:\n{listed}")

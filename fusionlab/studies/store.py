@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
-from hashlib import sha256
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 import yaml
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
@@ -45,10 +46,21 @@ class RunStore:
         """Where encoded columns of raw media are kept."""
         return FeatureStore(self.root / "features")
 
-    def shared(self, runs: Iterable[str]) -> Path:
-        """Where the workers of a study share what they prepared; of no use after it."""
-        study = sha256("".join(sorted(runs)).encode()).hexdigest()
-        return self.root / ".shared" / study
+    @contextmanager
+    def sharing(self) -> Iterator[Path]:
+        """A folder in which workers share what they prepared; it is removed at the end."""
+        lock = self._made(self.root / ".shared") / f"{uuid4().hex}.lock"
+        with FileLock(lock):
+            try:
+                yield lock.with_suffix("")
+            finally:
+                _remove_shared(lock)
+
+    def remove_left_over(self) -> None:
+        """Remove what workers shared whose processes were killed."""
+        for lock in (self.root / ".shared").glob("*.lock"):
+            with suppress(Timeout), FileLock(lock).acquire(timeout=0):
+                _remove_shared(lock)
 
     def _made(self, folder: Path) -> Path:
         try:
@@ -116,3 +128,8 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _remove_shared(lock: Path) -> None:
+    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    lock.unlink(missing_ok=True)

@@ -27,14 +27,14 @@ def drop_modalities(items: ItemFeatures, rate: float, generator: torch.Generator
 @torch.no_grad()
 def fuse_catalogue(fusion: Fusion, features: ItemFeatures, n_items: int) -> FusedItems:
     """Fuse all N items, a block at a time."""
-    rows = torch.arange(n_items, device=next(iter(features.mask.values())).device)
     views, present = torch.empty(0), torch.empty(0)
-    for part in rows.split(BLOCK):
-        fused = fusion(features.take(part))
+    for start in range(0, n_items, BLOCK):
+        end = min(start + BLOCK, n_items)
+        fused = fusion(features.part(start, end))
         if not len(views):  # put together from blocks they would stand twice
             views = fused.views.new_empty(n_items, *fused.views.shape[1:], dtype=torch.float32)
             present = fused.present.new_empty(n_items, *fused.present.shape[1:])
-        views[part], present[part] = fused.views.float(), fused.present
+        views[start:end], present[start:end] = fused.views.float(), fused.present
     return FusedItems(views, present)
 
 

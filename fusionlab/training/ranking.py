@@ -16,6 +16,7 @@ from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures, Taker
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
+from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
@@ -47,7 +48,8 @@ class RankingTask:
         features: features of all N items on the device, or None for ID-only recommenders.
         select: the validation metric that early stopping follows.
         balancer: of the modalities; default: none.
-        round_items: the distinct items of a step are padded to a multiple of this.
+        round_items: the distinct items of a step are padded to a multiple of this, with items that
+            have nothing.
     """
 
     def __init__(
@@ -110,11 +112,10 @@ class RankingTask:
         if not self.model.uses_content:
             touched = self.model.touch(batch, None)
             return Step(self._joint(touched, None))
-        assert self.take is not None
         assert self.model.fusion is not None
         items, position = self.distinct(self.model.items_needed(batch))
         n = len(items)
-        whole = self.take(F.pad(items, (0, -n % self.round_items)))
+        whole = self._taken(items)
         features = whole
         if self.training.modality_dropout:
             features = drop_modalities(whole, self.training.modality_dropout, generator)
@@ -129,6 +130,16 @@ class RankingTask:
         )
         joint, loss = self._joint(touched, extra), self.ranking_loss
         return Step(joint, self.model.fusion, loss, loss.confidence, said)
+
+    def _taken(self, items: Tensor) -> ItemFeatures:
+        """Features of the distinct ``items`` (n,), padded with items that have nothing."""
+        assert self.take is not None
+        n, more = len(items), -len(items) % self.round_items
+        found = self.take(F.pad(items, (0, more)))
+        if not more:
+            return found
+        padding = torch.arange(n + more, device=items.device) >= n
+        return found.masked(dict.fromkeys(found.modalities, padding))
 
     def _joint(self, touched: Touched, extra: Tensor | None) -> Tensor:
         if touched.items is not None and self.model.trains_by_view:
@@ -180,12 +191,14 @@ class RankingTask:
                 name: clicks.only(clicks.some_users(self.sampled))
                 for name, clicks in relevant.items()
             }
+        ranker = self.ranker(without)
         return evaluate(
-            self.ranker(without),
+            ranker,
             self.train,
             relevant,
             metrics=self.metrics,
             cutoffs=self.cutoffs,
+            block=block_of(self.train.n_items * ranker.n_views),
             device=self.device,
         )
 

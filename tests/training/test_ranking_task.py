@@ -67,10 +67,11 @@ def test_validation_is_of_the_sample_too():
     assert some.validate() != pytest.approx(task().validate())
 
 
-def test_padding_the_items_of_a_step_changes_nothing():
+@pytest.mark.parametrize("strategy", ["variational_experts", "mixture_of_experts"])
+def test_padding_the_items_of_a_step_changes_nothing(strategy):
     losses = []
     for multiple in (1, 16):
-        of = content_task(round_items=multiple)
+        of = content_task(strategy, round_items=multiple)
         generator = torch.Generator().manual_seed(0)
         loss = of.step(next(of.batches(generator)), generator).joint
         loss.backward()
@@ -78,14 +79,15 @@ def test_padding_the_items_of_a_step_changes_nothing():
     torch.testing.assert_close(*losses)
 
 
-def content_task(round_items):
+def content_task(strategy, round_items):
     clicks, draw = pairs(0, 5), torch.Generator().manual_seed(0)
     values = {"image": torch.randn(ITEMS, 1, 7, generator=draw)}
     features = ItemFeatures(values, {"image": torch.rand(ITEMS, 1, generator=draw) < 0.8})
     torch.manual_seed(0)
-    # a strategy with a penalty, which is a mean over the items of the step
-    strategy = FUSIONS.parse("variational_experts").build(features.specs, 4).eval()
-    model = RECOMMENDERS.parse("hybrid").build(Context(clicks, 4), strategy)
+    # strategies with a penalty, which is a mean over the items of the step
+    fusion = FUSIONS.parse(strategy).build(features.specs, 4)
+    fusion.training = strategy == "mixture_of_experts"  # the other one draws
+    model = RECOMMENDERS.parse("hybrid").build(Context(clicks, 4), fusion)
     users = pl.Series(map(str, range(USERS)))
     interactions = Interactions(users, clicks, clicks, Sealed("test", clicks))
     training, judging = validate(Training, {"batch_size": 10}), validate(Judging, {})
