@@ -13,7 +13,6 @@ from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks, features
 from torch import nn
 
 from fusionlab.data.features import multiplied
-from fusionlab.training.sampling import NegativeSampler
 
 DIM, L2 = 64, 1e-2
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -36,17 +35,43 @@ def rejection_in_python():
     return epoch
 
 
+def rejection(generator):
+    """A call that draws an epoch: for all clicks at once, and anew where a click was drawn."""
+    users = clicks().users
+    keys = users * ITEMS + clicks().by_item
+
+    def draw():
+        items = torch.randint(ITEMS, users.shape, generator=generator)
+        left = torch.arange(len(users))
+        while True:
+            wanted = users[left] * ITEMS + items[left]
+            place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+            left = left[keys[place] == wanted]
+            if not len(left):
+                return items
+            items[left] = torch.randint(ITEMS, left.shape, generator=generator)
+
+    return draw
+
+
+def batches(generator, draw):
+    """Users (B,) and pairs (B, 2) of an epoch, in random order."""
+    users = clicks().users
+    pairs = torch.stack([clicks().items, draw()], 1)
+    for rows in torch.randperm(len(users), generator=generator).split(BATCH):
+        yield users[rows], pairs[rows]
+
+
 def epoch(parameters, loss, bf16=False):
     """A pass over the clicks in random order; ``loss`` maps users (B,) and pairs (B, 2) to ()."""
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0, fused=True)
-    sampler, generator = NegativeSampler(clicks()), torch.Generator().manual_seed(0)
-    users, items = clicks().users, clicks().items
+    generator = torch.Generator().manual_seed(0)
+    draw = rejection(generator)
 
     def one_epoch():
-        pairs = torch.stack([items, sampler.draw(users, 1, generator)[:, 0]], 1)
-        for rows in torch.randperm(len(users), generator=generator).split(BATCH):
+        for users, pairs in batches(generator, draw):
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                value = loss(users[rows], pairs[rows])
+                value = loss(users, pairs)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
@@ -60,14 +85,19 @@ class Factors(nn.Module):
     def __init__(self):
         super().__init__()
         self.users, self.items = nn.Embedding(USERS, DIM), nn.Embedding(ITEMS, DIM)
-        self.bias = nn.Embedding(ITEMS, 1)
+        self.bias = nn.Parameter(
+            torch.zeros(ITEMS)
+        )  # an embedding's gradient is slow in one column
         nn.init.normal_(self.users.weight, std=0.01)
         nn.init.normal_(self.items.weight, std=0.01)
-        nn.init.zeros_(self.bias.weight)
 
     def margin(self, users, pairs):
         """How far the clicked item is ahead (B,), and the squared size of the rows."""
-        p, q, b = self.users(users), self.items(pairs), self.bias(pairs)[..., 0]
+        p, q, b = (
+            self.users(users),
+            self.items(pairs),
+            self.bias.index_select(0, pairs.flatten()).view_as(pairs),
+        )
         margin = (p * (q[:, 0] - q[:, 1])).sum(1) + b[:, 0] - b[:, 1]
         return margin, p.square().sum() + q.square().sum()
 
@@ -80,6 +110,36 @@ def bpr(factors=None):
         return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
 
     return epoch(factors.parameters(), loss)
+
+
+def bpr_without_autograd():
+    """The same, with its gradients written out: what the maths costs."""
+    factors = Factors().requires_grad_(False)
+    tables = factors.users.weight, factors.items.weight, factors.bias
+    for table in tables:
+        table.grad = torch.zeros_like(table)
+    optimizer = torch.optim.AdamW(tables, lr=1e-3, weight_decay=0, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    draw = rejection(generator)
+
+    def one_epoch():
+        for users, pairs in batches(generator, draw):
+            flat = pairs.flatten()
+            p, q = factors.users.weight[users], factors.items.weight[flat].view(-1, 2, DIM)
+            b, apart = factors.bias[flat].view_as(pairs), q[:, 0] - q[:, 1]
+            margin = (p * apart).sum(1) + b[:, 0] - b[:, 1]
+            slope = torch.sigmoid(-margin).neg_().div_(len(users))[:, None]
+            signed = torch.cat([slope, -slope], 1)
+            shrink = L2 / len(users)
+            for table in tables:
+                table.grad.zero_()
+            tables[0].grad.index_add_(0, users, (apart * slope).add_(p, alpha=shrink))
+            towards = (p[:, None] * signed[..., None]).add_(q, alpha=shrink)
+            tables[1].grad.index_add_(0, flat, towards.view(-1, DIM))
+            tables[2].grad.index_add_(0, flat, signed.flatten())
+            optimizer.step()
+
+    return one_epoch
 
 
 def vbpr(held_in):
@@ -253,4 +313,4 @@ def _users(factors):
 
 
 def _items(factors):
-    return torch.cat([factors.items.weight, factors.bias.weight], 1).T.contiguous()
+    return torch.cat([factors.items.weight, factors.bias[:, None]], 1).T.contiguous()

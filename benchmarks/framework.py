@@ -2,12 +2,14 @@
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import torch
 from by_hand import DIM, TYPES
 from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks, features
 
+from fusionlab import terminal
 from fusionlab.config import Judging, Runtime, Training, experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.interactions import Interactions, Sealed
@@ -66,7 +68,8 @@ class BabyShape(DatasetFormat):
 
 
 def whole_run(epochs):
-    """`by_hand.whole_run` as an experiment: logged, checkpointed and recorded."""
+    """`by_hand.whole_run` as an experiment: shown, recorded, and with a checkpoint each 3 seconds
+    (a run has one each 20, which this one would end before)."""
     experiment = experiment_from(
         {
             "dataset": {"name": "baby_shape"},
@@ -76,8 +79,14 @@ def whole_run(epochs):
             "runtime": {"threads": torch.get_num_threads()},
         }
     )
-    with tempfile.TemporaryDirectory() as folder:
-        return run_experiment(experiment, RunStore(Path(folder)), on_epoch=lambda entry: None)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch("fusionlab.training.loop.CHECKPOINT_SECONDS", 3.0),
+        patch.object(Loop, "_save", autospec=True, side_effect=Loop._save) as save,
+        terminal.epochs(epochs) as on_epoch,
+    ):
+        run_experiment(experiment, RunStore(Path(folder)), on_epoch=on_epoch)
+    assert save.call_count > 1
 
 
 def study(workers, runs=16):

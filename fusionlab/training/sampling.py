@@ -32,13 +32,19 @@ class NegativeSampler:
         keys += clicks.indptr[clicks.users]
         self.keys = keys.to(device)
         self.indptr = clicks.indptr.to(device)
+        self._users: Tensor | None = None
+        self._rows: tuple[Tensor, Tensor, Tensor]
 
     def draw(self, users: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """``count`` unclicked items for each of ``users`` (B,): (B, count); fastest if sorted."""
-        starts = self.indptr[users]
-        unclicked = self.n_items - (self.indptr[users + 1] - starts)
-        bases = users * self.n_items
-        return draw_unclicked(self.keys, bases, starts, unclicked, count, generator)
+        """``count`` unclicked items for each of ``users`` (B,): (B, count); fastest if sorted.
+
+        Where their clicks lie is kept for the next call, which most often has the same tensor.
+        """
+        if users is not self._users:
+            starts = self.indptr[users]
+            unclicked = self.n_items - (self.indptr[users + 1] - starts)
+            self._users, self._rows = users, (users * self.n_items, starts, unclicked)
+        return draw_unclicked(self.keys, *self._rows, count, generator)
 
 
 def draw_unclicked(
