@@ -13,6 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.features import ItemFeatures
+from fusionlab.errors import ConfigError, one_of
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import Registry
 
@@ -72,6 +74,20 @@ class Step:
         return total / said.counted.sum().clamp(min=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch that has been validated: its number, from 1, and mean losses by coalition.
+
+    ``valid``: of each modality alone and of all together, on validation, where
+    `Balancer.validates`. ``train``: then, of the coalitions that the balancer hears, over the
+    epoch's steps as they came.
+    """
+
+    number: int
+    train: Mapping[Coalition, float] = field(default_factory=dict)
+    valid: Mapping[Coalition, float] = field(default_factory=dict)
+
+
 class Balancer(nn.Module):
     """A method against modality imbalance.
 
@@ -87,6 +103,8 @@ class Balancer(nn.Module):
     trains: ClassVar[str] = ""
     """What of coalitions the model is trained on ("unimodal losses"), if anything; it stands in the
     run's record beside every signal that is read from coalitions."""
+    validates: bool = False
+    """Does it read losses by coalition on validation? An option may set it on the instance."""
 
     def __init__(self, modalities: Sequence[str]) -> None:
         super().__init__()
@@ -102,6 +120,15 @@ class Balancer(nn.Module):
         """The coalitions of one modality, in the order of the modalities."""
         return tuple(frozenset({name}) for name in self.modalities)
 
+    @property
+    def together(self) -> Coalition:
+        """The coalition of all modalities."""
+        return frozenset(self.modalities)
+
+    def inputs(self, items: ItemFeatures, generator: torch.Generator) -> ItemFeatures:
+        """What the joint pass of a step reads of its items; coalitions hear them as they are."""
+        return items
+
     def loss(self, step: Step) -> Tensor:
         """What is minimised, a scalar."""
         return step.joint
@@ -111,6 +138,13 @@ class Balancer(nn.Module):
         loss = self.loss(step)
         loss.backward()
         return loss.detach()
+
+    def update(self, step: Step, descend: Callable[[], object]) -> None:
+        """Move the parameters along their gradients; ``descend`` is the optimiser's step."""
+        descend()
+
+    def after_epoch(self, epoch: Epoch) -> None:
+        """Learn of an epoch; called after each validation."""
 
     def told(self) -> dict[str, float]:
         """What it did lately (weights, say), for the history of the run, ``kind.modality`` each."""
@@ -123,3 +157,13 @@ BALANCERS: Registry[Balancer] = Registry("balancer", Balancer, "fusionlab.balanc
 def name_of(coalition: Coalition, modalities: Sequence[str]) -> str:
     """Its modalities in their order, joined by +."""
     return "+".join(name for name in modalities if name in coalition)
+
+
+def by_modality(
+    option: str, given: Mapping[str, float], modalities: Sequence[str], otherwise: float
+) -> Tensor:
+    """An option that names modalities as numbers (M,); those not named get ``otherwise``."""
+    for name in given:
+        if name not in modalities:
+            raise ConfigError([(("balancer", option), one_of(name, modalities))])
+    return torch.tensor([float(given.get(name, otherwise)) for name in modalities])

@@ -8,8 +8,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
-from fusionlab.errors import ConfigError, one_of
+from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step, by_modality
 
 
 class WeightedLosses(Balancer):
@@ -79,11 +78,7 @@ class FixedWeights(WeightedLosses):
         self, modalities: Sequence[str], *, weight: Mapping[str, NonNegativeFloat]
     ) -> None:
         super().__init__(modalities)
-        for name in weight:
-            if name not in modalities:
-                raise ConfigError([(("balancer", "weight"), one_of(name, modalities))])
-        given = torch.tensor([float(weight.get(name, 0.0)) for name in modalities])
-        self.register_buffer("given", given)
+        self.register_buffer("given", by_modality("weight", weight, modalities, 0.0))
 
     def weights(self, losses: Tensor) -> Tensor:
         """Those that were given."""

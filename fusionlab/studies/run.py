@@ -98,7 +98,8 @@ def _run(
 def _coalition_training(experiment: Experiment, task: AnyTask) -> str:
     """On what of coalitions the model was trained."""
     found = ["dropout"] if experiment.training.modality_dropout else []
-    return ", ".join([*found, *filter(None, [task.balancer.trains])]) or "none"
+    found += filter(None, [task.balancer.trains])
+    return ", ".join(dict.fromkeys(found)) or "none"
 
 
 def _train(

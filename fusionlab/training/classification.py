@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionlab.balancing.coalitions import heard
-from fusionlab.balancing.contract import Balancer, Said, Step
+from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Training
 from fusionlab.data.dataset import Labelled, Labels
+from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures
 from fusionlab.evaluation.classification import classify
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
-from fusionlab.training.items import drop_modalities, fuse_catalogue
+from fusionlab.training.items import fuse_catalogue
 
 
 class Classifier(nn.Module):
@@ -83,7 +84,7 @@ class ClassificationTask:
         features = whole
         if self.training.modality_dropout:
             features = drop_modalities(whole, self.training.modality_dropout, generator)
-        fused = self.model.fusion(features)
+        fused = self.model.fusion(self.balancer.inputs(features, generator))
         return Step(
             self._joint(fused, classes),
             self.model.fusion,
@@ -114,6 +115,20 @@ class ClassificationTask:
     def validate(self) -> dict[str, float]:
         """Metrics on the validation items."""
         return self.judge({"valid": self.labels.valid})["valid"].means()
+
+    @torch.no_grad()
+    def validation_losses(self, coalitions: Sequence[Coalition]) -> dict[Coalition, float]:
+        """The mean loss of each coalition over the validation items that have one of its
+        modalities; 0 if none has."""
+        device, found = self.items.device, {}
+        items = self.features.take(self.labels.valid.items.to(device))
+        classes = self.labels.valid.classes.to(device)
+        for coalition in coalitions:
+            alone = items.without_columns(set(items.modalities) - coalition)
+            said = self._said(fuse_catalogue(self.model.fusion, alone, len(alone)))
+            losses = F.cross_entropy(said.scores, classes, reduction="none")
+            found[coalition] = float(losses[said.counted].sum() / said.counted.sum().clamp(min=1))
+        return found
 
     @torch.no_grad()
     def logits(self, without: Collection[str] = ()) -> Tensor:

@@ -11,19 +11,6 @@ from fusionlab.recommenders.contract import ItemViews
 BLOCK = 8192
 
 
-def drop_modalities(items: ItemFeatures, rate: float, generator: torch.Generator) -> ItemFeatures:
-    """Mask each modality of each item with chance ``rate``, but never an item's last one.
-
-    This is what makes coalitions meaningful: the model has seen every subset of the modalities.
-    """
-    names = items.modalities
-    present = torch.stack([items.present(name) for name in names], 1)
-    draw = torch.rand(present.shape, generator=generator, device=present.device)
-    keep = draw.masked_fill(~present, -1).argmax(1, keepdim=True)
-    drop = (draw < rate).scatter(1, keep, False)
-    return items.masked({name: drop[:, index] for index, name in enumerate(names)})
-
-
 @torch.no_grad()
 def fuse_catalogue(fusion: Fusion, features: ItemFeatures, n_items: int) -> FusedItems:
     """Fuse all N items, a block at a time."""

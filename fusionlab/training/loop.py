@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from fusionlab.balancing.contract import Balancer, Step
+from fusionlab.balancing.contract import Balancer, Coalition, Epoch, Step, name_of
 from fusionlab.balancing.signals import Signals
 from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError, one_of
@@ -46,6 +46,9 @@ class Task(Protocol):
 
     def validate(self) -> dict[str, float]:
         """Metrics on validation."""
+
+    def validation_losses(self, coalitions: Sequence[Coalition]) -> dict[Coalition, float]:
+        """Mean losses by coalition on validation, for a balancer that reads them."""
 
 
 @dataclass
@@ -130,6 +133,7 @@ class Loop:
             with torch.no_grad():
                 entry |= self.task.validate()
             self._judge(entry)
+            self._tell(entry)
         self.progress.finished |= last
         self.progress.history.append(entry)
         if self.on_epoch is not None:
@@ -151,7 +155,7 @@ class Loop:
                 step = self.task.step(batch, self.generator)
             self.optimizer.zero_grad(set_to_none=True)
             total += self.task.balancer.backward(step)
-            self.optimizer.step()
+            self.task.balancer.update(step, self.optimizer.step)
             self.signals.hear(step)
             steps += 1
         mean = float(total) / max(steps, 1)
@@ -178,6 +182,17 @@ class Loop:
             }
         waited = (entry["epoch"] - self.progress.best_epoch) / self.training.validate_every
         self.progress.finished = waited >= self.training.patience
+
+    def _tell(self, entry: dict[str, float]) -> None:
+        """Tell the balancer of the epoch; what it asked for stands in the history too."""
+        balancer, train, valid = self.task.balancer, {}, {}
+        if balancer.validates:
+            valid = self.task.validation_losses((*balancer.alone, balancer.together))
+            names = {one: name_of(one, balancer.modalities) for one in balancer.coalitions}
+            train = {one: entry[f"loss.{name}"] for one, name in names.items()}
+            for one, loss in valid.items():
+                entry[f"valid_loss.{name_of(one, balancer.modalities)}"] = loss
+        balancer.after_epoch(Epoch(int(entry["epoch"]), train, valid))
 
     def _save(self, file: Path) -> None:
         state = {

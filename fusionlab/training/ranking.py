@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fusionlab.balancing.coalitions import heard
-from fusionlab.balancing.contract import Balancer, Said, Step
+from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Judging, Training
 from fusionlab.data.distinct import Distinct
+from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures, Taker
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.evaluation.full_ranking import evaluate
@@ -20,7 +22,8 @@ from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
-from fusionlab.training.items import catalogue_views, drop_modalities
+from fusionlab.training.held_out import HeldOut
+from fusionlab.training.items import catalogue_views
 from fusionlab.training.losses import Loss
 from fusionlab.training.pools import Pools, check_pooled
 from fusionlab.training.sampling import NegativeSampler
@@ -119,14 +122,14 @@ class RankingTask:
         features = whole
         if self.training.modality_dropout:
             features = drop_modalities(whole, self.training.modality_dropout, generator)
-        fused = self.model.fuse(features)
+        fused = self.model.fuse(self.balancer.inputs(features, generator))
         extra = None if fused.penalty is None else fused.penalty[:n].mean()
         touched = self.model.touch(batch, _views(fused, n, position))
         said = heard(
             self.balancer,
             self.model.fusion,
             whole,
-            lambda alone: self._said(batch, _views(alone, n, position)),
+            lambda alone: self._said(batch, _views(alone, n, position), batch.clicks),
         )
         joint, loss = self._joint(touched, extra), self.ranking_loss
         return Step(joint, self.model.fusion, loss, loss.confidence, said)
@@ -150,8 +153,8 @@ class RankingTask:
             total = total if term is None else total + term
         return total
 
-    def _said(self, batch: Batch, items: ItemViews) -> Said:
-        query = self.model.user_views(batch.users, items, batch.clicks)
+    def _said(self, batch: Batch, items: ItemViews, leave_out: Tensor | None) -> Said:
+        query = self.model.user_views(batch.users, items, leave_out)
         scores = self.model.content_scores(Touched(batch, items, query, None))
         clicked = items.rows(batch.candidates[:, 0])
         return Said(scores, items.present[clicked].any(1), items.take(batch.candidates), query)
@@ -177,6 +180,32 @@ class RankingTask:
     def validate(self) -> dict[str, float]:
         """Metrics on the validation clicks."""
         return self.judge({"valid": self.interactions.valid})["valid"].means()
+
+    @torch.no_grad()
+    def validation_losses(self, coalitions: Sequence[Coalition]) -> dict[Coalition, float]:
+        """The mean loss of each coalition over the validation clicks on items that have one of its
+        modalities, beside always the same negatives; 0 if there is none."""
+        assert self.features is not None
+        assert self.model.fusion is not None
+        found = {}
+        for coalition in coalitions:
+            alone = self.features.without_columns(set(self.features.modalities) - coalition)
+            items = catalogue_views(self.model.fusion, alone)
+            total, count = 0.0, 0
+            for batch in self.held_out.batches():
+                said = self._said(batch, items, None)
+                total += float(self.ranking_loss(said.scores)[said.counted].double().sum())
+                count += int(said.counted.sum())
+            found[coalition] = total / max(count, 1)
+        return found
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """The validation clicks, of the sampled users if asked, and negatives."""
+        valid = self.interactions.valid
+        if self.sampled is not None:
+            valid = valid.only(valid.some_users(self.sampled))
+        return HeldOut(self.train, valid, self.training.negatives, self.device)
 
     def judge(
         self, relevant: Mapping[str, Clicks], without: Collection[str] = ()
