@@ -258,9 +258,12 @@ def bench(
     """
     from fusionlab import describe, terminal
     from fusionlab.benchmarking import fusion, results, tables
+    from fusionlab.reporting.files import writable
     from fusionlab.reporting.render import to_terminal
     from fusionlab.schema import validate
 
+    if compare and (names or out):
+        raise click.UsageError("--compare measures nothing: leave out names and --out")
     if compare:
         old, new = map(results.BenchReport.read, compare)
         terminal.show(
@@ -270,6 +273,8 @@ def bench(
     shapes = results.parse_modalities(modalities)
     asked = validate(results.Setting, {**setting, "modalities": shapes})
     chosen = describe.names_to_bench(names, plugins)
+    if out:
+        writable(out)
     with terminal.runs("benchmark", len(chosen)) as on_fusion:
         report = fusion.bench(chosen, asked, on_fusion=on_fusion)
     terminal.show(to_terminal(tables.bench_table(report)))

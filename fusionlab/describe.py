@@ -112,7 +112,7 @@ def names_to_check(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
     _load(plugins)
     registry = family("fusion")
     if names:
-        return [name for name in names if registry[name]]
+        return [name for name in dict.fromkeys(names) if registry[name]]
     outside = [name for name in registry.names() if source_hash(registry[name])]
     return outside if plugins else registry.names()
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from fusionlab.config import Options
-from fusionlab.data.features import FeatureSpec
+from fusionlab.data.features import FeatureSpec, is_modality_name
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.reporting.files import write_whole
 from fusionlab.schema import Section, validate
@@ -109,17 +109,17 @@ class BenchReport(Options):
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How one workload changed: seconds in the old and the new report; below 1 is faster."""
+    """How one workload changed from the old to the new report; below 1 is faster."""
 
     fusion: str
     workload: str
-    old: float
-    new: float
+    old: Measure
+    new: Measure
 
     @property
     def ratio(self) -> float:
-        """New seconds over old seconds."""
-        return self.new / self.old
+        """New median over old median."""
+        return self.new.median_seconds / self.old.median_seconds
 
 
 def ratios(old: BenchReport, new: BenchReport) -> list[Ratio]:
@@ -135,11 +135,7 @@ def ratios(old: BenchReport, new: BenchReport) -> list[Ratio]:
                 f"{_words(after)} in the new one"
             )
     first, second = old.measures(), new.measures()
-    found = [
-        Ratio(*key, first[key].median_seconds, second[key].median_seconds)
-        for key in first
-        if key in second
-    ]
+    found = [Ratio(*key, first[key], second[key]) for key in first if key in second]
     if not found:
         names = [", ".join(r.fusion for r in report.results) for report in (old, new)]
         raise FusionlabError(
@@ -158,6 +154,8 @@ def parse_modalities(written: Sequence[str]) -> dict[str, FeatureSpec]:
             raise FusionlabError(
                 f"modality: found {one!r}, expected NAME=WIDTH or NAME=TOKENSxWIDTH"
             )
+        if not is_modality_name(match[1]):
+            raise FusionlabError(f"modality: found the name {match[1]!r}, which is reserved")
         if match[1] in specs:
             raise FusionlabError(f"modality: found {match[1]!r} twice, expected each name once")
         specs[match[1]] = FeatureSpec(int(match[3]), int(match[2] or 1))

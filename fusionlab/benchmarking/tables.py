@@ -63,6 +63,7 @@ def compare_table(old: BenchReport, new: BenchReport, names: tuple[str, str]) ->
         for (key, report), name in zip(reports.items(), names, strict=True)
     ]
     notes += _differences(old, new)
+    notes += _changed(old, new)
     both = {ratio.fusion for ratio in found}
     left_out = [
         f"{one.fusion} (only {key})"
@@ -74,7 +75,12 @@ def compare_table(old: BenchReport, new: BenchReport, names: tuple[str, str]) ->
         notes.append(f"Not compared: {', '.join(left_out)}.")
     return Table(
         title="Seconds, new / old: below 1 is faster",
-        columns=[Column("fusion", "text"), Column("old ms"), Column("new ms"), Column("new / old")],
+        columns=[
+            Column("fusion", "text"),
+            Column("old ms (p10 to p90)"),
+            Column("new ms (p10 to p90)"),
+            Column("new / old"),
+        ],
         groups=[
             Group(name, [_ratio_row(ratio) for ratio in found if ratio.workload == name])
             for name in workloads
@@ -104,7 +110,14 @@ def _row(result: FusionResult, workload: str, headers: list[str]) -> list[Cell]:
 
 
 def _ratio_row(ratio: Ratio) -> list[Cell]:
-    seconds = [Cell(three(value * 1e3), value) for value in (ratio.old, ratio.new)]
+    seconds = [
+        Cell(
+            f"{three(m.median_seconds * 1e3)} "
+            f"({three(m.p10_seconds * 1e3)} to {three(m.p90_seconds * 1e3)})",
+            m.median_seconds,
+        )
+        for m in (ratio.old, ratio.new)
+    ]
     return [Cell(ratio.fusion), *seconds, Cell(f"{ratio.ratio:.2f}", ratio.ratio)]
 
 
@@ -123,6 +136,26 @@ def _where(report: BenchReport) -> str:
         f"{machine.device}, threads {threads}, torch {machine.torch}, "
         f"fusionlab {machine.fusionlab}, {machine.date}"
     )
+
+
+def _changed(old: BenchReport, new: BenchReport) -> list[str]:
+    """Strategies that are no longer the same work."""
+    before = {one.fusion: one for one in old.results}
+    changed = []
+    for one in new.results:
+        was = before.get(one.fusion)
+        if was is None:
+            continue
+        if was.parameters != one.parameters:
+            changed.append(f"{one.fusion}: {was.parameters:,} parameters, now {one.parameters:,}.")
+        for name, measure in one.workloads.items():
+            flops = was.workloads[name].flops if name in was.workloads else measure.flops
+            if flops != measure.flops:
+                changed.append(
+                    f"{one.fusion}, {name}: {three(flops / 1e6)} MFLOP, "
+                    f"now {three(measure.flops / 1e6)}."
+                )
+    return changed
 
 
 def _differences(old: BenchReport, new: BenchReport) -> list[str]:

@@ -115,21 +115,22 @@ def _cpu_peak(call: Call) -> int:
 def energy_counter(device: str) -> Callable[[], float] | None:
     """Reads the joules that a GPU has drawn since its driver was loaded, by NVML.
 
-    None on a CPU, without the package ``pynvml``, and on a GPU that has no such counter.
+    None on a CPU, without the package ``pynvml``, and where NVML does not tell.
     """
     if device == "cpu" or find_spec("pynvml") is None:
         return None
     nvml: Any = importlib.import_module("pynvml")
-    nvml.nvmlInit()
-    # By UUID: NVML counts all GPUs, torch only the visible ones.
-    uuid = torch.cuda.get_device_properties(device).uuid
-    handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
 
     def joules() -> float:
+        torch.cuda.synchronize(device)
         return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
 
     try:
+        nvml.nvmlInit()
+        # By UUID: NVML counts all GPUs, torch only the visible ones.
+        uuid = torch.cuda.get_device_properties(device).uuid
+        handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
         joules()
-    except nvml.NVMLError_NotSupported:  # before Volta
+    except nvml.NVMLError:  # before Volta, a slice of a GPU, a driver of another version
         return None
     return joules
