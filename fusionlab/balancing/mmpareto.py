@@ -53,7 +53,7 @@ class MmPareto(Balancer):
         return (step.joint + alone).detach()
 
     def told(self) -> dict[str, float]:
-        """The joint gradient's weight a by modality, of the last step; the unimodal one's is 1 - a."""
+        """The joint gradient's weight a of the last step; the unimodal one's is 1 - a."""
         shares = zip(self.modalities, self.share[:, 0].tolist(), strict=True)
         return {f"joint_weight.{name}": share for name, share in shares}
 

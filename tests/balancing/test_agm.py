@@ -18,7 +18,7 @@ def shapley(hand, rows, names):
         found, there = hand.logits(rows, coalition)
         return torch.where(there[:, None], found, 0)
 
-    found = {name: 0 for name in names}
+    found = dict.fromkeys(names, 0)
     orders = list(permutations(names))
     for order in orders:
         for place, name in enumerate(order):
