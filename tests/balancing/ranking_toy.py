@@ -9,7 +9,7 @@ from fusionlab.balancing.contract import BALANCERS
 from fusionlab.config import Judging, Training
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
-from fusionlab.fusion.contract import specimen
+from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
 from fusionlab.training.ranking import RankingTask
@@ -17,7 +17,7 @@ from fusionlab.training.ranking import RankingTask
 USERS, ITEMS = 20, 24
 
 
-def ranking(m=2, fusion="sum", lacking=None, **balancer):
+def ranking(m=2, lacking=None, **balancer):
     """A ranking task with a balancer, by its options; no item has the modality ``lacking``."""
     draw = np.random.default_rng(0)
     chosen = np.concatenate([draw.choice(ITEMS, 4, replace=False) for _ in range(USERS)])
@@ -29,12 +29,10 @@ def ranking(m=2, fusion="sum", lacking=None, **balancer):
         mask[lacking][:] = False
     features = ItemFeatures(values, mask)
     torch.manual_seed(0)
-    strategy = specimen(fusion).build(features.specs, 4)
-    strategy.fit(features)
-    hybrid = {"name": "hybrid", "item_ids": not strategy.by_rank}
+    strategy = FUSIONS.parse("sum").build(features.specs, 4)
     people = pl.Series(map(str, range(USERS)))
     task = RankingTask(
-        RECOMMENDERS.parse(hybrid).build(Context(clicks, 4), strategy),
+        RECOMMENDERS.parse("hybrid").build(Context(clicks, 4), strategy),
         Interactions(people, clicks, clicks, Sealed("test", clicks)),
         features,
         validate(Training, {"batch_size": 32}),

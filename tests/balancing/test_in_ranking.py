@@ -1,11 +1,10 @@
-"""Gradients that balancers leave in ranking: any strategy, any loss, items that lack modalities."""
+"""Gradients that balancers leave in ranking: any loss, ID factors, a modality that is nowhere."""
 
 import pytest
 import torch
 from ranking_toy import batch, ranking
 from toy import NAMES
 
-from fusionlab.fusion.contract import FUSIONS
 from fusionlab.training.losses import LOSSES
 
 METHODS = ("mmpareto", "agm", "gradnorm", "pmr")
@@ -23,14 +22,6 @@ def two_steps(of):
             for parameter in of.model.parameters():
                 if parameter.grad is not None:
                     parameter -= 0.1 * parameter.grad
-
-
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("fusion", FUSIONS.names())
-def test_any_strategy_gets_finite_gradients(fusion, name):
-    of = ranking(3, fusion, name=name)
-    two_steps(of)
-    assert {key.split(".")[-1] for key in of.balancer.told()} >= set(NAMES)
 
 
 @pytest.mark.parametrize("name", METHODS)
