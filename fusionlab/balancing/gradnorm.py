@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch._functorch.config as compiling
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
@@ -48,6 +49,8 @@ class GradNorm(Balancer):
     ) -> None:
         super().__init__(modalities)
         self.alpha, self.rate = alpha, rate
+        # One graph is gone back through several times; a compiled one gives its buffers away else.
+        compiling.donated_buffer = False
         tasks = len(modalities) + 1
         self.register_buffer("weight", torch.ones(tasks))
         self.register_buffer("first", torch.ones(tasks))

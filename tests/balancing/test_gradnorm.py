@@ -84,3 +84,13 @@ def test_weights_stay_above_zero():
         gradients(of, rows)
         assert of.balancer.weight.min() > 0
         assert of.balancer.weight.sum().item() == pytest.approx(4)
+
+
+def test_compiled_strategies_are_gone_back_through_as_often(monkeypatch):
+    monkeypatch.setattr(torch._functorch.config, "donated_buffer", True)
+    plain, compiled = task(3, name="gradnorm"), task(3, name="gradnorm")
+    compiled.model.fusion.compile(backend="aot_eager")
+    expected = gradients(plain, BATCHES[0])
+    for name, found in gradients(compiled, BATCHES[0]).items():
+        torch.testing.assert_close(found, expected[name], msg=name)
+    assert compiled.balancer.told() == pytest.approx(plain.balancer.told())
