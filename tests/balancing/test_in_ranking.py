@@ -1,0 +1,41 @@
+"""Gradients that balancers leave in ranking: any loss, ID factors, a modality that is nowhere."""
+
+import pytest
+import torch
+from ranking_toy import batch, ranking
+from toy import NAMES
+
+from fusionlab.training.losses import LOSSES
+
+METHODS = ("mmpareto", "agm", "gradnorm", "pmr")
+
+
+def two_steps(of):
+    for _ in range(2):
+        of.model.zero_grad(set_to_none=True)
+        loss = of.balancer.backward(of.step(batch(of), torch.Generator()))
+        assert loss.isfinite()
+        found = [p.grad for p in of.model.parameters() if p.grad is not None]
+        assert found
+        assert all(one.isfinite().all() for one in found)
+        with torch.no_grad():
+            for parameter in of.model.parameters():
+                if parameter.grad is not None:
+                    parameter -= 0.1 * parameter.grad
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("loss", LOSSES.names())
+def test_any_loss(loss, name):
+    of = ranking(2, name=name)
+    of.ranking_loss = LOSSES.parse(loss).build()
+    two_steps(of)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_modality_that_no_item_has(name):
+    of = ranking(3, lacking="image", name=name)
+    two_steps(of)
+    told = of.balancer.told()
+    assert all(torch.tensor(value).isfinite() for value in told.values())
+    assert [key.split(".")[-1] for key in told][-3:] == list(NAMES)
