@@ -112,7 +112,12 @@ def test_the_comparison_says_where_the_calls_differ():
     assert "the device differ: a processor and another" in notes
     assert "the threads differ: 1 and 2" in notes
     assert "max (only old)" in notes
-    assert [cell.text for cell in next(table.rows())] == ["sum", "100", "200", "2.00"]
+    assert [cell.text for cell in next(table.rows())] == [
+        "sum",
+        "100 (100 to 100)",
+        "200 (200 to 200)",
+        "2.00",
+    ]
 
 
 def test_joules_have_a_column_only_where_counted():
