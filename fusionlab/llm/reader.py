@@ -64,8 +64,10 @@ class FrozenReader(Reader):
     def to(self, device: torch.device) -> None:
         """Take the model, and what it keeps, of that device."""
         model, layers, dtype, prompt, cache_mb, threads = self._asked
-        self.cache = shared_cache(model, layers, dtype, str(device), prompt, cache_mb, threads)
-        self.llm = self.cache.llm
+        cache = shared_cache(model, layers, dtype, str(device), prompt, cache_mb, threads)
+        if getattr(self, "cache", None) is not cache:
+            cache.begin()
+        self.cache, self.llm = cache, cache.llm
 
     def read(self, text: Parts, vectors: Parts) -> Reading:
         """Only the vectors go through the model, and text that is new."""
