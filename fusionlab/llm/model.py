@@ -28,6 +28,10 @@ from fusionlab.encoders.text.loading import (
 )
 from fusionlab.errors import FusionlabError
 
+PADDED = 1.05
+"""So many times the tokens of its tokenizer (and 128) a model may have vectors: up to 1.024 times in
+those published, whose numbers are rounded up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -166,17 +170,18 @@ def load(
 
     Raises:
         FusionlabError: no such model, a folder without weights, too few layers, or a tokenizer
-            that has more tokens than the model has vectors.
+            that has more tokens than the model has vectors, or far fewer.
     """
     with explained(key, model, OFFLINE_LLM), quiet():
         source = found_at(model)
         found = LanguageModel(
             load_causal(key, source, layers, dtype), load_tokenizer(source), model
         )
-    if len(found.tokenizer) > len(found.embeddings):
+    tokens, rows = len(found.tokenizer), len(found.embeddings)
+    if not tokens <= rows <= PADDED * tokens + 128:
         raise FusionlabError(
-            f"{key}model: the tokenizer in {model!r} has {len(found.tokenizer):,} tokens, but the "
-            f"model vectors for {len(found.embeddings):,}: the two are not of one model"
+            f"{key}model: the tokenizer in {model!r} has {tokens:,} tokens, but the model vectors "
+            f"for {rows:,}: the two are not of one model"
         )
     return found
 

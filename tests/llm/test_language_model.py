@@ -154,8 +154,14 @@ def test_a_folder_without_weights_is_refused(tmp_path):
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path):
-    with pytest.raises(FusionlabError, match="257 tokens, but the model vectors for 100"):
-        load(write_gpt2(tmp_path, rows=100))
+    for rows in (100, 500):
+        folder = tmp_path / str(rows)
+        with pytest.raises(FusionlabError, match=f"257 tokens, but the model vectors for {rows}"):
+            load(write_gpt2(folder, rows=rows))
+
+
+def test_a_vocabulary_rounded_up_is_one_model(tmp_path):
+    assert len(load(write_gpt2(tmp_path, rows=384)).embeddings) == 384
 
 
 def test_a_full_gpu_says_what_to_do(monkeypatch):

@@ -1,5 +1,7 @@
 """One dataset with token ids, read by a strategy that reads text and by one that does not."""
 
+import json
+
 import polars as pl
 import pytest
 import torch
@@ -119,6 +121,19 @@ def test_alignment_before_a_run(store):
     found = run_experiment(experiment({**LLM, "align_epochs": 1}), store)
     assert found.history[-1]["loss"] != run_experiment(experiment(LLM), store).history[-1]["loss"]
     assert torch.get_default_dtype() is torch.float32
+
+
+def test_ids_of_another_tokenizer_of_the_same_size_are_refused(store, tmp_path):
+    write_tiny(tmp_path)
+    here = experiment({**LLM, "model": str(tmp_path)})
+    run_experiment(here, store)  # elsewhere, but the same
+    file = tmp_path / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    names = {"a": "b", "b": "a"}
+    tokenizer["model"]["vocab"] = {names.get(k, k): v for k, v in tokenizer["model"]["vocab"].items()}
+    file.write_text(json.dumps(tokenizer))
+    with pytest.raises(FusionlabError, match=r"fusion.model: .*'tiny'.*'tokens'.*text_tokens"):
+        run_experiment(here, store)
 
 
 def test_other_weights_are_another_run(tmp_path):

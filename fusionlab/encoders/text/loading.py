@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import nn
 
-from fusionlab.encoders.sources import locate
+from fusionlab.encoders.sources import content_of, locate
 from fusionlab.encoders.text.gguf import converted, gguf_file
 from fusionlab.encoders.text.tiny import TINY, tiny_folder
 from fusionlab.errors import FusionlabError
@@ -123,6 +124,17 @@ def source_hash(tokenizer: Any, config: Any = None) -> str:
                 content = json.dumps(about, sort_keys=True).encode()
             found.update(f"{file.name} {len(content)} ".encode() + content)
     return found.hexdigest()
+
+
+def tokenizer_id(model: str) -> str:
+    """`source_hash` of the tokenizer of ``model``: equal where two give the same ids."""
+    return _tokenizer_id(model, content_of(model))
+
+
+@lru_cache(maxsize=8)
+def _tokenizer_id(model: str, content: str) -> str:
+    with quiet():
+        return source_hash(load_tokenizer(found_at(model)))
 
 
 @contextmanager
