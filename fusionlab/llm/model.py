@@ -28,6 +28,8 @@ from fusionlab.encoders.text.loading import (
 )
 from fusionlab.errors import FusionlabError
 
+BLOCK = 4096
+"""Tokens embedded at once."""
 PADDED = 1.05
 """So many times the tokens of its tokenizer (and 128) a model may have vectors: up to 1.024 times in
 those published, whose numbers are rounded up."""
@@ -82,8 +84,11 @@ class LanguageModel:
 
     @property
     def norm(self) -> float:
-        """The mean length of the embeddings of the vocabulary."""
-        return self.embeddings.float().norm(dim=1).mean().item()
+        """The mean length of the embedded tokens of the vocabulary, as layers read them: some models
+        (Gemma) scale when they embed."""
+        rows = torch.arange(len(self.embeddings)).split(BLOCK)
+        lengths = [self.embed(some).detach().float().norm(dim=1) for some in rows]
+        return torch.cat(lengths).mean().item()
 
     @property
     def longest(self) -> int | None:
@@ -170,7 +175,8 @@ def load(
 
     Raises:
         FusionlabError: no such model, a folder without weights, too few layers, or a tokenizer
-            that has more tokens than the model has vectors, or far fewer.
+            that has more tokens than the model has vectors, or far fewer; a model that is not
+            causal.
     """
     with explained(key, model, OFFLINE_LLM), quiet():
         source = found_at(model)
@@ -183,7 +189,22 @@ def load(
             f"{key}model: the tokenizer in {model!r} has {tokens:,} tokens, but the model vectors "
             f"for {rows:,}: the two are not of one model"
         )
+    if not _reads_forward(found):
+        raise FusionlabError(
+            f"{key}model: {model!r} reads in both directions (its first state changes with the last "
+            "token), so nothing it has read can be kept; expected a causal model such as Llama, "
+            "Qwen, Gemma, Mistral or GPT-2"
+        )
     return found
+
+
+@torch.no_grad()
+def _reads_forward(llm: LanguageModel) -> bool:
+    """Is the state of a token that of a text that ends with it?"""
+    tokens = llm.embed([[0, 0], [0, 1]])
+    first = llm.states(tokens, torch.ones(2, 2, dtype=torch.bool))[:, 0].float()
+    bound = max(1e-4, 4 * torch.finfo(tokens.dtype).eps) * first.abs().max()
+    return bool((first[0] - first[1]).abs().max() <= bound)
 
 
 @lru_cache(maxsize=2)

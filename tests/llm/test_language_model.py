@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_models import draw, exact, ids, on, write_gpt2
+from small_models import draw, exact, ids, on, write_bert, write_gemma, write_gpt2
 
 from fusionlab.encoders.text.tiny import TINY
 from fusionlab.errors import FusionlabError
@@ -130,6 +130,28 @@ def test_autocast_changes_no_bit(model):
     wanted = llm.states(tokens, ones(2, 5))
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(llm.states(tokens, ones(2, 5)), wanted)
+
+
+def test_the_norm_is_that_of_embedded_tokens(tmp_path):
+    """Gemma 3 multiplies by the root of its width when it embeds."""
+    llm = load(write_gemma(tmp_path))
+    raw = llm.embeddings.norm(dim=1).mean().item()
+    assert llm.norm == pytest.approx(raw * WIDTH**0.5, rel=1e-3)
+    found = llm.embed(torch.arange(257)).norm(dim=1)
+    assert llm.norm == pytest.approx(found.mean().item(), rel=1e-5)
+    llama = load(TINY)
+    assert llama.norm == pytest.approx(llama.embeddings.norm(dim=1).mean().item(), rel=1e-6)
+
+
+def test_a_model_that_reads_both_ways_is_refused(tmp_path):
+    with pytest.raises(FusionlabError, match=r"fusion.model: .*reads in both directions.*causal"):
+        load(write_bert(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_causal_model_is_one_in_half_precision(gpt2_folder, dtype):
+    for folder in (TINY, gpt2_folder):
+        assert load(folder, dtype=dtype).width == WIDTH
 
 
 @pytest.mark.parametrize(
