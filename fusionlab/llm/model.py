@@ -156,8 +156,13 @@ class LanguageModel:
         return out.last_hidden_state, cache.layers
 
     def fingerprint(self) -> str:
-        """A hash of all weights."""
-        state = self.causal.state_dict()
+        """A hash of all weights; what LoRA adds and trains is left out."""
+        trained = {name for name, p in self.causal.named_parameters() if p.requires_grad}
+        state = {
+            name.replace(".base_layer.", "."): weight  # where peft puts what it stands before
+            for name, weight in self.causal.state_dict().items()
+            if name not in trained
+        }
         return fingerprint(part for name in sorted(state) for part in (name, state[name]))
 
 

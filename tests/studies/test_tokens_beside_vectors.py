@@ -11,6 +11,8 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.text.tiny import write_tiny
 from fusionlab.errors import FusionlabError
+from fusionlab.llm import reader
+from fusionlab.llm.model import load, shared
 from fusionlab.studies.controls import CONTROLS
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import run_experiment
@@ -121,6 +123,29 @@ def test_alignment_before_a_run(store):
     found = run_experiment(experiment({**LLM, "align_epochs": 1}), store)
     assert found.history[-1]["loss"] != run_experiment(experiment(LLM), store).history[-1]["loss"]
     assert torch.get_default_dtype() is torch.float32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_changes_no_weight_of_a_frozen_model(dtype, tmp_path):
+    llm = shared("tiny", None, dtype, "cpu")
+    before = llm.fingerprint()
+    run = run_experiment(experiment({**LLM, "dtype": dtype, "align_epochs": 1}), RunStore(tmp_path))
+    assert run.cost.epochs == 2
+    assert shared("tiny", None, dtype, "cpu") is llm, "the one that the run read with"
+    assert llm.fingerprint() == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_with_lora_changes_nothing_but_what_it_added(dtype, tmp_path, monkeypatch):
+    pytest.importorskip("peft", reason="pip install 'fusionlab-recsys[lora]'")
+    models = []
+    monkeypatch.setattr(reader, "load", lambda *args: models.append(load(*args)) or models[-1])
+    run_experiment(experiment({**LLM, "dtype": dtype, "lora_rank": 2}), RunStore(tmp_path))
+    assert models
+    before = load("tiny", dtype=dtype).fingerprint()
+    assert all(llm.fingerprint() == before for llm in models)
+    added = [p for llm in models for n, p in llm.causal.named_parameters() if "lora_B" in n]
+    assert any(p.abs().max() > 0 for p in added), "they were trained"
 
 
 def test_ids_of_another_tokenizer_of_the_same_size_are_refused(store, tmp_path):
