@@ -225,6 +225,7 @@ def _out_of_memory(sequences: int) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise FusionlabError(
             f"the GPU's memory does not hold {sequences} sequences in the language model at once: "
-            "lower fusion.batch, use fewer fusion.layers, fusion.dtype=bfloat16, or "
-            f"fusion.checkpointing=true ({error})"
+            "in training set training.pool or fusion.checkpointing=true (fusion.batch alone bounds "
+            "nothing there), in evaluation lower fusion.batch; in both lower fusion.cache_mb or "
+            f"fusion.layers, or set fusion.dtype=bfloat16 ({error})"
         ) from error

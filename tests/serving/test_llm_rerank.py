@@ -254,7 +254,7 @@ def test_weights_without_base_scores_and_out_of_range_are_refused():
 
 
 def test_models_that_are_not_there_or_have_no_weights_are_refused(tmp_path):
-    with pytest.raises(FusionlabError, match=r"model: '.*nothing' cannot be loaded"):
+    with pytest.raises(FusionlabError, match=r"^model: found '.*nothing', which is no folder"):
         load_causal_lm(str(tmp_path / "nothing"))
     lm = tiny("llama")
     lm.tokenizer.save_pretrained(tmp_path)
