@@ -53,7 +53,7 @@ def study():
     return partial(framework.study, 2), partial(framework.study, 1)
 
 
-# name: (makes the pair of calls, the ratio that must not be passed, or between which two it must be)
+# name: (makes the pair of calls, the ratio not to be passed, or the two between which it must be)
 PAIRS = {
     "sampling": (sampling, None),
     "bpr": (lambda: (framework.epoch("bpr_mf"), by_hand.bpr()), 1.15),
@@ -114,9 +114,7 @@ def main():
         found.append(row | {"limit": limit, "threads": options.threads})
         spread = f"{row['ratio']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})"
         most = " to ".join(f"{x:.2f}" for x in limit) if isinstance(limit, tuple) else limit
-        table.add_row(
-            name, f"{row['ours']:.3f}", f"{row['theirs']:.3f}", spread, str(most or "")
-        )
+        table.add_row(name, f"{row['ours']:.3f}", f"{row['theirs']:.3f}", spread, str(most or ""))
         if options.json:
             options.json.write_text(json.dumps(found, indent=1))
     Console().print(table)

@@ -31,8 +31,8 @@ from fusionlab.errors import FusionlabError
 BLOCK = 4096
 """Tokens embedded at once."""
 PADDED = 1.05
-"""So many times the tokens of its tokenizer (and 128) a model may have vectors: up to 1.024 times in
-those published, whose numbers are rounded up."""
+"""So many times the tokens of its tokenizer (and 128) a model may have vectors: in those published,
+whose numbers are rounded up, up to 1.024 times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ class LanguageModel:
 
     @property
     def norm(self) -> float:
-        """The mean length of the embedded tokens of the vocabulary, as layers read them: some models
-        (Gemma) scale when they embed."""
+        """The mean length of the vocabulary's tokens as they are embedded: some models (Gemma)
+        scale them."""
         rows = torch.arange(len(self.embeddings)).split(BLOCK)
         lengths = [self.embed(some).detach().float().norm(dim=1) for some in rows]
         return torch.cat(lengths).mean().item()
@@ -196,9 +196,9 @@ def load(
         )
     if not _reads_forward(found):
         raise FusionlabError(
-            f"{key}model: {model!r} reads in both directions (its first state changes with the last "
-            "token), so nothing it has read can be kept; expected a causal model such as Llama, "
-            "Qwen, Gemma, Mistral or GPT-2"
+            f"{key}model: {model!r} reads in both directions (its first state changes with the "
+            "last token), so nothing it has read can be kept; expected a causal model such as "
+            "Llama, Qwen, Gemma, Mistral or GPT-2"
         )
     return found
 
@@ -206,7 +206,7 @@ def load(
 @torch.no_grad()
 def _reads_forward(llm: LanguageModel) -> bool:
     """Is the state of a token that of a text that ends with it?"""
-    tokens = llm.embed([[0, 0], [0, 1]])
+    tokens = llm.embed(torch.tensor([[0, 0], [0, 1]]))
     first = llm.states(tokens, torch.ones(2, 2, dtype=torch.bool))[:, 0].float()
     bound = max(1e-4, 4 * torch.finfo(tokens.dtype).eps) * first.abs().max()
     return bool((first[0] - first[1]).abs().max() <= bound)

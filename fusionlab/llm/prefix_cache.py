@@ -3,8 +3,8 @@
 The prompt comes first and item text second, so neither depends on what follows: their keys and
 values are the same in every step. The prompt's are computed at the start, a text's when it is first
 read; they are kept by the *content* of its ids, within a budget. Where that is spent what is there
-stays: a catalogue is read in the same order each time, and to let the oldest go would be to let each
-go shortly before it is read again.
+stays: a catalogue is read in the same order each time, and to let the oldest go would be to let
+each go shortly before it is read again.
 """
 
 from __future__ import annotations

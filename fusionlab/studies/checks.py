@@ -64,11 +64,11 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
 
 def _check_tokenizers(experiment: Experiment, features: ItemFeatures) -> None:
     """Ids mean nothing to a model with another tokenizer, be it of the same size."""
-    model = getattr(experiment.fusion, "model", None)
+    model: str = getattr(experiment.fusion, "model", "")
     for name in features.vocabulary:
         encoding = experiment.encodings.get(name)
         read = getattr(encoding.encoder, "model", model) if encoding else model
-        if read != model and tokenizer_id(read) != tokenizer_id(model):
+        if model and read != model and tokenizer_id(read) != tokenizer_id(model):
             raise FusionlabError(
                 f"fusion.model: the tokenizer of {model!r} is another than that of {read!r}, whose "
                 f"ids modality {name!r} holds; expected encoder text_tokens with the same model as "

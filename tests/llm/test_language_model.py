@@ -179,7 +179,9 @@ def test_what_cannot_be_loaded_is_refused(monkeypatch, name, layers, said):
 def test_a_folder_without_weights_is_refused(tmp_path):
     write_gpt2(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(FusionlabError, match=r"^fusion.model: found the folder .*safetensors") as one:
+    with pytest.raises(
+        FusionlabError, match=r"^fusion.model: found the folder .*safetensors"
+    ) as one:
         load(str(tmp_path))
     assert "hub" not in str(one.value).split("Said by")[0]
     file = tmp_path / "weights.bin"

@@ -212,7 +212,9 @@ def test_tensors_are_lists_of_items(surprise):
 
 @pytest.mark.parametrize("item", [-2, 8])
 def test_items_that_are_not_in_the_catalogue_are_refused(item):
-    with pytest.raises(FusionlabError, match=f"history: found item {item}, expected rows from 0 to"):
+    with pytest.raises(
+        FusionlabError, match=f"history: found item {item}, expected rows from 0 to"
+    ):
         small_reranker().rerank([0, item], CANDIDATES)
     with pytest.raises(FusionlabError, match=f"candidates: found item {item}"):
         small_reranker().rerank(HISTORY, [0, item])
@@ -241,7 +243,9 @@ def test_options_below_one_are_refused(option):
 def test_soft_tokens_of_other_items_or_width_are_refused():
     with pytest.raises(FusionlabError, match="soft: found soft tokens of 7 items, expected 8"):
         small_reranker(soft=[torch.zeros(1, 16)] * 7)
-    with pytest.raises(FusionlabError, match=r"soft: row 7: found shape \(1, 8\), expected \(S, 16"):
+    with pytest.raises(
+        FusionlabError, match=r"soft: row 7: found shape \(1, 8\), expected \(S, 16"
+    ):
         small_reranker(soft=[torch.zeros(1, 16)] * 7 + [torch.zeros(1, 8)])
 
 

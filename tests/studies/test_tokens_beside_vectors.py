@@ -155,7 +155,9 @@ def test_ids_of_another_tokenizer_of_the_same_size_are_refused(store, tmp_path):
     file = tmp_path / "tokenizer.json"
     tokenizer = json.loads(file.read_text())
     names = {"a": "b", "b": "a"}
-    tokenizer["model"]["vocab"] = {names.get(k, k): v for k, v in tokenizer["model"]["vocab"].items()}
+    tokenizer["model"]["vocab"] = {
+        names.get(k, k): v for k, v in tokenizer["model"]["vocab"].items()
+    }
     file.write_text(json.dumps(tokenizer))
     with pytest.raises(FusionlabError, match=r"fusion.model: .*'tiny'.*'tokens'.*text_tokens"):
         run_experiment(here, store)
