@@ -82,6 +82,7 @@ class PrefixCache:
     def begin(self) -> None:
         """Someone new reads: texts that are kept and not read from now on make room for others."""
         self._unread = dict.fromkeys(self.kept)
+        self._refused = None if self._refused is None else {}
 
     @torch.no_grad()
     def read(self, ids: Tensor, mask: Tensor) -> Prefix:

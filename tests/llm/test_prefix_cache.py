@@ -132,6 +132,18 @@ def test_what_the_budget_does_not_hold_is_said_with_what_all_need(llm, capsys):
     )
 
 
+def test_texts_that_an_earlier_reader_was_refused_are_not_counted(llm, capsys):
+    tokens, mask = ids(8, 5), torch.ones(8, 5, dtype=torch.bool)
+    size = PrefixCache(llm, PROMPT, 10)
+    size.read(tokens[:1], mask[:1])
+    cache = PrefixCache(llm, PROMPT, 1.5 * size.used / 1e6)
+    cache.read(tokens[:5], mask[:5])
+    cache.begin()
+    for _ in range(2):
+        cache.read(tokens[5:], mask[5:])
+    assert capsys.readouterr().err.startswith("fusion.cache_mb: 3 texts need")
+
+
 def test_texts_of_who_read_before_make_room(llm):
     tokens, mask = ids(6, 5), torch.ones(6, 5, dtype=torch.bool)
     size = PrefixCache(llm, PROMPT, 10)
