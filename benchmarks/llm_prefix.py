@@ -82,14 +82,29 @@ class Reading:
         return states.detach()
 
 
+def distinct_rows():
+    """The items of 128 clicks and as many negatives, of a catalogue a tenth as large, so that a
+    small step repeats as a large one; and the generator that drew them."""
+    draw = torch.Generator().manual_seed(0)
+    clicked = clicks().items[torch.randperm(len(clicks().items), generator=draw)[:256]]
+    return clicked % (ITEMS // 10), draw
+
+
+def share_of_distinct(rows):
+    return len(rows.unique()) / len(rows)
+
+
+def distinct_limits():
+    """Distinct items once must save what they are fewer: their share, .1 more or less."""
+    share = share_of_distinct(distinct_rows()[0])
+    return share - 0.1, share + 0.1
+
+
 class Step:
     """The items of 128 clicks and as many negatives, by a Zipf law: each once, or each time."""
 
     def __init__(self):
-        draw = torch.Generator().manual_seed(0)
-        clicked = clicks().items[torch.randperm(len(clicks().items), generator=draw)[:256]]
-        # The items of a catalogue a tenth as large, so that a small step repeats as a large one.
-        self.rows, n = clicked % (ITEMS // 10), ITEMS // 10
+        (self.rows, draw), n = distinct_rows(), ITEMS // 10
         ids = torch.randint(0, 256, (n, 24, 1), generator=draw, dtype=torch.int32)
         values = {"text": ids, "image": torch.randn(n, 1, 128, generator=draw)}
         mask = {name: torch.ones(x.shape[:2], dtype=torch.bool) for name, x in values.items()}
@@ -97,7 +112,7 @@ class Step:
         options = {"name": "llm_prefix", "model": folder(), "tokens": SOFT}
         self.fusion = FUSIONS.parse(options).build(self.features.specs, 64)
         self.distinct = Distinct(n)
-        self.share = len(self.rows.unique()) / len(self.rows)
+        self.share = share_of_distinct(self.rows)
 
     def once(self):
         items, position = self.distinct([self.rows])

@@ -55,7 +55,7 @@ def study():
     return partial(framework.study, 2), partial(framework.study, 1)
 
 
-# name: (makes the pair of calls, the ratio that must not be passed or None)
+# name: (makes the pair of calls, the ratio not to be passed, or the two between which it must be)
 PAIRS = {
     "sampling": (sampling, 1.15),
     "bpr": (lambda: (framework.epoch("bpr_mf"), by_hand.bpr()), 1.15),
@@ -75,10 +75,10 @@ PAIRS = {
     "encode_image": (partial(encoding.pair, "image"), 1.11),
     "encode_audio": (partial(encoding.pair, "audio"), 1.11),
     # what is kept beside reading all anew; tokens left: .20, .06, .07, and of the items .70
-    "llm_prompt_16": (partial(llm_prefix.calls, "llm_prompt_16"), 0.5),
+    "llm_prompt_16": (partial(llm_prefix.calls, "llm_prompt_16"), 0.3),
     "llm_prompt_64": (partial(llm_prefix.calls, "llm_prompt_64"), 0.3),
     "llm_text": (partial(llm_prefix.calls, "llm_text"), 0.3),
-    "llm_distinct": (partial(llm_prefix.calls, "llm_distinct"), None),
+    "llm_distinct": (partial(llm_prefix.calls, "llm_distinct"), llm_prefix.distinct_limits),
 }
 
 
@@ -117,13 +117,15 @@ def main():
     found = []
     for name in options.names or PAIRS:
         make, limit = PAIRS[name]
+        limit = limit() if callable(limit) else limit
         ours, theirs = make()
         framed = bare if name in BEFORE_A_RUN else as_a_run
         calls = framed(ours, options.threads), bare(theirs, options.threads)
         row = pair(name, *calls, options.rounds).summary()
         found.append(row | {"limit": limit, "threads": options.threads})
         spread = f"{row['ratio']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})"
-        table.add_row(name, f"{row['ours']:.3f}", f"{row['theirs']:.3f}", spread, str(limit or ""))
+        most = " to ".join(f"{x:.2f}" for x in limit) if isinstance(limit, tuple) else limit
+        table.add_row(name, f"{row['ours']:.3f}", f"{row['theirs']:.3f}", spread, str(most or ""))
         if options.json:
             options.json.write_text(json.dumps(found, indent=1))
     Console().print(table)

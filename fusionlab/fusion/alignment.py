@@ -52,6 +52,7 @@ def align(
         targets = states(said).float()
     middle = targets.mean(0)
     targets = F.normalize(targets - middle, dim=1)
+    parameters = list(parameters)
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.0)
     losses = []
     for _ in range(epochs):
@@ -60,7 +61,7 @@ def align(
             found = F.normalize(states(bare.take(rows)).float() - middle, dim=1)
             loss = info_nce(found, targets[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward(inputs=parameters)  # others that the states depend on stay as they are
             optimizer.step()
             total += loss.item() * len(rows)
         losses.append(total / len(items))

@@ -28,6 +28,12 @@ from fusionlab.encoders.text.loading import (
 )
 from fusionlab.errors import FusionlabError
 
+BLOCK = 4096
+"""Tokens embedded at once."""
+PADDED = 1.05
+"""So many times the tokens of its tokenizer (and 128) a model may have vectors: in those published,
+whose numbers are rounded up, up to 1.024 times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -78,8 +84,11 @@ class LanguageModel:
 
     @property
     def norm(self) -> float:
-        """The mean length of the embeddings of the vocabulary."""
-        return self.embeddings.float().norm(dim=1).mean().item()
+        """The mean length of the vocabulary's tokens as they are embedded: some models (Gemma)
+        scale them."""
+        rows = torch.arange(len(self.embeddings)).split(BLOCK)
+        lengths = [self.embed(some).detach().float().norm(dim=1) for some in rows]
+        return torch.cat(lengths).mean().item()
 
     @property
     def longest(self) -> int | None:
@@ -147,8 +156,13 @@ class LanguageModel:
         return out.last_hidden_state, cache.layers
 
     def fingerprint(self) -> str:
-        """A hash of all weights."""
-        state = self.causal.state_dict()
+        """A hash of all weights; what LoRA adds and trains is left out."""
+        trained = {name for name, p in self.causal.named_parameters() if p.requires_grad}
+        state = {
+            name.replace(".base_layer.", "."): weight  # where peft puts what it stands before
+            for name, weight in self.causal.state_dict().items()
+            if name not in trained
+        }
         return fingerprint(part for name in sorted(state) for part in (name, state[name]))
 
 
@@ -166,19 +180,36 @@ def load(
 
     Raises:
         FusionlabError: no such model, a folder without weights, too few layers, or a tokenizer
-            that has more tokens than the model has vectors.
+            that has more tokens than the model has vectors, or far fewer; a model that is not
+            causal.
     """
     with explained(key, model, OFFLINE_LLM), quiet():
         source = found_at(model)
         found = LanguageModel(
             load_causal(key, source, layers, dtype), load_tokenizer(source), model
         )
-    if len(found.tokenizer) > len(found.embeddings):
+    tokens, rows = len(found.tokenizer), len(found.embeddings)
+    if not tokens <= rows <= PADDED * tokens + 128:
         raise FusionlabError(
-            f"{key}model: the tokenizer in {model!r} has {len(found.tokenizer):,} tokens, but the "
-            f"model vectors for {len(found.embeddings):,}: the two are not of one model"
+            f"{key}model: the tokenizer in {model!r} has {tokens:,} tokens, but the model vectors "
+            f"for {rows:,}: the two are not of one model"
+        )
+    if not _reads_forward(found):
+        raise FusionlabError(
+            f"{key}model: {model!r} reads in both directions (its first state changes with the "
+            "last token), so nothing it has read can be kept; expected a causal model such as "
+            "Llama, Qwen, Gemma, Mistral or GPT-2"
         )
     return found
+
+
+@torch.no_grad()
+def _reads_forward(llm: LanguageModel) -> bool:
+    """Is the state of a token that of a text that ends with it?"""
+    tokens = llm.embed(torch.tensor([[0, 0], [0, 1]]))
+    first = llm.states(tokens, torch.ones(2, 2, dtype=torch.bool))[:, 0].float()
+    bound = max(1e-4, 4 * torch.finfo(tokens.dtype).eps) * first.abs().max()
+    return bool((first[0] - first[1]).abs().max() <= bound)
 
 
 @lru_cache(maxsize=2)
@@ -194,6 +225,7 @@ def _out_of_memory(sequences: int) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise FusionlabError(
             f"the GPU's memory does not hold {sequences} sequences in the language model at once: "
-            "lower fusion.batch, use fewer fusion.layers, fusion.dtype=bfloat16, or "
-            f"fusion.checkpointing=true ({error})"
+            "in training set training.pool or fusion.checkpointing=true (fusion.batch alone bounds "
+            "nothing there), in evaluation lower fusion.batch; in both lower fusion.cache_mb or "
+            f"fusion.layers, or set fusion.dtype=bfloat16 ({error})"
         ) from error

@@ -2,13 +2,14 @@
 
 The prompt comes first and item text second, so neither depends on what follows: their keys and
 values are the same in every step. The prompt's are computed at the start, a text's when it is first
-read; they are kept by the *content* of its ids, within a budget, and the least recently used goes
-first.
+read; they are kept by the *content* of its ids, within a budget. Where that is spent what is there
+stays: a catalogue is read in the same order each time, and to let the oldest go would be to let
+each go shortly before it is read again.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -64,8 +65,10 @@ class PrefixCache:
 
     def __init__(self, llm: LanguageModel, prompt: str, budget_mb: float) -> None:
         self.llm, self.budget = llm, budget_mb * 1e6
-        self.kept: OrderedDict[bytes, Text] = OrderedDict()
+        self.kept: dict[bytes, Text] = {}
         self.used = 0
+        self._unread: dict[bytes, None] = {}
+        self._refused: dict[int, int] | None = {}  # bytes of texts, by their hash; None: said
         self.computed = 0
         """Texts that went through the model."""
         ids = torch.tensor(llm.tokens(prompt, start=True), device=llm.embeddings.device)
@@ -75,6 +78,11 @@ class PrefixCache:
     def _prompt(self, ids: Tensor) -> Tensor:
         on = torch.ones(1, len(ids), dtype=torch.bool, device=ids.device)
         return self.llm.remember(self.llm.embed(ids)[None], on)[1]
+
+    def begin(self) -> None:
+        """Someone new reads: texts that are kept and not read from now on make room for others."""
+        self._unread = dict.fromkeys(self.kept)
+        self._refused = None if self._refused is None else {}
 
     @torch.no_grad()
     def read(self, ids: Tensor, mask: Tensor) -> Prefix:
@@ -111,21 +119,36 @@ class PrefixCache:
     def _texts(self, keys: Sequence[bytes]) -> list[Text | None]:
         """Each text by the bytes of its ids, from what is kept or computed now."""
         wanted = dict.fromkeys(key for key in keys if key)
-        found = {key: self.kept[key] for key in wanted if key in self.kept}
-        new = [key for key in wanted if key not in found]
-        found |= self._computed(new)
         for key in wanted:
-            self._keep(key, found[key])
+            self._unread.pop(key, None)
+        found = {key: self.kept[key] for key in wanted if key in self.kept}
+        new = self._computed([key for key in wanted if key not in found])
+        for key, text in new.items():
+            self._keep(key, text)
+        found |= new
         return [found[key] if key else None for key in keys]
 
     def _keep(self, key: bytes, text: Text) -> None:
-        if key in self.kept:
-            self.kept.move_to_end(key)
+        while self.used + text.bytes > self.budget and self._unread:
+            self.used -= self.kept.pop(self._unread.popitem()[0]).bytes
+        if self.used + text.bytes <= self.budget:
+            self.kept[key] = text
+            self.used += text.bytes
+        elif self._refused is not None:
+            self._refuse(self._refused, hash(key), text.bytes)
+
+    def _refuse(self, refused: dict[int, int], key: int, size: int) -> None:
+        """Say, where a text is read again for the first time, what room all would have needed."""
+        if key not in refused:
+            refused[key] = size
             return
-        self.kept[key] = text
-        self.used += text.bytes
-        while self.used > self.budget:
-            self.used -= self.kept.popitem(last=False)[1].bytes
+        count, needed = len(self.kept) + len(refused), self.used + sum(refused.values())
+        print(
+            f"fusion.cache_mb: {count:,} texts need about {needed / 1e6:,.1f} MB, cache_mb holds "
+            f"{self.budget / 1e6:,.1f}: {len(refused):,} of them are read anew each time",
+            file=sys.stderr,
+        )
+        self._refused = None
 
     def _computed(self, keys: Sequence[bytes]) -> dict[bytes, Text]:
         """Texts that are new, like lengths together.
@@ -154,7 +177,7 @@ class PrefixCache:
         return [
             Text(
                 states[:, row, :, :length].clone(),
-                hidden[row, length - 1],
+                hidden[row, length - 1].clone(),  # a view would keep all states
                 hidden[row, :length].sum(0),
             )
             for row, length in enumerate(lengths.tolist())

@@ -5,9 +5,11 @@ Shapes: B items, S vectors an item, E the width of the model.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +66,14 @@ class FrozenReader(Reader):
     def to(self, device: torch.device) -> None:
         """Take the model, and what it keeps, of that device."""
         model, layers, dtype, prompt, cache_mb, threads = self._asked
-        self.cache = shared_cache(model, layers, dtype, str(device), prompt, cache_mb, threads)
-        self.llm = self.cache.llm
+        cache = shared_cache(model, layers, dtype, str(device), prompt, cache_mb, threads)
+        if getattr(self, "cache", None) is not cache:
+            cache.begin()
+        self.cache, self.llm = cache, cache.llm
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenReader:
+        """A copy reads by the same model: it never changes, and is large."""
+        return copy.copy(self)
 
     def read(self, text: Parts, vectors: Parts) -> Reading:
         """Only the vectors go through the model, and text that is new."""

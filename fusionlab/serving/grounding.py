@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 PLAIN = re.compile(r"[a-z]+(?:['’-][a-z]+)*")
 """A word of small letters, as no title is written."""
+NAME = re.compile(r"[a-z]+(?:[ _'’-][a-z]+)*")
+"""What a field or a modality may be called."""
+BETWEEN = re.compile(r"[,|;/]")
+"""What stands between the values of a field."""
 MARKS = ".,;:"
 _FUNCTION_WORDS = """
     a about across after against all along although an and another are around as at away be
@@ -29,16 +33,19 @@ def shown(text: str) -> str:
     return " ".join(text.replace('"', "'").split())
 
 
-def own_words(fields: Fields) -> frozenset[str]:
-    """The words that say something about an item: those in small letters in its fields, and values
-    of one word (a genre, say) in small letters. Names, written with capitals, are left out."""
+def values_of(text: str) -> str:
+    """The values of a field that lists categories, in small letters and separated by commas."""
+    return ", ".join(filter(None, (value.strip() for value in BETWEEN.split(text.lower()))))
+
+
+def own_words(fields: Fields, categorical: Collection[str] = ()) -> frozenset[str]:
+    """The words that say something about an item: those in small letters in its fields, and all of
+    fields that are ``categorical``, put in small letters. Names, written with capitals, are left
+    out elsewhere: in small letters nobody could tell a title from what is said."""
     found = set()
-    for text in fields.values():
-        found |= {
-            word for part in text.split() if PLAIN.fullmatch(word := part.strip("()!?" + MARKS))
-        }
-        values = (value.strip().lower() for value in re.split(r"[,|;/]", text))
-        found |= {value for value in values if PLAIN.fullmatch(value)}
+    for field, text in fields.items():
+        words = (values_of(text) if field in categorical else text).split()
+        found |= {word for part in words if PLAIN.fullmatch(word := part.strip("()!?" + MARKS))}
     return frozenset(found)
 
 
@@ -49,7 +56,7 @@ def fault(sentence: str, titles: Iterable[str], words: frozenset[str]) -> str | 
     letter beyond a to z. A sentence passes only if
 
     1. its straight double quotes pair up, and what stands between a pair is, to the letter, one of
-       ``titles``;
+       ``titles`` (an empty one is none);
     2. outside of them every word is of the letters a to z alone (with an apostrophe or hyphen
        inside) and is a function word or one of ``words``; between words stand spaces and the marks
        ``. , ; :`` and nothing else.
@@ -65,7 +72,7 @@ def fault(sentence: str, titles: Iterable[str], words: frozenset[str]) -> str | 
     parts = sentence.split('"')
     if len(parts) % 2 == 0:
         return "a quotation mark is not closed"
-    allowed = set(titles)
+    allowed = set(titles) - {""}
     for quoted in parts[1::2]:
         if quoted not in allowed:
             return f"quotes {quoted!r}, which is no title of the item or the history"

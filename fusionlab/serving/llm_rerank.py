@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.ranking import NOTHING
 from fusionlab.serving.causal import CausalLm
 
 TEXT = "{text}"
+Items = Sequence[int] | Tensor
+"""Rows of the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class LlmReranker:
     ``surprise`` what a text is worth by itself, for being fluent or about something well known, is
     taken off; it is computed once an item.
 
+    Histories and candidates are rows of the catalogue, as lists or tensors. Where -1 stands there
+    is nothing, as at the end of a short list of `top_k`: it is not told in a history, and of
+    candidates it stands last.
+
     Args:
         lm: the model.
         texts: one an item of the catalogue, None where there is none.
@@ -60,7 +67,8 @@ class LlmReranker:
 
     Raises:
         FusionlabError: a prompt without {text}, or longer with everything in it than the model can
-            read.
+            read; an option below 1, soft tokens of other items or of another width; a row that is
+            none, scores that are not finite or not one a candidate.
 
     Source: likelihoods of items as text, Hou et al. 2024, Large language models are zero-shot
         rankers for recommender systems, among others; the subtraction, Holtzman et al. 2021,
@@ -82,6 +90,7 @@ class LlmReranker:
         self.lm, self.texts, self.block = lm, texts, block
         self.history, self.max_tokens = history, max_tokens
         self.soft, self.surprise = soft, surprise
+        self._check_options()
         prompt = prompt or Prompt()
         before, self.space, after = prompt.around()
         self.intro = lm.tokens(prompt.intro, start=True)
@@ -92,13 +101,14 @@ class LlmReranker:
             raise FusionlabError("prompt: found no token before the first text, expected an intro")
         self._check_length()
 
-    def log_likelihoods(self, history: Sequence[int], candidates: Sequence[int]) -> Tensor:
-        """l of each candidate (C,), higher is likelier; NaN where a candidate has no text.
+    def log_likelihoods(self, history: Items, candidates: Items) -> Tensor:
+        """l of each candidate (C,), higher is likelier; NaN where a candidate has no text or is -1.
 
         Args:
             history: rows of the user's items, oldest first.
             candidates: rows of items.
         """
+        history, candidates = self._rows("history", history), self._rows("candidates", candidates)
         found = self._after(history, candidates)
         if not self.surprise:
             return found
@@ -108,37 +118,50 @@ class LlmReranker:
 
     def scores(
         self,
-        history: Sequence[int],
-        candidates: Sequence[int],
+        history: Items,
+        candidates: Items,
         base: Tensor | None = None,
         weight: float = 1.0,
     ) -> Tensor:
         """weight z(l) + (1 - weight) z(base) as (C,), z standardised over these candidates.
 
-        A candidate without text stands at the mean of l. ``base`` (C,) are the scores of the
-        recommender that chose the candidates.
+        A candidate without text stands at the mean of l, and -1 at minus infinity. ``base`` (C,)
+        are the scores of the recommender that chose the candidates, anything where that is -1.
         """
+        candidates = self._rows("candidates", candidates)
+        there = torch.tensor(candidates, dtype=torch.long) != NOTHING
         if not 0 <= weight <= 1:
             raise FusionlabError(f"weight: found {weight}, expected a share from 0 to 1")
         if base is None and weight < 1:
             raise FusionlabError(f"weight: found {weight} without base scores, expected 1")
         mixed = weight * standardised(self.log_likelihoods(history, candidates))
-        return mixed if base is None else mixed + (1 - weight) * standardised(base.cpu().float())
+        if base is not None:
+            base = base.cpu().float()
+            if base.shape != there.shape or not base[there].isfinite().all():
+                raise FusionlabError(
+                    f"base: found {tuple(base.shape)} scores, of which "
+                    f"{int((~base.isfinite()).sum())} are not finite; expected a finite score for "
+                    f"each of {len(candidates)} candidates"
+                )
+            mixed = mixed + (1 - weight) * standardised(base.where(there, torch.nan))
+        return mixed.masked_fill(~there, -torch.inf)
 
     def rerank(
         self,
-        history: Sequence[int],
-        candidates: Sequence[int],
+        history: Items,
+        candidates: Items,
         base: Tensor | None = None,
         weight: float = 1.0,
     ) -> Tensor:
-        """The candidates (C,), best first; of equal scores the one that came first."""
+        """The candidates (C,), best first; of equal scores the one that came first; -1 last."""
+        candidates = self._rows("candidates", candidates)
         order = self.scores(history, candidates, base, weight).argsort(descending=True, stable=True)
         return torch.tensor(candidates, dtype=torch.long)[order]
 
-    def prefix(self, history: Sequence[int]) -> Tensor:
+    def prefix(self, history: Items) -> Tensor:
         """The vectors (T, E) that stand before a candidate's text."""
-        told = [item for item in history[max(len(history) - self.history, 0) :] if self._has(item)]
+        known = [item for item in self._rows("history", history) if item != NOTHING]
+        told = [item for item in known[max(len(known) - self.history, 0) :] if self._has(item)]
         parts = [self.lm.embed(self.intro)]
         for item in told:
             parts.append(self.lm.embed([*self.before, *self._tokens(item)]))
@@ -166,10 +189,39 @@ class LlmReranker:
         return bool(self._tokens(item)) or (self.soft is not None and len(self.soft[item]) > 0)
 
     def _tokens(self, item: int) -> list[int]:
-        text = self.texts[item]
+        text = None if item == NOTHING else self.texts[item]
         if text is None or not text.strip():
             return []
         return self.lm.tokens(self.space + " ".join(text.split()))[: self.max_tokens]
+
+    def _rows(self, what: str, items: Items) -> list[int]:
+        """Rows as numbers; FusionlabError if one is neither of the catalogue nor -1."""
+        rows = [int(item) for item in items]
+        wrong = [row for row in rows if not NOTHING <= row < len(self.texts)]
+        if wrong:
+            raise FusionlabError(
+                f"{what}: found item {wrong[0]}, expected rows from 0 to {len(self.texts) - 1}, or "
+                "-1 for nothing"
+            )
+        return rows
+
+    def _check_options(self) -> None:
+        for name in ("history", "max_tokens", "block"):
+            if getattr(self, name) < 1:
+                raise FusionlabError(f"{name}: found {getattr(self, name)}, expected at least 1")
+        if self.soft is None:
+            return
+        if len(self.soft) != len(self.texts):
+            raise FusionlabError(
+                f"soft: found soft tokens of {len(self.soft)} items, expected {len(self.texts)}, "
+                "one a text"
+            )
+        for row, tokens in enumerate(self.soft):
+            if tokens.dim() != 2 or tokens.shape[1] != self.lm.width:
+                raise FusionlabError(
+                    f"soft: row {row}: found shape {tuple(tokens.shape)}, expected (S, "
+                    f"{self.lm.width}), the width of {self.lm.name!r}"
+                )
 
     def _check_length(self) -> None:
         tokens = max(map(len, self.soft or ()), default=0)

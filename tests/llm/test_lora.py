@@ -58,6 +58,19 @@ def test_it_learns_and_the_rest_of_the_model_does_not(model):
     assert not torch.allclose(fusion(items()).views, before)
 
 
+def test_the_fingerprint_is_that_of_the_rest(model):
+    llm = load(model)
+    before = llm.fingerprint()
+    found = add_lora(llm, 2)
+    assert llm.fingerprint() == before
+    for p in found.parameters():
+        torch.nn.init.normal_(p)
+    assert llm.fingerprint() == before
+    with torch.no_grad():
+        next(p for p in llm.causal.parameters() if not p.requires_grad).view(-1)[7] += 1e-6
+    assert llm.fingerprint() != before
+
+
 def test_the_state_holds_it_and_not_the_model(model):
     fusion, other = build(model), build(model, seed=1)
     for p in fusion.lora.parameters():

@@ -91,20 +91,71 @@ def test_bits_of_a_text_do_not_depend_on_who_is_read_beside_it(llm):
         assert torch.equal(one.past.states[:, 0, :, :places], shared)
 
 
-def test_the_least_recently_used_text_goes_first(llm):
-    tokens, mask = ids(4, 5), torch.ones(4, 5, dtype=torch.bool)
+def held(cache):
+    """Bytes of the memory that what is kept does not let go."""
+    tensors = [x for text in cache.kept.values() for x in (text.states, text.last, text.total)]
+    storages = [x.untyped_storage() for x in tensors]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def test_what_is_kept_holds_no_more_memory_than_is_counted(llm):
+    cache = PrefixCache(llm, PROMPT, 10)
+    cache.read(ids(3, 60), torch.ones(3, 60, dtype=torch.bool))
+    assert held(cache) == cache.used
+
+
+def test_a_scan_finds_what_the_budget_holds_each_time(llm, capsys):
+    tokens, mask = ids(8, 5), torch.ones(8, 5, dtype=torch.bool)
+    size = PrefixCache(llm, PROMPT, 10)
+    size.read(tokens[:1], mask[:1])
+    cache = PrefixCache(llm, PROMPT, 4.5 * size.used / 1e6)
+    for scan in range(3):
+        before = cache.computed
+        for row in range(8):
+            cache.read(tokens[row : row + 1], mask[row : row + 1])
+        assert cache.computed - before == (4 if scan else 8)
+        assert cache.used == 4 * size.used <= cache.budget
+        assert (capsys.readouterr().err != "") == (scan == 1), "said once, when the first is missed"
+
+
+def test_what_the_budget_does_not_hold_is_said_with_what_all_need(llm, capsys):
+    tokens, mask = ids(8, 5), torch.ones(8, 5, dtype=torch.bool)
+    size = PrefixCache(llm, PROMPT, 10)
+    size.read(tokens[:1], mask[:1])
+    cache = PrefixCache(llm, PROMPT, 4.5 * size.used / 1e6)
+    for _ in range(2):
+        cache.read(tokens, mask)
+    need, budget = 8 * size.used / 1e6, cache.budget / 1e6
+    assert capsys.readouterr().err == (
+        f"fusion.cache_mb: 8 texts need about {need:,.1f} MB, cache_mb holds {budget:,.1f}: 4 of "
+        "them are read anew each time\n"
+    )
+
+
+def test_texts_that_an_earlier_reader_was_refused_are_not_counted(llm, capsys):
+    tokens, mask = ids(8, 5), torch.ones(8, 5, dtype=torch.bool)
+    size = PrefixCache(llm, PROMPT, 10)
+    size.read(tokens[:1], mask[:1])
+    cache = PrefixCache(llm, PROMPT, 1.5 * size.used / 1e6)
+    cache.read(tokens[:5], mask[:5])
+    cache.begin()
+    for _ in range(2):
+        cache.read(tokens[5:], mask[5:])
+    assert capsys.readouterr().err.startswith("fusion.cache_mb: 3 texts need")
+
+
+def test_texts_of_who_read_before_make_room(llm):
+    tokens, mask = ids(6, 5), torch.ones(6, 5, dtype=torch.bool)
     size = PrefixCache(llm, PROMPT, 10)
     size.read(tokens[:1], mask[:1])
     cache = PrefixCache(llm, PROMPT, 3.5 * size.used / 1e6)
-    for row in (0, 1, 2, 0, 3):  # 3 takes the place of 1
-        cache.read(tokens[row : row + 1], mask[row : row + 1])
-    assert cache.computed == 4
-    assert len(cache.kept) == 3
-    assert cache.used == 3 * size.used <= cache.budget
-    cache.read(tokens[[0, 2, 3]], mask[:3])
-    assert cache.computed == 4
-    cache.read(tokens[1:2], mask[:1])
-    assert cache.computed == 5
+    cache.read(tokens[:3], mask[:3])
+    cache.begin()
+    cache.read(tokens[2:6], mask[:4])  # one of the first three is still wanted, two go
+    assert cache.computed == 6
+    assert cache.used == 3 * size.used
+    cache.read(tokens[2:5], mask[:3])
+    assert cache.computed == 6
 
 
 def test_more_texts_than_the_budget_holds_are_read_all_the_same(llm):

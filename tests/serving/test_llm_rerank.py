@@ -178,6 +178,77 @@ def test_prompts_that_cannot_be_read_are_refused(options, said):
         LlmReranker(lm, TEXTS, **options)
 
 
+def small_reranker(**options):
+    return LlmReranker(
+        tiny("llama"), TEXTS, prompt=PROMPT, **{"history": 4, "max_tokens": 10, **options}
+    )
+
+
+def test_what_fills_up_a_short_list_is_no_item():
+    reranker = small_reranker(surprise=True)
+    padded = [-1, 2, 3, -1, 7, 1]
+    there = [1, 2, 4, 5]
+    found = reranker.log_likelihoods([-1, *HISTORY, -1], padded)
+    torch.testing.assert_close(found[there], reranker.log_likelihoods(HISTORY, CANDIDATES))
+    assert found.isnan().tolist() == [True, False, False, True, False, False]
+    base = torch.tensor([-torch.inf, 9, 1, -torch.inf, 5, 5])
+    for given, weight in ((None, 1.0), (base, 0.5), (base, 0.0)):
+        kept = None if given is None else given[there]
+        wanted = reranker.rerank(HISTORY, CANDIDATES, kept, weight).tolist()
+        assert reranker.rerank(HISTORY, padded, given, weight).tolist() == [*wanted, -1, -1]
+    assert len(reranker.prefix([-1])) == len(reranker.prefix([]))
+    assert reranker.rerank(HISTORY, []).tolist() == []
+
+
+@pytest.mark.parametrize("surprise", [False, True])
+def test_tensors_are_lists_of_items(surprise):
+    reranker = small_reranker(surprise=surprise)
+    found = reranker.log_likelihoods(torch.tensor(HISTORY), torch.tensor(CANDIDATES))
+    torch.testing.assert_close(found, reranker.log_likelihoods(HISTORY, CANDIDATES))
+    assert len(reranker._alone) == (4 if surprise else 0)
+    ranked = reranker.rerank(torch.tensor(HISTORY), torch.tensor(CANDIDATES))
+    assert ranked.tolist() == reranker.rerank(HISTORY, CANDIDATES).tolist()
+
+
+@pytest.mark.parametrize("item", [-2, 8])
+def test_items_that_are_not_in_the_catalogue_are_refused(item):
+    with pytest.raises(
+        FusionlabError, match=f"history: found item {item}, expected rows from 0 to"
+    ):
+        small_reranker().rerank([0, item], CANDIDATES)
+    with pytest.raises(FusionlabError, match=f"candidates: found item {item}"):
+        small_reranker().rerank(HISTORY, [0, item])
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        (torch.zeros(3), r"found \(3,\) scores, .*each of 4 candidates"),
+        (torch.zeros(4, 1), r"found \(4, 1\) scores"),
+        (torch.tensor([0, 1, math.nan, 2]), "1 are not finite"),
+        (torch.tensor([0, 1, math.inf, 2]), "1 are not finite"),
+    ],
+)
+def test_base_scores_that_are_not_one_finite_number_a_candidate_are_refused(base, said):
+    with pytest.raises(FusionlabError, match=f"base: .*{said}|base: {said}"):
+        small_reranker().rerank(HISTORY, CANDIDATES, base, 0.5)
+
+
+@pytest.mark.parametrize("option", ["history", "max_tokens", "block"])
+def test_options_below_one_are_refused(option):
+    with pytest.raises(FusionlabError, match=f"{option}: found 0, expected at least 1"):
+        small_reranker(**{option: 0})
+
+
+def test_soft_tokens_of_other_items_or_width_are_refused():
+    with pytest.raises(FusionlabError, match="soft: found soft tokens of 7 items, expected 8"):
+        small_reranker(soft=[torch.zeros(1, 16)] * 7)
+    with pytest.raises(
+        FusionlabError, match=r"soft: row 7: found shape \(1, 8\), expected \(S, 16"
+    ):
+        small_reranker(soft=[torch.zeros(1, 16)] * 7 + [torch.zeros(1, 8)])
+
+
 def test_weights_without_base_scores_and_out_of_range_are_refused():
     reranker = LlmReranker(tiny("llama"), TEXTS, prompt=PROMPT, history=2, max_tokens=10)
     with pytest.raises(FusionlabError, match="without base scores"):
@@ -187,7 +258,7 @@ def test_weights_without_base_scores_and_out_of_range_are_refused():
 
 
 def test_models_that_are_not_there_or_have_no_weights_are_refused(tmp_path):
-    with pytest.raises(FusionlabError, match=r"model: '.*nothing' cannot be loaded"):
+    with pytest.raises(FusionlabError, match=r"^model: found '.*nothing', which is no folder"):
         load_causal_lm(str(tmp_path / "nothing"))
     lm = tiny("llama")
     lm.tokenizer.save_pretrained(tmp_path)

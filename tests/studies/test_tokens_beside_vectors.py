@@ -1,5 +1,7 @@
 """One dataset with token ids, read by a strategy that reads text and by one that does not."""
 
+import json
+
 import polars as pl
 import pytest
 import torch
@@ -9,6 +11,8 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.text.tiny import write_tiny
 from fusionlab.errors import FusionlabError
+from fusionlab.llm import reader
+from fusionlab.llm.model import load, shared
 from fusionlab.studies.controls import CONTROLS
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import run_experiment
@@ -119,6 +123,44 @@ def test_alignment_before_a_run(store):
     found = run_experiment(experiment({**LLM, "align_epochs": 1}), store)
     assert found.history[-1]["loss"] != run_experiment(experiment(LLM), store).history[-1]["loss"]
     assert torch.get_default_dtype() is torch.float32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_changes_no_weight_of_a_frozen_model(dtype, tmp_path):
+    llm = shared("tiny", None, dtype, "cpu")
+    before = llm.fingerprint()
+    run = run_experiment(experiment({**LLM, "dtype": dtype, "align_epochs": 1}), RunStore(tmp_path))
+    assert run.cost.epochs == 2
+    assert shared("tiny", None, dtype, "cpu") is llm, "the one that the run read with"
+    assert llm.fingerprint() == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_with_lora_changes_nothing_but_what_it_added(dtype, tmp_path, monkeypatch):
+    pytest.importorskip("peft", reason="pip install 'fusionlab-recsys[lora]'")
+    models = []
+    monkeypatch.setattr(reader, "load", lambda *args: models.append(load(*args)) or models[-1])
+    run_experiment(experiment({**LLM, "dtype": dtype, "lora_rank": 2}), RunStore(tmp_path))
+    assert models
+    before = load("tiny", dtype=dtype).fingerprint()
+    assert all(llm.fingerprint() == before for llm in models)
+    added = [p for llm in models for n, p in llm.causal.named_parameters() if "lora_B" in n]
+    assert any(p.abs().max() > 0 for p in added), "they were trained"
+
+
+def test_ids_of_another_tokenizer_of_the_same_size_are_refused(store, tmp_path):
+    write_tiny(tmp_path)
+    here = experiment({**LLM, "model": str(tmp_path)})
+    run_experiment(here, store)  # elsewhere, but the same
+    file = tmp_path / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    names = {"a": "b", "b": "a"}
+    tokenizer["model"]["vocab"] = {
+        names.get(k, k): v for k, v in tokenizer["model"]["vocab"].items()
+    }
+    file.write_text(json.dumps(tokenizer))
+    with pytest.raises(FusionlabError, match=r"fusion.model: .*'tiny'.*'tokens'.*text_tokens"):
+        run_experiment(here, store)
 
 
 def test_other_weights_are_another_run(tmp_path):

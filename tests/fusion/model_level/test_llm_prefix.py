@@ -2,6 +2,7 @@
 
 The language model is the tiny random one; tests/llm holds the checks of models themselves."""
 
+import copy
 import importlib.util
 import io
 
@@ -309,6 +310,38 @@ def aligned(epochs):
 def test_alignment_makes_soft_tokens_say_what_the_text_says():
     assert aligned(0) < 0.5
     assert aligned(60) == 1.0
+
+
+@pytest.mark.parametrize(
+    "rank",
+    [
+        0,
+        pytest.param(
+            2, marks=pytest.mark.skipif(not LORA, reason="pip install 'fusionlab-recsys[lora]'")
+        ),
+    ],
+)
+def test_alignment_trains_what_stands_before_the_model_and_says_how_it_went(rank):
+    fusion = build(read_out="query", align_epochs=8, lora_rank=rank)
+    before = {name: p.detach().clone() for name, p in fusion.named_parameters()}
+    assert fusion.alignment_losses == []
+    fusion.fit(catalogue(40))
+    moved = {n for n, p in fusion.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == {n for n in before if n == "query" or n.startswith("soft.")}
+    touched = {n for n, p in fusion.named_parameters() if p.grad is not None}
+    assert touched <= moved
+    assert len(fusion.alignment_losses) == 8
+    assert fusion.alignment_losses[-1] < fusion.alignment_losses[0]
+
+
+def test_a_copy_shares_the_language_model():
+    fusion = build()
+    other = copy.deepcopy(fusion)
+    assert other.llm is fusion.llm
+    assert other._reader is not fusion._reader
+    mine = {p.data_ptr() for p in fusion.parameters()}
+    assert not mine & {p.data_ptr() for p in other.parameters()}
+    assert torch.equal(other(catalogue()).views, fusion(catalogue()).views)
 
 
 def test_alignment_needs_text_and_something_else():
