@@ -103,5 +103,7 @@ def test_single_modalities_are_those_that_the_strategy_reads(dataset):
 
 def test_a_model_that_is_not_there_is_one_error(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(FusionlabError, match=r"encoder 'text_tokens': model: found 'no/such', .*llm-smoll"):
+    with pytest.raises(
+        FusionlabError, match=r"encoder 'text_tokens': model: found 'no/such', .*llm-smoll"
+    ):
         ENCODERS.parse({"name": "text_tokens", "model": "no/such"}).build()
