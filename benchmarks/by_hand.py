@@ -276,6 +276,15 @@ def evaluation(users, items, splits=None, cutoffs=(10, 20)):
     return judge
 
 
+def metrics(lists, cutoffs=(10, 20)):
+    """A call that measures Recall and NDCG of lists (U, K) against the test clicks."""
+    held_out = clicks(HELD_OUT, 2)
+    known = torch.cat([held_out.users * ITEMS + held_out.by_item, torch.tensor([USERS * ITEMS])])
+    discount = 1 / torch.arange(2, max(cutoffs) + 2).double().log2()
+    keys = torch.arange(USERS)[:, None] * ITEMS + lists
+    return lambda: [_measure(keys, known, held_out.counts, discount, k) for k in cutoffs]
+
+
 def _measure(keys, known, counts, discount, k):
     hits = (known[torch.searchsorted(known, keys[:, :k].contiguous())] == keys[:, :k])[counts > 0]
     counts = counts[counts > 0]

@@ -14,6 +14,7 @@ from fusionlab.config import Judging, Runtime, Training, experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.evaluation.full_ranking import evaluate
+from fusionlab.evaluation.metrics import hits_of, list_metrics
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
@@ -56,6 +57,19 @@ def judging(metrics):
     return lambda: evaluate(
         lambda rows: product(users[rows]), clicks(), relevant, metrics=metrics, cutoffs=(10, 20)
     )
+
+
+def metrics(lists):
+    """A call that measures Recall and NDCG of lists (U, K) against the test clicks."""
+    held_out = clicks(HELD_OUT, 2)
+    users = (held_out.counts > 0).nonzero()[:, 0]
+
+    def measure():
+        hits = hits_of(lists[users], held_out, users)
+        found = list_metrics(("recall", "ndcg"), (10, 20), hits, held_out.counts[users])
+        return {name: float(values.mean()) for name, values in found.items()}
+
+    return measure
 
 
 @DATASETS.register("baby_shape")

@@ -22,7 +22,7 @@ import torch
 from paired import pair
 from rich.console import Console
 from rich.table import Table
-from shapes import clicks
+from shapes import HELD_OUT, ITEMS, USERS, clicks
 
 from fusionlab.config import Runtime
 from fusionlab.studies.run import configure
@@ -41,6 +41,14 @@ def sampling():
 def evaluation():
     users, items = framework.factors()
     return framework.judging(("recall", "ndcg")), by_hand.evaluation(lambda: users, lambda: items)
+
+
+def metrics():
+    draw = torch.Generator().manual_seed(0)
+    lists = torch.rand(USERS, ITEMS, generator=draw).topk(20).indices
+    held_out = clicks(HELD_OUT, 2)
+    lists[held_out.users[::2], 3] = held_out.by_item[::2]  # some are hits
+    return framework.metrics(lists), by_hand.metrics(lists)
 
 
 def hybrid(fusion, held_in, widths, theirs):
@@ -69,6 +77,7 @@ PAIRS = {
     "gated_fp32": (partial(hybrid, "gated", "fp32", GATED, by_hand.gated), 1.15),
     "gated_bf16": (partial(hybrid, "gated", "bf16", GATED, by_hand.gated), 1.15),
     "evaluation": (evaluation, 1.15),
+    "metrics": (metrics, 1.15),
     "whole_run": (whole_run, 1.08),
     "study": (study, None),
     "encode_text": (partial(encoding.pair, "text"), 1.11),

@@ -126,7 +126,8 @@ class Metered:
     def __init__(self, task: RankingTask, meter: Meter) -> None:
         self.task, self.meter = task, meter
         self.model, self.select = task.model, task.select
-        self.batches, self.loss = task.batches, task.loss
+        self.batches, self.step = task.batches, task.step
+        self.balancer, self.validation_losses = task.balancer, task.validation_losses
 
     def validate(self) -> dict[str, float]:
         self.meter.lap("epoch")

@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -123,14 +124,15 @@ class Loop:
 
     def _epoch(self) -> None:
         started = time.perf_counter()
-        loss = self.train_epoch()
+        with _enough_memory(self.training):
+            loss = self.train_epoch()
         entry = {"epoch": self.progress.epochs + 1, "loss": loss}
         entry["seconds"] = time.perf_counter() - started
         entry |= self.signals.of_the_epoch()
         last = entry["epoch"] >= self.training.epochs
         if entry["epoch"] % self.training.validate_every == 0 or last:
             self.task.model.eval()
-            with torch.no_grad():
+            with torch.no_grad(), _enough_memory(self.training):
                 entry |= self.task.validate()
             self._judge(entry)
             self._tell(entry)
@@ -224,3 +226,16 @@ class Loop:
         if self.generator.device.type == "cuda":
             return torch.cuda.get_rng_state(self.generator.device)
         return torch.get_rng_state()
+
+
+@contextmanager
+def _enough_memory(training: Training) -> Iterator[None]:
+    """Say what to do where the GPU's memory is too small for a step or a validation."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise FusionlabError(
+            "the GPU's memory does not hold a step or the catalogue: lower training.batch_size "
+            f"(now {training.batch_size}), set training.pool, runtime.precision=bf16 or "
+            f"runtime.features=bf16 ({error})"
+        ) from error

@@ -101,3 +101,14 @@ def test_resuming_repeats_the_bits(tmp_path, monkeypatch):
 def test_a_loss_that_is_not_a_number_stops_the_run():
     with pytest.raises(FusionlabError, match=r"became nan in epoch 1.*lower it"):
         Loop(Task(learning=False), training(epochs=3), Runtime(), seed=0).run()
+
+
+@pytest.mark.parametrize("where", ["backward", "validate"])
+def test_too_little_memory_on_the_gpu_is_one_error(where, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("tried to allocate 9 GiB")
+
+    task = Task([0.1])
+    monkeypatch.setattr(task.balancer if where == "backward" else task, where, full)
+    with pytest.raises(FusionlabError, match=r"lower training\.batch_size \(now 2048\).*9 GiB"):
+        Loop(task, training(epochs=1), Runtime(), seed=0).run()
