@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.room import room
 
 BLOCK = 8192
 
 
-def reduce_features(features: ItemFeatures, train_items: Tensor, share: float) -> ItemFeatures:
+def reduce_features(
+    features: ItemFeatures, train_items: Tensor, share: float, folder: Path | None = None
+) -> ItemFeatures:
     """Rotate each modality to its principal axes and keep the first that hold ``share`` of it.
 
     x' = x V_r, with V the eigenvectors of S = sum x x^T / n over the tokens of ``train_items``, in
     falling order of the eigenvalues l, and r the smallest with sum_{i<=r} l_i >= share sum_i l_i.
     For centred features (``scaling`` other than "none") S is the covariance and the share one of
     variance. A rotation changes no distance, so what is lost is 1 - share of the energy and no
-    more. Masks stay as they are; what stands behind a false one stays undefined.
+    more. Masks stay as they are; what stands behind a false one stays undefined. Large results are
+    held in a file in ``folder`` (`room`).
 
     Source: Pearson 1901; Jolliffe 2002, Principal Component Analysis.
     """
@@ -29,7 +34,7 @@ def reduce_features(features: ItemFeatures, train_items: Tensor, share: float) -
             values[name] = x
             continue
         axes = _axes(x, features.mask[name], train_items, share)
-        values[name] = x.new_empty(*x.shape[:2], axes.shape[1], dtype=torch.float32)
+        values[name] = room((*x.shape[:2], axes.shape[1]), torch.float32, folder)
         for start in range(0, len(x), BLOCK):
             rows = slice(start, start + BLOCK)
             values[name][rows] = x[rows].float() @ axes

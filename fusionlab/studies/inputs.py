@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.reduction import reduce_features
+from fusionlab.data.room import room
 from fusionlab.data.scaling import rescale
 from fusionlab.errors import ConfigError
 from fusionlab.fusion.contract import Fusion
@@ -112,6 +113,14 @@ def _computed(
     stored = dataset.require_features("a model of content")
     features = rescale(stored, train_items, inputs.scaling, scratch)
     if inputs.energy is not None:
-        features = reduce_features(features, train_items, inputs.energy)
+        features = reduce_features(features, train_items, inputs.energy, scratch)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[experiment.runtime.features]
-    return features.to(dtype=dtype)
+    held = {name: _held_in(x, dtype, scratch) for name, x in features.values.items()}
+    return replace(features, values=held)
+
+
+def _held_in(x: Tensor, dtype: torch.dtype, scratch: Path | None) -> Tensor:
+    """Values (N, T, d) in another type, if they are no ids."""
+    if x.dtype == dtype or not x.is_floating_point():
+        return x
+    return room(tuple(x.shape), dtype, scratch).copy_(x)

@@ -5,6 +5,7 @@ import torch
 
 from fusionlab.config import experiment_from
 from fusionlab.data.reduction import reduce_features
+from fusionlab.data.room import room
 from fusionlab.data.scaling import rescale
 from fusionlab.studies import inputs
 from fusionlab.studies.datasets import load_dataset
@@ -90,3 +91,21 @@ def test_only_shuffled_features_depend_on_the_seed(experiment):
     assert inputs_id(experiment.varied(shuffled), "data") != inputs_id(
         other.varied(shuffled), "data"
     )
+
+
+@pytest.mark.parametrize("stored", ["fp32", "bf16"])
+def test_what_is_made_of_large_features_is_held_on_disk(
+    stored, experiment, computed, monkeypatch, tmp_path
+):
+    held = []
+
+    def noted(shape, dtype, folder=None):
+        held.append((dtype, folder))
+        return room(shape, dtype, folder)
+
+    monkeypatch.setattr("fusionlab.data.reduction.room", noted)
+    monkeypatch.setattr("fusionlab.studies.inputs.room", noted)
+    experiment = experiment.varied({"runtime.features": stored})
+    prepare_features(experiment, load_dataset(experiment), TRAIN, scratch=tmp_path)
+    reduced, cast = [(torch.float32, tmp_path)] * 3, [(torch.bfloat16, tmp_path)] * 3
+    assert held == (reduced + cast if stored == "bf16" else reduced)
