@@ -1,4 +1,4 @@
-"""A ranking task of two modalities, some items without one, trained in no time."""
+"""A ranking task over items that lack modalities, trained in no time."""
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from fusionlab.schema import validate
 from fusionlab.training.ranking import RankingTask
 
 USERS, ITEMS = 30, 20
+WIDTHS = {"text": 5, "image": 7, "audio": 4}
 GREEDY = 7
 """A user who has clicked every item, in train or in validation."""
 
@@ -34,17 +35,20 @@ def interactions():
     return Interactions(pl.Series(map(str, range(USERS))), train, valid, Sealed("test", valid))
 
 
-def features():
+def features(m=2, lacking=None):
+    """Of m modalities, of which no item has the one ``lacking``."""
     draw = torch.Generator().manual_seed(0)
-    values = {"text": torch.randn(ITEMS, 1, 5, generator=draw)}
-    values["image"] = torch.randn(ITEMS, 1, 7, generator=draw)
+    widths = dict(list(WIDTHS.items())[:m])
+    values = {name: torch.randn(ITEMS, 1, d, generator=draw) for name, d in widths.items()}
     mask = {name: torch.rand(ITEMS, 1, generator=draw) < 0.7 for name in values}
+    if lacking is not None:
+        mask[lacking][:] = False
     return ItemFeatures(values, mask)
 
 
-def task(balancer, fusion="sum", recommender="hybrid", **training):
+def task(balancer, fusion="sum", recommender="hybrid", items=None, **training):
     """A task with a balancer, by its options; the same weights each time."""
-    clicks, items = interactions(), features()
+    clicks, items = interactions(), items or features()
     torch.manual_seed(0)
     strategy = FUSIONS.parse(fusion).build(items.specs, 4)
     model = RECOMMENDERS.parse(recommender).build(Context(clicks.train, 4), strategy)
@@ -60,3 +64,8 @@ def task(balancer, fusion="sum", recommender="hybrid", **training):
     )
     of.prepare()
     return of
+
+
+def batch(of):
+    """The first batch of an epoch."""
+    return next(of.batches(torch.Generator().manual_seed(0)))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ranking_toy import batch, ranking
+from small_shop import batch, features, task
 from toy import NAMES
 
 from fusionlab.training.losses import LOSSES
@@ -27,14 +27,14 @@ def two_steps(of):
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("loss", LOSSES.names())
 def test_any_loss(loss, name):
-    of = ranking(2, name=name)
+    of = task({"name": name})
     of.ranking_loss = LOSSES.parse(loss).build()
     two_steps(of)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_modality_that_no_item_has(name):
-    of = ranking(3, lacking="image", name=name)
+    of = task({"name": name}, items=features(3, lacking="image"))
     two_steps(of)
     told = of.balancer.told()
     assert all(torch.tensor(value).isfinite() for value in told.values())

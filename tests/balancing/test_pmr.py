@@ -1,8 +1,8 @@
 """Prototypical rebalance: prototypes, ratios and losses written out by hand, over three steps."""
 
 import pytest
+import small_shop
 import torch
-from ranking_toy import batch, ranking
 from toy import BATCHES, CLASSES, NAMES, ByHand, data, descend, gradients, task
 
 from fusionlab.balancing.contract import BALANCERS
@@ -100,8 +100,8 @@ def test_a_modality_that_no_example_has_costs_nothing():
 
 
 def test_in_ranking_the_users_view_is_the_prototype():
-    of = ranking(3, name="pmr", alpha=2.0)
-    step = of.step(batch(of), torch.Generator())
+    of = small_shop.task({"name": "pmr", "alpha": 2.0}, items=small_shop.features(3))
+    step = of.step(small_shop.batch(of), torch.Generator())
     certain, losses = {}, {}
     for name in NAMES:
         said = step.said[frozenset({name})]
