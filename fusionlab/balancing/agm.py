@@ -68,8 +68,7 @@ class Agm(Balancer):
 
     def told(self) -> dict[str, float]:
         """The factors of the last step."""
-        factors = zip(self.modalities, self.scale.tolist(), strict=True)
-        return {f"scale.{name}": factor for name, factor in factors}
+        return self.named("scale", self.scale)
 
     def _hear(self, step: Step) -> None:
         counted = torch.stack([step.said[one].counted for one in self.alone])

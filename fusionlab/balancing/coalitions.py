@@ -21,13 +21,13 @@ def heard(
 ) -> dict[Coalition, Said]:
     """What each coalition that the balancer asks for says of a step's items.
 
-    ``said`` turns the views of a coalition into what it says. Gradients are kept where the balancer
-    trains on it.
+    ``said`` turns the views of a coalition into what it says. Gradients are kept where they flow
+    back through it.
     """
     wanted = balancer.coalitions
     if not wanted:
         return {}
-    with torch.set_grad_enabled(bool(balancer.trains)):
+    with torch.set_grad_enabled(balancer.differentiates):
         fused = fuse_coalitions(fusion, items, wanted)
         return {one: said(views) for one, views in zip(wanted, fused, strict=True)}
 

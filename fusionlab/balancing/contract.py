@@ -116,6 +116,11 @@ class Balancer(nn.Module):
         return ()
 
     @property
+    def differentiates(self) -> bool:
+        """Do gradients flow back through what coalitions say?"""
+        return bool(self.trains)
+
+    @property
     def alone(self) -> tuple[Coalition, ...]:
         """The coalitions of one modality, in the order of the modalities."""
         return tuple(frozenset({name}) for name in self.modalities)
@@ -149,6 +154,18 @@ class Balancer(nn.Module):
     def told(self) -> dict[str, float]:
         """What it did lately (weights, say), for the history of the run, ``kind.modality`` each."""
         return {}
+
+    def named(self, kind: str, values: Tensor) -> dict[str, float]:
+        """``kind.modality`` to the entries of (M,), or (M + 1,) where that of the joint loss comes
+        first, as ``kind.joint``."""
+        names = ("joint", *self.modalities)[-len(values) :]
+        return {f"{kind}.{name}": x for name, x in zip(names, values.tolist(), strict=True)}
+
+    def lead(self, step: Step) -> Tensor:
+        """How far each modality is ahead (M,): its certainty over the mean of the others'."""
+        certain = torch.stack([step.certainty(one) for one in self.alone])
+        others = (certain.sum() - certain) / (len(certain) - 1)
+        return certain / others.clamp(min=1e-12)
 
 
 BALANCERS: Registry[Balancer] = Registry("balancer", Balancer, "fusionlab.balancing")

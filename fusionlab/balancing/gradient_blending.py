@@ -82,5 +82,4 @@ class GradientBlending(Balancer):
 
     def told(self) -> dict[str, float]:
         """The weights."""
-        names = ("joint", *self.modalities)
-        return {f"weight.{n}": w for n, w in zip(names, self.weights.tolist(), strict=True)}
+        return self.named("weight", self.weights)

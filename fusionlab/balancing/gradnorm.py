@@ -93,8 +93,7 @@ class GradNorm(Balancer):
 
     def told(self) -> dict[str, float]:
         """The weights of the next step."""
-        names = ("joint", *self.modalities)
-        return {f"weight.{n}": w for n, w in zip(names, self.weight.tolist(), strict=True)}
+        return self.named("weight", self.weight)
 
 
 def _mean(values: Tensor, of: Tensor) -> Tensor:

@@ -54,8 +54,7 @@ class MmPareto(Balancer):
 
     def told(self) -> dict[str, float]:
         """The joint gradient's weight a of the last step; the unimodal one's is 1 - a."""
-        shares = zip(self.modalities, self.share[:, 0].tolist(), strict=True)
-        return {f"joint_weight.{name}": share for name, share in shares}
+        return self.named("joint_weight", self.share[:, 0])
 
 
 def _taken(parameter: nn.Parameter) -> Tensor | None:

@@ -79,7 +79,4 @@ class Mslr(Balancer):
 
     def told(self) -> dict[str, float]:
         """The factors."""
-        return {
-            f"rate.{name}": f
-            for name, f in zip(self.modalities, self.factors.tolist(), strict=True)
-        }
+        return self.named("rate", self.factors)

@@ -48,9 +48,7 @@ class OgmGe(Balancer):
     def backward(self, step: Step) -> Tensor:
         """Gradients of the joint loss, then smaller where a modality is ahead."""
         loss = super().backward(step)
-        certain = torch.stack([step.certainty(one) for one in self.coalitions])
-        others = (certain.sum() - certain) / (len(certain) - 1)
-        ratio = certain / others.clamp(min=1e-12)
+        ratio = self.lead(step)
         self.scale.copy_(torch.where(ratio > 1, 1 - torch.tanh(self.alpha * ratio), 1))
         for name, scale, ahead in zip(self.modalities, self.scale, ratio > 1, strict=True):
             for parameter in step.own(name):
@@ -60,9 +58,7 @@ class OgmGe(Balancer):
 
     def told(self) -> dict[str, float]:
         """k, of the last step."""
-        return {
-            f"scale.{name}": k for name, k in zip(self.modalities, self.scale.tolist(), strict=True)
-        }
+        return self.named("scale", self.scale)
 
     def _modulate(self, gradient: Tensor, scale: Tensor, ahead: Tensor) -> None:
         spread = gradient.std(correction=0)

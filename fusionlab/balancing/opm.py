@@ -54,22 +54,22 @@ class Opm(Balancer):
         """Each modality alone."""
         return self.alone
 
+    @property
+    def differentiates(self) -> bool:
+        """They only say who is ahead."""
+        return False
+
     def inputs(self, items: ItemFeatures, generator: torch.Generator) -> ItemFeatures:
         """The items, some without the modality that was ahead in the last step."""
         return drop_modalities(items, self.rate, generator)
 
     def loss(self, step: Step) -> Tensor:
         """The joint loss; the chances of the next step are set."""
-        certain = torch.stack([step.certainty(one) for one in self.coalitions])
-        others = (certain.sum() - certain) / (len(certain) - 1)
-        ratio = certain / others.clamp(min=1e-12)
+        ratio = self.lead(step)
         chance = self.q * (1 + self.alpha * torch.tanh(ratio - 1))
         self.rate.copy_(torch.where(ratio > 1, chance.clamp(max=1), 0))
         return step.joint
 
     def told(self) -> dict[str, float]:
         """p, for the next step."""
-        return {
-            f"dropped.{name}": p
-            for name, p in zip(self.modalities, self.rate.tolist(), strict=True)
-        }
+        return self.named("dropped", self.rate)

@@ -75,8 +75,7 @@ class Pmr(Balancer):
 
     def told(self) -> dict[str, float]:
         """The weights of the last step."""
-        weights = zip(self.modalities, self.weight.tolist(), strict=True)
-        return {f"weight.{name}": weight for name, weight in weights}
+        return self.named("weight", self.weight)
 
     def _weigh(self, near: Step) -> None:
         heard = torch.stack([near.said[one].counted.any() for one in self.alone])

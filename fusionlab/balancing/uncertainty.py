@@ -39,6 +39,4 @@ class Uncertainty(Balancer):
 
     def told(self) -> dict[str, float]:
         """The weights."""
-        weights = torch.exp(-self.log_variance).tolist()
-        names = ("joint", *self.modalities)
-        return {f"weight.{name}": w for name, w in zip(names, weights, strict=True)}
+        return self.named("weight", torch.exp(-self.log_variance))

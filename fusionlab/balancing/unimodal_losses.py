@@ -40,8 +40,7 @@ class WeightedLosses(Balancer):
 
     def told(self) -> dict[str, float]:
         """The weights of the last step."""
-        weights = zip(self.modalities, self.last.tolist(), strict=True)
-        return {f"weight.{name}": weight for name, weight in weights}
+        return self.named("weight", self.last)
 
 
 @BALANCERS.register("unimodal_losses")

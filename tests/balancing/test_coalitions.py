@@ -38,10 +38,11 @@ def test_a_coalition_says_what_it_says_alone():
 
 def test_gradients_flow_only_where_the_balancer_trains_on_coalitions():
     trained = task(2, name="unimodal_losses").step(BATCHES[0], torch.Generator())
-    heard = task(2, name="ogm_ge").step(BATCHES[0], torch.Generator())
     one = frozenset({"text"})
     assert trained.said[one].scores.requires_grad
-    assert not heard.said[one].scores.requires_grad
+    for name in ("ogm_ge", "opm", "agm"):
+        heard = task(2, name=name).step(BATCHES[0], torch.Generator())
+        assert not heard.said[one].scores.requires_grad
 
 
 def test_a_coalition_that_no_example_has_costs_nothing():
