@@ -20,6 +20,7 @@ ODD = [
 ]
 PARTS = [
     *map(specimen, FUSIONS.names()),
+    {"name": "concat", "hidden": 4},
     {"name": "film", "modulated": "text"},
     {"name": "gated", "reads": "inputs"},
     {"name": "attention_pooling", "scores": "additive"},

@@ -14,6 +14,7 @@ from fusionlab.fusion.layers import Projections
 
 PARTS = [specimen(name) for name in FUSIONS.names()] + [
     FUSIONS.parse({"name": "gated", "gate": "sigmoid"}),
+    FUSIONS.parse({"name": "concat", "hidden": 4}),
     FUSIONS.parse({"name": "gated", "reads": "inputs"}),
     FUSIONS.parse({"name": "gated", "reads": "inputs", "gate": "sigmoid"}),
     FUSIONS.parse({"name": "attention_pooling", "scores": "additive"}),

@@ -1,9 +1,18 @@
 """concat: W [x_1; ...; x_M] + b."""
 
+from math import erf
+
 import numpy as np
 import pytest
 import torch
-from feature_reference import MODALITIES, assert_equals_formula, build, mean_tokens, random_items
+from feature_reference import (
+    MODALITIES,
+    affine,
+    assert_equals_formula,
+    build,
+    mean_tokens,
+    random_items,
+)
 
 from fusionlab.data.features import FeatureSpec
 from fusionlab.fusion.contract import FUSIONS
@@ -15,6 +24,16 @@ def test_equals_the_formula(modalities):
         return sum(state[f"project.{name}.weight"] @ x[name] for name in x) + state["bias"]
 
     assert_equals_formula("concat", modalities, formula)
+
+
+@pytest.mark.parametrize("modalities", MODALITIES)
+def test_with_hidden_layers_it_concatenates_networks_of_single_modalities(modalities):
+    def formula(state, x):
+        inner = {name: affine(state, f"inner.{name}", x[name]) for name in x}
+        after = {name: [z * (1 + erf(z / 2**0.5)) / 2 for z in h] for name, h in inner.items()}
+        return sum(state[f"project.{name}.weight"] @ after[name] for name in x) + state["bias"]
+
+    assert_equals_formula({"name": "concat", "hidden": 5}, modalities, formula)
 
 
 def test_is_one_matrix_on_the_concatenated_vector_with_zeros_for_what_is_absent():
