@@ -114,9 +114,7 @@ def test_workers_of_a_study_are_pinned(study_file, tmp_path, monkeypatch):
     plugin.write_text(SHOWS)
     study = load_study(study_file, ["axes.fusion=[shows_cores]", "controls=[]"], [str(plugin)])
     with pytest.raises(FusionlabError) as error:
-        execute(
-            plan(study).runs, RunStore(tmp_path / "runs"), workers=2, on_run=lambda run: None
-        )
+        execute(plan(study).runs, RunStore(tmp_path / "runs"), workers=2, on_run=lambda run: None)
     seen = re.findall(r"on \[(\d+)\]", str(error.value))  # of one core each
     assert len(seen) == 2 or len(os.sched_getaffinity(0)) == 1
     assert any((tmp_path / "fusionlab-cores").glob("*.lock"))
