@@ -18,6 +18,7 @@ import by_hand
 import encoding
 import framework
 import llm_prefix
+import starting
 import torch
 from paired import pair
 from rich.console import Console
@@ -79,6 +80,8 @@ PAIRS = {
     "evaluation": (evaluation, 1.15),
     "metrics": (metrics, 1.15),
     "whole_run": (whole_run, 1.08),
+    "start": (partial(starting.calls, "hand_peer"), 1.15),
+    "start_without_compiler": (partial(starting.calls, "hand_eager_peer"), None),
     "study": (study, None),
     "encode_text": (partial(encoding.pair, "text"), 1.11),
     "encode_image": (partial(encoding.pair, "image"), 1.11),

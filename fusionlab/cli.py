@@ -216,7 +216,7 @@ def check(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1)
+@click.argument("fusions", nargs=-1, metavar="[FUSION]...")
 @click.option("--items", default=2048, show_default=True, help="B, items a step.")
 @click.option("--catalogue", default=7050, show_default=True, help="N, items of the catalogue.")
 @click.option(
@@ -245,16 +245,17 @@ def check(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
 )
 @plugin_option
 def bench(
-    names: tuple[str, ...],
+    fusions: tuple[str, ...],
     modalities: tuple[str, ...],
     out: Path | None,
     compare: tuple[Path, Path] | None,
     plugins: tuple[str, ...],
     **setting: int | str,
 ) -> None:
-    """Measure speed, memory and FLOPs of fusion strategies: NAMES, or the plug-ins', or all.
+    """Measure speed, memory and FLOPs of fusion strategies: those given, the plug-ins', or all.
 
-    All are those that need no pretrained model.
+    FUSION is a name or, with options, '{name: gated, gate: sigmoid}'. All are those that need no
+    pretrained model.
     """
     from fusionlab import describe, terminal
     from fusionlab.benchmarking import fusion, results, tables
@@ -262,8 +263,8 @@ def bench(
     from fusionlab.reporting.render import to_terminal
     from fusionlab.schema import validate
 
-    if compare and (names or out):
-        raise click.UsageError("--compare measures nothing: leave out names and --out")
+    if compare and (fusions or out):
+        raise click.UsageError("--compare measures nothing: leave out strategies and --out")
     if compare:
         old, new = map(results.BenchReport.read, compare)
         terminal.show(
@@ -272,7 +273,7 @@ def bench(
         return
     shapes = results.parse_modalities(modalities)
     asked = validate(results.Setting, {**setting, "modalities": shapes})
-    chosen = describe.names_to_bench(names, plugins)
+    chosen = describe.parts_to_bench(fusions, plugins)
     if out:
         writable(out)
     with terminal.runs("benchmark", len(chosen)) as on_fusion:

@@ -19,6 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from fusionlab.errors import ConfigError
+from fusionlab.layers import read_value
 from fusionlab.plugins import load_plugin, source_hash
 from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes
 
@@ -117,11 +119,23 @@ def names_to_check(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
     return outside if plugins else registry.names()
 
 
-def names_to_bench(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
-    """The strategies to measure: those named, else as above but without pretrained models, which
-    may have to be fetched."""
-    found = names_to_check(names, plugins)
-    return found if names else [name for name in found if not family("fusion")[name].small]
+def parts_to_bench(written: Sequence[str], plugins: Sequence[str]) -> list[Part]:
+    """The strategies to measure: those written (``gated``, or ``{name: gated, gate: sigmoid}``),
+    else as above but without pretrained models, which may have to be fetched."""
+    _load(plugins)
+    registry = family("fusion")
+    if not written:
+        names = names_to_check((), plugins)
+        return [registry.parse(name) for name in names if not registry[name].small]
+    found: list[Part] = []
+    for text in written:
+        value = read_value("fusion", text)
+        try:
+            part = registry.parse(value)
+        except ConfigError as error:
+            raise error.under("fusion").written_in(lambda _path: "command line") from None
+        found += [part] if part not in found else []
+    return found
 
 
 def _load(plugins: Sequence[str]) -> None:

@@ -40,8 +40,18 @@ class Layer:
 
 def read_layers(file: Path, overrides: Sequence[str] = ()) -> list[Layer]:
     """The layers of a configuration, lowest first."""
-    layers = _file_layers(file, ())
-    for override in overrides:
+    return _file_layers(file, ()) + _overrides(overrides)
+
+
+def read_value(key: str, text: str) -> Any:
+    """The value of the override ``key=text``: ``gated``, or ``{name: gated, gate: sigmoid}``."""
+    (layer,) = _overrides([f"{key}={text}"])
+    return layer.data[key]
+
+
+def _overrides(written: Sequence[str]) -> list[Layer]:
+    layers = []
+    for override in written:
         key, equals, _ = override.partition("=")
         if not equals or not key:
             problem = f"found {override!r}, expected key.sub=value"

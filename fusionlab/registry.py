@@ -170,6 +170,12 @@ class Registry(Generic[T]):
         load_installed()
 
 
+def part_label(data: Mapping[str, Any]) -> str:
+    """A part's plain data as tables call it: ``gated (gate=sigmoid)``."""
+    options = ", ".join(f"{key}={value}" for key, value in data.items() if key != "name")
+    return " ".join(filter(None, [data.get("name"), options and f"({options})"]))
+
+
 @dataclass(frozen=True)
 class PartOf:
     """Marks a pydantic field that holds a part: ``Annotated[Part, PartOf("fusion")]``."""

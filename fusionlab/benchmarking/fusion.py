@@ -83,7 +83,10 @@ def bench_fusion(
         name: _measure(call, items, setting, pool, ceilings)
         for name, call, items in _workloads(fusion, setting, pool)
     }
-    return FusionResult(fusion=part.name, parameters=parameters, workloads=workloads)
+    options = part.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+    return FusionResult(
+        fusion=part.name, options=options, parameters=parameters, workloads=workloads
+    )
 
 
 def _workloads(

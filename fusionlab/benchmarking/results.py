@@ -14,6 +14,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from fusionlab.config import Options
 from fusionlab.data.features import FeatureSpec, is_modality_name
 from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.registry import part_label
 from fusionlab.reporting.files import write_whole
 from fusionlab.schema import Section, validate
 
@@ -69,11 +70,17 @@ class Measure(Options):
 
 
 class FusionResult(Options):
-    """One strategy: its parameters and its workloads by name."""
+    """One strategy, the options that are not its defaults, its parameters and its workloads."""
 
     fusion: str
+    options: dict[str, Any] = Field(default_factory=dict)
     parameters: int
     workloads: dict[str, Measure]
+
+    @property
+    def label(self) -> str:
+        """Name and options, by which results are told apart: ``gated (gate=sigmoid)``."""
+        return part_label({"name": self.fusion, **self.options})
 
 
 class BenchReport(Options):
@@ -85,8 +92,8 @@ class BenchReport(Options):
     results: list[FusionResult]
 
     def measures(self) -> dict[tuple[str, str], Measure]:
-        """Every measure by fusion and workload."""
-        return {(r.fusion, name): m for r in self.results for name, m in r.workloads.items()}
+        """Every measure by the strategy's label and workload."""
+        return {(r.label, name): m for r in self.results for name, m in r.workloads.items()}
 
     def write(self, file: Path) -> Path:
         """Write the report as JSON; the file is whole or not there."""
@@ -137,7 +144,7 @@ def ratios(old: BenchReport, new: BenchReport) -> list[Ratio]:
     first, second = old.measures(), new.measures()
     found = [Ratio(*key, first[key], second[key]) for key in first if key in second]
     if not found:
-        names = [", ".join(r.fusion for r in report.results) for report in (old, new)]
+        names = [", ".join(r.label for r in report.results) for report in (old, new)]
         raise FusionlabError(
             f"found no fusion in both files: the old one has {names[0] or 'none'}, "
             f"the new one {names[1] or 'none'}"

@@ -66,10 +66,10 @@ def compare_table(old: BenchReport, new: BenchReport, names: tuple[str, str]) ->
     notes += _changed(old, new)
     both = {ratio.fusion for ratio in found}
     left_out = [
-        f"{one.fusion} (only {key})"
+        f"{one.label} (only {key})"
         for key, report in reports.items()
         for one in report.results
-        if one.fusion not in both
+        if one.label not in both
     ]
     if left_out:
         notes.append(f"Not compared: {', '.join(left_out)}.")
@@ -98,7 +98,7 @@ def three(value: float) -> str:
 
 def _row(result: FusionResult, workload: str, headers: list[str]) -> list[Cell]:
     one = result.workloads[workload]
-    cells = [Cell(result.fusion), Cell(f"{result.parameters:,}", result.parameters)]
+    cells = [Cell(result.label), Cell(f"{result.parameters:,}", result.parameters)]
     for header in headers:
         if header in SHARES:
             share = SHARES[header](one)
@@ -140,19 +140,19 @@ def _where(report: BenchReport) -> str:
 
 def _changed(old: BenchReport, new: BenchReport) -> list[str]:
     """Strategies that are no longer the same work."""
-    before = {one.fusion: one for one in old.results}
+    before = {one.label: one for one in old.results}
     changed = []
     for one in new.results:
-        was = before.get(one.fusion)
+        was = before.get(one.label)
         if was is None:
             continue
         if was.parameters != one.parameters:
-            changed.append(f"{one.fusion}: {was.parameters:,} parameters, now {one.parameters:,}.")
+            changed.append(f"{one.label}: {was.parameters:,} parameters, now {one.parameters:,}.")
         for name, measure in one.workloads.items():
             flops = was.workloads[name].flops if name in was.workloads else measure.flops
             if flops != measure.flops:
                 changed.append(
-                    f"{one.fusion}, {name}: {three(flops / 1e6)} MFLOP, "
+                    f"{one.label}, {name}: {three(flops / 1e6)} MFLOP, "
                     f"now {three(measure.flops / 1e6)}."
                 )
     return changed

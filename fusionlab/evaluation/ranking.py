@@ -22,6 +22,10 @@ MOST_USERS, MOST_SCORES = 256, 2**26
 """A block has no more users than the first and, for memory's sake, no more scores than the second
 (256 MB of float32)."""
 
+COLUMNS = 2**18
+"""Columns ranked at a time: `topk` copies what it ranks, and copies of whole rows of a large
+catalogue leave the cache."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -107,7 +111,7 @@ def first_k(block: Block, k: int) -> tuple[Tensor, Tensor]:
     k + 1 best are equal.
     """
     scores, found = block.scores, min(k, block.scores.shape[1])
-    values, items = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    values, items = _largest(scores, min(k + 1, scores.shape[1]))
     _reject_nan(values[:, :1], block.users)  # NaN comes first
     tied = (values[:, 1:] == values[:, :-1]).any(1).nonzero()[:, 0]
     items, values = items[:, :found], values[:, :found]
@@ -121,6 +125,17 @@ def first_k(block: Block, k: int) -> tuple[Tensor, Tensor]:
         torch.nn.functional.pad(items.where(values > -torch.inf, NOTHING), missing, value=NOTHING),
         torch.nn.functional.pad(values, missing, value=-torch.inf),
     )
+
+
+def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest values (b, k) of each row and their columns (b, k), as `topk` has them."""
+    parts = [part.topk(min(k, part.shape[1]), dim=1) for part in scores.split(COLUMNS, dim=1)]
+    if len(parts) == 1:
+        return parts[0].values, parts[0].indices
+    values = torch.cat([part.values for part in parts], dim=1)
+    columns = torch.cat([part.indices + n * COLUMNS for n, part in enumerate(parts)], dim=1)
+    best = values.topk(k, dim=1)
+    return best.values, columns.gather(1, best.indices)
 
 
 def _at_least(values: Tensor, bound: Tensor, k: int) -> Tensor:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.errors import FusionlabError
 from fusionlab.processes import end_with_parent
+from fusionlab.studies.cores import pin
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 
@@ -82,9 +82,8 @@ def _in_workers(
 ) -> Failures:
     failures: Failures = {}
     spawn = multiprocessing.get_context("spawn")
-    threads = max(experiment.runtime.threads for experiment in runs.values())
     pool = ProcessPoolExecutor(
-        workers, spawn, initializer=_start_worker, initargs=(spawn.Value("i", 0), threads)
+        workers, spawn, initializer=_start_worker, initargs=(cores_of_a_worker(runs.values()),)
     )
     data = {run: experiment.model_dump(mode="json") for run, experiment in runs.items()}
 
@@ -124,13 +123,15 @@ def _work(data: dict[str, Any], root: Path, share: Path, patient: bool) -> tuple
     return record is not None, ""
 
 
-def _start_worker(counter: Any, threads: int) -> None:
-    """Pin this worker to cores of its own, and end it when its parent is gone (killed, even)."""
-    with counter.get_lock():
-        index = counter.value
-        counter.value += 1
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        own = {cores[(index * threads + k) % len(cores)] for k in range(threads)}
-        os.sched_setaffinity(0, own)
+def cores_of_a_worker(experiments: Collection[Experiment]) -> int:
+    """As many as a run has threads; none where a GPU computes, whose driver has threads too."""
+    if any(experiment.runtime.device != "cpu" for experiment in experiments):
+        return 0
+    return max(experiment.runtime.threads for experiment in experiments)
+
+
+def _start_worker(cores: int) -> None:
+    """Keep this worker on free cores, if there are, and end it when its parent is gone."""
     end_with_parent()
+    if cores:
+        pin(cores)

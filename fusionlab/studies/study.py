@@ -14,7 +14,7 @@ from fusionlab.errors import ConfigError, one_of
 from fusionlab.evaluation.classification import CLASS_FIGURES
 from fusionlab.evaluation.metrics import CATALOGUE_METRICS
 from fusionlab.fusion.contract import Fusion
-from fusionlab.registry import family
+from fusionlab.registry import family, part_label
 from fusionlab.studies.checks import check, measured
 from fusionlab.studies.controls import Control
 from fusionlab.studies.datasets import load_dataset
@@ -202,8 +202,6 @@ def _grid(study: Study) -> Iterator[tuple[str, Experiment]]:
 def _label(key: str, value: Any) -> str:
     """``gated``, ``gated (gate=sigmoid)`` for a fusion; ``modality_dropout=0.3`` for a number."""
     if isinstance(value, Mapping):
-        options = ", ".join(f"{k}={v}" for k, v in value.items() if k != "name")
-        name = value.get("name", "")
-        value = f"{name} ({options})".strip() if options else name
+        value = part_label(value)
     short = key.rsplit(".", 1)[-1]
     return str(value) if short == "fusion" else f"{short}={value}"

@@ -124,9 +124,30 @@ def test_the_command_prints_writes_and_compares(tiny, tmp_path):
     assert "new / old" in compared.output
 
 
+def test_options_are_measured_told_apart_and_compared(tiny, tmp_path):
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    plain, spelt, other = "gated", "{name: gated, gate: softmax}", "{name: gated, gate: sigmoid}"
+    done = run(plain, spelt, other, "concat", *SIZE.split(), "--out", old)
+    assert done.exit_code == 0, done.output
+    assert "gated (gate=sigmoid)" in done.output
+    written = json.loads(old.read_text())["results"]
+    assert [(one["fusion"], one["options"]) for one in written] == [
+        ("gated", {}),  # what is spelt out is the same strategy
+        ("gated", {"gate": "sigmoid"}),
+        ("concat", {}),
+    ]
+    assert run(other, "sum", *SIZE.split(), "--out", new).exit_code == 0
+    compared = run("--compare", old, new).output
+    assert "gated (only old), concat (only old), sum (only new)" in " ".join(compared.split())
+    assert compared.count("gated (gate=sigmoid)") == 3  # a workload each
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("{name: gated, gate: hard}",), "command line: fusion.gate: found 'hard'"),
+        (("{name: gated, gat: sigmoid}",), "did you mean 'gate'?"),
+        (("{name: gated",), "command line: fusion: "),
         (("concta",), "did you mean 'concat'?"),
         (("concat", "--modality", "text"), "expected NAME=WIDTH"),
         (("concat", "--items", "0"), "items: found 0"),

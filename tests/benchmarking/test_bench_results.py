@@ -100,6 +100,14 @@ def test_other_sizes_do_not_compare(other, message):
         ratios(report({"sum": 0.1}), report({"sum": 0.1}, **other))
 
 
+def test_a_report_from_before_options_were_kept_reads_as_without_any(tmp_path):
+    written = report({"sum": 0.1})
+    data = json.loads(written.model_dump_json())
+    del data["results"][0]["options"]
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    assert BenchReport.read(tmp_path / "old.json") == written
+
+
 def test_nothing_in_common_is_an_error():
     with pytest.raises(FusionlabError, match="old one has sum, the new one max"):
         ratios(report({"sum": 0.1}), report({"max": 0.1}))

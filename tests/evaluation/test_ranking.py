@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from ranking_reference import clicks, draw, ranked, row
 
 from fusionlab.errors import FusionlabError
-from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
+from fusionlab.evaluation.ranking import COLUMNS, NOTHING, block_of, top_k
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -23,17 +25,19 @@ def padded(items, k):
     levels=st.sampled_from([1, 2, 5, 1000]),
     busy=st.sampled_from([0.05, 0.3, 1.0]),
     block=st.integers(1, 9),
+    columns=st.integers(1, 400),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
 )
 def test_equals_sorting_by_score_then_item(
-    seed, n_users, n_items, k, levels, busy, block, dtype
+    seed, n_users, n_items, k, levels, busy, block, columns, dtype
 ) -> None:
     problem = draw(seed, n_users, n_items, levels=levels, busy=busy)
     table = problem.table.to(dtype)
     problem.table.copy_(table)
-    items, values = top_k(
-        lambda u: table[u], problem.exclude, torch.arange(n_users), k, block=block
-    )
+    with patch("fusionlab.evaluation.ranking.COLUMNS", columns):
+        items, values = top_k(
+            lambda u: table[u], problem.exclude, torch.arange(n_users), k, block=block
+        )
     assert items.tolist() == [padded(ranked(problem, user), k) for user in range(n_users)]
     assert values.dtype == dtype
     real = items != NOTHING
@@ -76,6 +80,14 @@ def test_signed_zeros_are_equal_and_infinity_comes_first() -> None:
     table = torch.tensor([[-0.0, 0.0, torch.inf, -0.0, -torch.inf]])
     items, _ = top_k(lambda u: table[u], clicks([[]], 5), torch.tensor([0]), 5)
     assert items.tolist() == [[2, 0, 1, 3, NOTHING]]
+
+
+def test_a_catalogue_ranked_in_pieces_has_its_ties_across_them_and_its_last_column() -> None:
+    n = 2 * COLUMNS + 5
+    table = torch.zeros(1, n)
+    table[0, [7, COLUMNS, n - 1]] = torch.tensor([1.0, 2.0, 1.0])
+    items, _ = top_k(lambda u: table[u], clicks([[0]], n), torch.tensor([0]), 5)
+    assert items.tolist() == [[COLUMNS, 7, n - 1, 1, 2]]
 
 
 def test_users_in_any_order_and_repeated() -> None:

@@ -1,0 +1,64 @@
+"""Cores of this machine that a process has to itself, claimed by file locks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+FOLDER = Path(tempfile.gettempdir()) / "fusionlab-cores"
+"""One lock a core, shared by everybody who works on this machine."""
+
+SECONDS = 10.0
+"""Claiming takes milliseconds; whoever would wait longer for his turn goes without."""
+
+_held: list[FileLock] = []
+
+
+def pin(count: int, folder: Path = FOLDER) -> bool:
+    """Claim ``count`` free cores and keep this process on them until it ends.
+
+    False, and the process goes on as it was, where so many are not free, where the locks cannot be
+    opened, or where the system pins nobody (not Linux). However a process ends, the operating
+    system frees its locks.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    with suppress(OSError, Timeout):
+        _make(folder)
+        # One at a time: else two could each hold a half of what both need.
+        with _lock(folder / "claiming.lock").acquire(timeout=SECONDS):
+            claimed = _claim(count, folder)
+        if len(claimed) == count:
+            os.sched_setaffinity(0, claimed)
+            _held.extend(claimed.values())
+            return True
+        for lock in claimed.values():
+            lock.release()
+    return False
+
+
+def _claim(count: int, folder: Path) -> dict[int, FileLock]:
+    """The first ``count`` cores that are free, or fewer."""
+    claimed: dict[int, FileLock] = {}
+    for core in sorted(os.sched_getaffinity(0)):
+        if len(claimed) == count:
+            break
+        lock = _lock(folder / f"{core}.lock")
+        with suppress(OSError, Timeout):
+            lock.acquire(timeout=0)
+            claimed[core] = lock
+    return claimed
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    with suppress(PermissionError):  # another user made it, and opened it to all
+        folder.chmod(0o777)
+
+
+def _lock(file: Path) -> FileLock:
+    return FileLock(file, mode=0o666, thread_local=False)
