@@ -57,7 +57,7 @@ def _claim(count: int, folder: Path) -> dict[int, FileLock]:
 def _make(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     with suppress(PermissionError):  # another user made it, and opened it to all
-        folder.chmod(0o777)
+        folder.chmod(0o1777)  # as a temporary folder: nobody puts links in the place of locks
 
 
 def _lock(file: Path) -> FileLock:
