@@ -92,7 +92,8 @@ def _run(
         test_opened=ledger.entries,
         truth=gains_of_atoms(dataset, task, evaluations),
     )
-    return store.save(record, _per_user(experiment, dataset, evaluations))
+    per_user = _per_user(experiment, dataset, evaluations)
+    return store.save(record, per_user, task.model.state_dict())
 
 
 def _coalition_training(experiment: Experiment, task: AnyTask) -> str:
