@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -121,7 +122,7 @@ class RunStore:
         save_file(_apart(state), partial / MODEL_FILE)
         per_user.write_parquet(partial / "per_user.parquet")
         (partial / "config.yaml").write_text(yaml.safe_dump(record.config, sort_keys=False))
-        (partial / "record.json").write_text(json.dumps(record.to_json(), indent=1))
+        _written(partial / "record.json", record)
         (partial / "checkpoint.pt").unlink(missing_ok=True)
         for file in partial.iterdir():
             _flush(file)
@@ -132,6 +133,21 @@ class RunStore:
         os.rename(partial, target)
         _flush(self.root)
         return self.load(record.id)
+
+    def note_openings(self, run: str, entries: list[dict[str, str]]) -> RunRecord:
+        """Write into the record of a finished run that its test labels were opened again."""
+        with self.lock(run):
+            record = self.load(run)
+            noted = replace(record, test_opened=[*record.test_opened, *entries])
+            _written(self.folder(run) / "record.json", noted)
+        return noted
+
+
+def _written(file: Path, record: RunRecord) -> None:
+    """Write a record, whole or not at all."""
+    draft = file.with_suffix(".part")
+    draft.write_text(json.dumps(record.to_json(), indent=1))
+    os.replace(draft, file)
 
 
 def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
