@@ -67,7 +67,7 @@ def test_attributions_add_up_to_the_score(fusion):
 
 def test_of_a_sum_they_are_the_weights_times_the_inputs():
     pytest.importorskip("captum", reason="pip install 'fusionlab-recsys[attribution]'")
-    task, given = setting("sum")
+    _, given = setting("sum")
     found = token_attributions(*given)
     model, features, views, users, items = given
     with torch.no_grad():
