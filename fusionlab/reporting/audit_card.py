@@ -32,7 +32,8 @@ def audit_card(audit: Audit) -> Panel:
     if audit.view_weights:
         parts.append(_weights(audit))
     body = Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
-    return Panel(body, title=f"[bold]audit of run {audit.run[:12]}", expand=False, padding=(1, 2))
+    title = f"[bold]audit of run {audit.run[:12]}"
+    return Panel(body, title=title, expand=False, padding=(1, 2, 0, 2))
 
 
 def _head(audit: Audit) -> Text:
@@ -87,15 +88,15 @@ def _share(one: ModalityAudit) -> Text:
 def _hidden(audit: Audit) -> Text:
     return Text(
         "Masked and Shapley values are left out: in training the model has never seen a subset of "
-        "its modalities\n(coalition training: none), so what it says of one may mean nothing. "
-        "Train with training.modality_dropout or\na balancer, or ask for them all the same with "
-        "--untrained-coalitions.",
+        "its modalities (coalition training: none), so what it says of one may mean nothing. Train "
+        "with training.modality_dropout or a balancer that hears modalities alone, or ask for them "
+        "all the same: --untrained-coalitions.",
         style="yellow",
     )
 
 
 def _matrix(audit: Audit) -> Table:
-    table = _table("R² of a modality (column) from another (row)")
+    table = _table("R² of column from row")
     names = list(audit.predicts)
     for heading in ("", *names):
         table.add_column(heading, justify="right" if heading else "left")
@@ -122,6 +123,7 @@ def _table(title: str, caption: str = "") -> Table:
         caption=Text(caption) if caption else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         pad_edge=False,
         header_style="bold",
     )
