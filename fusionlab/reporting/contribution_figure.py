@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.contribution import Effect
-from fusionlab.reporting.style import BLACK, GREY, SINGLE_WIDTH, SMALL_FONT, new_figure, styled
+from fusionlab.reporting.style import BLACK, GREY, SINGLE_WIDTH, new_figure, styled
 from fusionlab.studies.audit import Audit
 
 SERIES = (("Shapley value", "#0072B2"), ("loss when masked", "#E69F00"))
@@ -26,7 +26,7 @@ def contribution_figure(audit: Audit, *, width: float = SINGLE_WIDTH) -> Figure:
         raise FusionlabError("contribution figure: found no modality, expected at least one")
     bars = [(label, color) for label, color in SERIES if not audit.hidden] + [SHUFFLED]
     with styled():
-        figure = new_figure(width, 0.75 + 0.42 * len(names) + 0.12 * len(bars))
+        figure = new_figure(width, 0.9 + 0.42 * len(names) + 0.12 * len(bars))
         axes = figure.add_subplot()
         for row, name in enumerate(names):
             effects = _effects(audit, name)
@@ -47,17 +47,9 @@ def contribution_figure(audit: Audit, *, width: float = SINGLE_WIDTH) -> Figure:
         axes.set_yticks(range(len(names)), names, parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
-        axes.set_xlabel(f"{audit.metric} on {audit.split}", parse_math=False)
+        trained = f"coalition training: {audit.coalition_training}"
+        axes.set_xlabel(f"{audit.metric} on {audit.split}\n({trained})", parse_math=False)
         figure.legend(loc="outside upper left", ncols=len(bars), handlelength=1.0)
-        figure.text(
-            1,
-            0,
-            f"coalition training: {audit.coalition_training}",
-            ha="right",
-            va="bottom",
-            fontsize=SMALL_FONT - 1,
-            color=GREY,
-        ).set_in_layout(False)
     return figure
 
 
