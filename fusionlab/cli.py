@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from fusionlab.cli_audit import audit
+from fusionlab.cli_options import config_argument, overrides_argument, plugin_option, runs_option
 from fusionlab.errors import FusionlabError
-
-Command = Callable[..., Any]
-RUNS = Path("runs")
-
-plugin_option = click.option(
-    "--plugin", "plugins", multiple=True, help="A Python file or module that registers parts."
-)
-runs_option = click.option(
-    "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=RUNS,
-    show_default=True,
-    envvar="FUSIONLAB_RUNS",
-    help="Where run records are kept.",
-)
-config_argument = click.argument("config", type=click.Path(path_type=Path))
-overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 
 
 class _Roof(click.Group):
@@ -45,6 +29,9 @@ class _Roof(click.Group):
 @click.version_option(package_name="fusionlab-recsys")
 def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
+
+
+main.add_command(audit)
 
 
 @main.command()
@@ -66,7 +53,7 @@ def run(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str
     with terminal.epochs(experiment.training.epochs) as on_epoch:
         record = run_experiment(experiment, store, on_epoch=on_epoch)
     assert record is not None
-    terminal.show(terminal.run_card(record))
+    terminal.show(terminal.run_card(record), *terminal.warning_panels(record))
 
 
 @main.command()

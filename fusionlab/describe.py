@@ -24,7 +24,7 @@ from fusionlab.layers import read_value
 from fusionlab.plugins import load_plugin, source_hash
 from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes
 
-EXTRAS = ("offline-models", "classic-text", "lora", "ray", "explorer", "dev")
+EXTRAS = ("offline-models", "classic-text", "lora", "attribution", "ray", "explorer", "dev")
 
 
 def parts(name: str | None, plugins: Sequence[str]) -> Table:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
+from rich.panel import Panel
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -124,6 +125,14 @@ def run_card(record: RunRecord) -> Table:
         f"peak {cost.peak_memory_mb:,.0f} MB"
     )
     return table
+
+
+def warning_panels(record: RunRecord) -> list[Panel]:
+    """What a reader of a run's metrics must not overlook, each in a frame."""
+    return [
+        Panel(Text(text, style="bold red"), title="[bold red]WARNING", border_style="bold red")
+        for text in record.warnings
+    ]
 
 
 def check_table(results: Sequence[CheckResult]) -> Table:

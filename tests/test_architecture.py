@@ -20,6 +20,8 @@ STAGES = [
     ("reporting",),
     ("benchmarking", "explorer"),
     ("describe", "terminal"),
+    ("cli_options",),
+    ("cli_audit",),
     ("cli",),
     ("__main__",),
 ]

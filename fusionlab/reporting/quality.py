@@ -86,6 +86,7 @@ def quality_table(
             *_gain_note(main, bounds),
             *_incomplete(rows),
             *_coalitions(rows),
+            *_warnings(rows),
         ],
         sources={row.label: [record.id for record in row.records] for row in rows},
     )
@@ -294,3 +295,14 @@ def _coalitions(rows: Sequence[Row]) -> list[str]:
         return []
     listed = "; ".join(f"{kind} ({', '.join(labels)})" for kind, labels in sorted(trained.items()))
     return [f"Trained on subsets of the modalities: {listed}; the other rows on full inputs only."]
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    """What the runs of a row warn of, such as a modality that is not used."""
+    notes = []
+    for row in rows:
+        said = [text for record in row.records for text in record.warnings]
+        for text in dict.fromkeys(said):
+            times = f"{said.count(text)} of {len(row.records)} runs"
+            notes.append(f"WARNING, {row.label}: {text} ({times}).")
+    return notes

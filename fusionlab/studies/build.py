@@ -31,11 +31,13 @@ def build_task(
     dataset: Dataset,
     share: Path | None = None,
     scratch: Path | None = None,
+    *,
+    fit: bool = True,
 ) -> AnyTask:
     """The model of an experiment, ready to train, with everything but the test labels.
 
     ``share`` is a folder in which processes share prepared features, ``scratch`` one for large
-    arrays of this run alone.
+    arrays of this run alone. Without ``fit`` closed-form parts stay empty, to be loaded.
     """
     check(experiment, dataset)
     if experiment.inputs.modalities is not None:
@@ -44,12 +46,12 @@ def build_task(
         some = None if isinstance(shuffled, bool) else shuffled
         dataset = dataset.with_shuffled_features(experiment.seed, some)
     if experiment.task == "classification":
-        return _classification(experiment, dataset, share, scratch)
-    return _ranking(experiment, dataset, share, scratch)
+        return _classification(experiment, dataset, share, scratch, fit)
+    return _ranking(experiment, dataset, share, scratch, fit)
 
 
 def _ranking(
-    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None
+    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None, fit: bool
 ) -> RankingTask:
     assert dataset.interactions is not None
     runtime, clicks = experiment.runtime, dataset.interactions.train
@@ -58,7 +60,7 @@ def _ranking(
         seen = clicks.popularity.nonzero().flatten()
         features = prepare_features(experiment, dataset, seen, share, scratch)
         features = readable(experiment, features)
-        fusion = _fusion(experiment, dataset, features, seen)
+        fusion = _fusion(experiment, dataset, features, seen if fit else None)
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
@@ -75,13 +77,13 @@ def _ranking(
 
 
 def _classification(
-    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None
+    experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None, fit: bool
 ) -> ClassificationTask:
     assert dataset.labels is not None
     labels = dataset.labels
     features = prepare_features(experiment, dataset, labels.train.items, share, scratch)
     features = readable(experiment, features)
-    fusion = _fusion(experiment, dataset, features, labels.train.items)
+    fusion = _fusion(experiment, dataset, features, labels.train.items if fit else None)
     model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
     return ClassificationTask(
         model,
@@ -102,14 +104,16 @@ def _balancer(experiment: Experiment, features: ItemFeatures | None) -> Balancer
 
 
 def _fusion(
-    experiment: Experiment, dataset: Dataset, features: ItemFeatures, train_items: Tensor
+    experiment: Experiment, dataset: Dataset, features: ItemFeatures, train_items: Tensor | None
 ) -> Fusion:
+    """The strategy, fitted on ``train_items`` (n,); None: not fitted."""
     encoders = trained_encoders(dataset, experiment.encodings)
     specs = encoders.specs(features) if encoders else features.specs
     fusion = build_fusion(experiment.fusion, specs, experiment.dim)
     if encoders is not None:
         encoders.attach(fusion)
-    if type(fusion).fit is not Fusion.fit:  # else nothing of the features need be copied
+    # if there is nothing to fit, nothing of the features need be copied
+    if train_items is not None and type(fusion).fit is not Fusion.fit:
         items = features.take(train_items.to(experiment.runtime.device))
         with torch.no_grad():
             fusion.fit(encoders.to(experiment.runtime.device)(items) if encoders else items)

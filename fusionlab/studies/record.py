@@ -34,7 +34,8 @@ class RunRecord:
 
     ``metrics[split][metric]`` are means over users (or over items for classification) in full
     precision, for the splits ``valid`` and ``test``. ``truth`` holds, on synthetic data, the
-    gain of each atom, found by the model and by one who knows the answer.
+    gain of each atom, found by the model and by one who knows the answer. ``warnings`` are
+    sentences that a reader of the metrics must see, such as that a modality is not used.
     """
 
     id: str
@@ -47,6 +48,7 @@ class RunRecord:
     coalition_training: str
     test_opened: list[dict[str, str]]
     truth: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     folder: Path | None = None
 
     def per_user(self) -> pl.DataFrame:

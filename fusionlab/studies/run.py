@@ -26,6 +26,7 @@ from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.one_missing import one_missing
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
+from fusionlab.studies.unused import unused_modalities
 from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.loop import Loop, OnEpoch, Progress
 from fusionlab.training.ranking import RankingTask
@@ -91,8 +92,10 @@ def _run(
         coalition_training=_coalition_training(experiment, task),
         test_opened=ledger.entries,
         truth=gains_of_atoms(dataset, task, evaluations),
+        warnings=unused_modalities(task),
     )
-    return store.save(record, _per_user(experiment, dataset, evaluations))
+    per_user = _per_user(experiment, dataset, evaluations)
+    return store.save(record, per_user, task.model.state_dict())
 
 
 def _coalition_training(experiment: Experiment, task: AnyTask) -> str:

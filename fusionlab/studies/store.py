@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
+import torch
 import yaml
 from filelock import FileLock, Timeout
+from safetensors.torch import save_file
+from torch import Tensor
 
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.record import RunRecord
 
+MODEL_FILE = "model.safetensors"
+
 
 class RunStore:
-    """Finished runs under ``root``: ``<id>/record.json``, ``config.yaml``, ``per_user.parquet``.
+    """Finished runs under ``root``: ``<id>/record.json``, ``config.yaml``, ``per_user.parquet`` and
+    ``model.safetensors``, the state of the trained model (`load_trained` brings it back).
 
     A run is written into ``.partial/<id>`` and appears in its place by one rename. Its lock is held
     by the operating system for the process that works on it, so a killed process frees it.
@@ -104,12 +111,18 @@ class RunStore:
             return []
         return sorted(file.parent.name for file in self.root.glob("*/record.json"))
 
-    def save(self, record: RunRecord, per_user: pl.DataFrame) -> RunRecord:
-        """Write a finished run; afterwards it is there whole, its partial folder is gone."""
+    def save(
+        self, record: RunRecord, per_user: pl.DataFrame, state: Mapping[str, Tensor]
+    ) -> RunRecord:
+        """Write a finished run; afterwards it is there whole, its partial folder is gone.
+
+        ``state`` is that of the trained model.
+        """
         partial = self.partial(record.id)
+        save_file(_apart(state), partial / MODEL_FILE)
         per_user.write_parquet(partial / "per_user.parquet")
         (partial / "config.yaml").write_text(yaml.safe_dump(record.config, sort_keys=False))
-        (partial / "record.json").write_text(json.dumps(record.to_json(), indent=1))
+        _written(partial / "record.json", record)
         (partial / "checkpoint.pt").unlink(missing_ok=True)
         for file in partial.iterdir():
             _flush(file)
@@ -120,6 +133,33 @@ class RunStore:
         os.rename(partial, target)
         _flush(self.root)
         return self.load(record.id)
+
+    def note_openings(self, run: str, entries: list[dict[str, str]]) -> RunRecord:
+        """Write into the record of a finished run that its test labels were opened again."""
+        with self.lock(run):
+            record = self.load(run)
+            noted = replace(record, test_opened=[*record.test_opened, *entries])
+            _written(self.folder(run) / "record.json", noted)
+        return noted
+
+
+def _written(file: Path, record: RunRecord) -> None:
+    """Write a record, whole or not at all."""
+    draft = file.with_suffix(".part")
+    draft.write_text(json.dumps(record.to_json(), indent=1))
+    os.replace(draft, file)
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, each in memory of its own: the format knows no shared memory."""
+    found, seen = {}, set()
+    for name, tensor in state.items():
+        here = tensor.detach().cpu()
+        memory = here.untyped_storage().data_ptr()
+        own = here.clone(memory_format=torch.contiguous_format) if memory in seen else here
+        found[name] = own.contiguous()
+        seen.add(memory)
+    return found
 
 
 def _flush(path: Path) -> None:

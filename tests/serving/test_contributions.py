@@ -7,7 +7,7 @@ from fusionlab.config import Experiment
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import NOTHING, top_k
 from fusionlab.schema import validate
-from fusionlab.serving.contributions import contributions
+from fusionlab.serving.contributions import contributions, shapley_contributions
 from fusionlab.studies.build import build_task
 
 
@@ -67,3 +67,31 @@ def test_recommenders_without_content_are_refused():
     task = task_of("bpr_mf", "concat")
     with pytest.raises(FusionlabError, match="'bpr_mf' reads no item features"):
         contributions(task.model, task.features, torch.arange(2), torch.zeros(2, 1).long())
+
+
+@pytest.mark.parametrize("recommender", ["hybrid", "content"])
+def test_shapley_values_of_a_score_add_up_to_it(recommender):
+    task = task_of(recommender, "gated")
+    users = torch.arange(30)
+    lists, scores = top_k(task.ranker(), task.train, users, 5)
+    lists[0, -1] = NOTHING
+    found = shapley_contributions(task.model, task.features, users, lists)
+    total = found.nothing + sum(found.values.values())
+    listed = lists != NOTHING
+    torch.testing.assert_close(total[listed].float(), scores[listed], atol=1e-4, rtol=1e-4)
+    assert all((values[~listed] == 0).all() for values in found.values.values())
+    ids = task.model.ids if recommender == "hybrid" else None
+    if ids is not None:
+        alone = ids.user(users) @ ids.item(torch.arange(40)).T
+        expected = alone.gather(1, lists.clamp(min=0))[listed]
+        torch.testing.assert_close(found.nothing[listed].float(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_where_views_are_summed_shapley_is_what_masking_loses():
+    task = task_of({"name": "hybrid", "item_ids": False}, "sum")
+    users = torch.arange(30)
+    lists, _ = top_k(task.ranker(), task.train, users, 5)
+    masked = contributions(task.model, task.features, users, lists)
+    found = shapley_contributions(task.model, task.features, users, lists)
+    for name, lost in masked.items():
+        torch.testing.assert_close(found.values[name].float(), lost, atol=1e-4, rtol=1e-4)

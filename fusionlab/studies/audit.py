@@ -1,0 +1,240 @@
+"""An audit of a finished run: what each modality contributed to what the model is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from fusionlab.config import Experiment, experiment_from
+from fusionlab.data.dataset import Dataset, Labelled
+from fusionlab.data.interactions import Clicks, Openings
+from fusionlab.errors import FusionlabError, one_of
+from fusionlab.evaluation.contribution import Effect, knocked_out, metric_game
+from fusionlab.evaluation.predictability import predictability
+from fusionlab.evaluation.shapley import remembered, shapley
+from fusionlab.studies.build import AnyTask
+from fusionlab.studies.record import RunRecord
+from fusionlab.studies.run import run_experiment
+from fusionlab.studies.store import RunStore
+from fusionlab.studies.trained import Trained
+from fusionlab.studies.unused import unused_modalities
+from fusionlab.studies.view_weights import mean_view_weights
+from fusionlab.training.classification import ClassificationTask
+
+Split = Literal["valid", "test"]
+UNTRAINED = "none"
+
+
+@dataclass(frozen=True)
+class ModalityAudit:
+    """What the metric loses where a modality tells nothing; means over users with their errors.
+
+    ``knockouts`` by `KNOCKOUTS`; ``masked`` in the whole catalogue; ``retrained`` by a model that
+    never had the modality. ``shapley`` is the modality's share of the metric, ``sampling_error``
+    the standard error of its mean over sampled orders (0 where it is exact). None: not asked for,
+    or not told (`Audit.hidden`).
+    """
+
+    knockouts: dict[str, Effect]
+    masked: Effect | None = None
+    shapley: Effect | None = None
+    sampling_error: float = 0.0
+    retrained: Effect | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found of a run; `to_json` for a file.
+
+    ``whole`` is the metric as the run has it on these ``units`` users (or items), ``nothing`` with
+    every modality masked. ``hidden``: the model has not seen subsets of its modalities in training,
+    so what it says of them (``masked``, ``shapley``) was left out. ``predicts[a][b]`` is R^2 of b
+    from a.
+    """
+
+    run: str
+    label: str
+    split: Split
+    metric: str
+    units: int
+    unit: str
+    coalition_training: str
+    hidden: bool
+    whole: Effect
+    nothing: Effect | None
+    modalities: dict[str, ModalityAudit]
+    predicts: dict[str, dict[str, float]]
+    view_weights: dict[str, float]
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def audit(
+    trained: Trained,
+    store: RunStore,
+    *,
+    split: Split = "valid",
+    metric: str | None = None,
+    users: int | None = None,
+    retrain: bool = False,
+    untrained_coalitions: bool = False,
+) -> Audit:
+    """Judge a trained model again and again, each time with less to read.
+
+    Args:
+        trained: a run and its model (`load_trained`).
+        store: where models retrained without a modality go, and where it is noted if test labels
+            are opened.
+        split: what the model is judged on. The test split is opened through the run's ledger: the
+            record says so from then on, and what is learned there is no ground for a choice.
+        metric: of single users; default: the one that selected the epoch.
+        users: at most so many random users (items in classification); default: all of the split.
+        retrain: also train the experiment anew without each modality.
+        untrained_coalitions: tell what a model says of subsets that it has never seen.
+
+    Raises:
+        FusionlabError: a model without features, or an unknown metric.
+    """
+    record, dataset, task = trained
+    experiment = experiment_from(record.config)
+    if task.features is None:
+        raise FusionlabError(
+            f"run {record.id[:12]}: recommender {experiment.recommender.name!r} reads no item "
+            "features: there is no modality to audit"
+        )
+    metric = metric or experiment.selecting
+    judged = _sampled(_opened(trained, store, split), users)
+    known = task.judge({"": judged})[""]
+    if metric not in known.per_unit:
+        raise FusionlabError(f"--metric: {one_of(metric, known.per_unit)}")
+    whole = known.per_unit[metric]
+    hidden = record.coalition_training == UNTRAINED and not untrained_coalitions
+    found = {
+        name: ModalityAudit(
+            {
+                how: Effect.of(whole - without)
+                for how, without in knocked_out(task, judged, metric, name).items()
+            }
+        )
+        for name in task.features.modalities
+    }
+    nothing = None
+    if not hidden:
+        found, nothing = _coalitions(task, judged, metric, found)
+    if retrain and len(found) > 1:
+        units = _ids(dataset, task, known.units)
+        lost = _retrained(experiment, store, split, metric, units, whole, list(found))
+        found = {name: _replaced(one, retrained=lost[name]) for name, one in found.items()}
+    return Audit(
+        run=record.id,
+        label=_label(experiment),
+        split=split,
+        metric=metric,
+        units=len(whole),
+        unit="items" if isinstance(task, ClassificationTask) else "users",
+        coalition_training=record.coalition_training,
+        hidden=hidden,
+        whole=Effect.of(whole),
+        nothing=nothing,
+        modalities=found,
+        predicts=predictability(task.features),
+        view_weights=mean_view_weights(task, known.units),
+        warnings=unused_modalities(task),
+    )
+
+
+def _label(experiment: Experiment) -> str:
+    model = "classifier" if experiment.task == "classification" else experiment.recommender.name
+    return f"{experiment.fusion.name}, {model}, seed {experiment.seed}"
+
+
+def _replaced(one: ModalityAudit, **changes: Any) -> ModalityAudit:
+    return ModalityAudit(**{**vars(one), **changes})
+
+
+def _opened(trained: Trained, store: RunStore, split: Split) -> Any:
+    """The labels of a split; those of test with a note in the run's record."""
+    record, dataset, task = trained
+    known = dataset.labels if isinstance(task, ClassificationTask) else dataset.interactions
+    assert known is not None
+    if split == "valid":
+        return known.valid
+    ledger = Openings()
+    labels = known.test.open(ledger, "audit of what modalities contribute")
+    store.note_openings(record.id, ledger.entries)
+    return labels
+
+
+def _sampled(judged: Any, count: int | None) -> Any:
+    if count is None:
+        return judged
+    if isinstance(judged, Clicks):
+        return judged.only(judged.some_users(count))
+    order = torch.randperm(len(judged.items), generator=torch.Generator().manual_seed(0))
+    rows = order[:count].sort().values
+    return Labelled(judged.items[rows], judged.classes[rows])
+
+
+def _coalitions(
+    task: AnyTask, judged: Any, metric: str, found: Mapping[str, ModalityAudit]
+) -> tuple[dict[str, ModalityAudit], Effect]:
+    """With what the model says of subsets of its modalities; and of none."""
+    game = remembered(metric_game(task, judged, metric))
+    names = frozenset(found)
+    values = shapley(list(found), game)
+    one_pass = {
+        name: _replaced(
+            one,
+            masked=Effect.of(values.whole - game(names - {name})),
+            shapley=Effect.of(values.values[name]),
+        )
+        for name, one in found.items()
+    }
+    if values.error is not None:
+        # orders are drawn once for all users, so their errors do not average out
+        errors = {name: float(error.mean()) for name, error in values.error.items()}
+        one_pass = {
+            name: _replaced(one, sampling_error=errors[name]) for name, one in one_pass.items()
+        }
+    return one_pass, Effect.of(values.nothing)
+
+
+def _ids(dataset: Dataset, task: AnyTask, units: Tensor) -> list[str]:
+    ids = dataset.item_ids
+    if not isinstance(task, ClassificationTask):
+        assert dataset.interactions is not None
+        ids = dataset.interactions.user_ids
+    return [str(one) for one in ids[units.numpy()]]
+
+
+def _retrained(
+    experiment: Experiment,
+    store: RunStore,
+    split: Split,
+    metric: str,
+    units: list[str],
+    whole: Tensor,
+    names: list[str],
+) -> dict[str, Effect]:
+    """What each user loses where the experiment is run anew without a modality."""
+    lost = {}
+    for name in names:
+        rest = [other for other in names if other != name]
+        record = run_experiment(experiment.varied({"inputs.modalities": rest}), store)
+        assert record is not None
+        after = _of_units(record, split, metric)
+        lost[name] = Effect.of(whole - torch.tensor([after[one] for one in units]).double())
+    return lost
+
+
+def _of_units(record: RunRecord, split: Split, metric: str) -> dict[str, float]:
+    frame = record.per_user()
+    rows = frame.filter(frame["split"] == split)
+    return dict(zip(map(str, rows["user"]), rows[metric], strict=True))

@@ -1,0 +1,64 @@
+"""A finished run's trained model, brought back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from safetensors.torch import load_file
+
+from fusionlab.config import experiment_from
+from fusionlab.data.dataset import Dataset
+from fusionlab.errors import FusionlabError
+from fusionlab.studies.build import AnyTask, build_task
+from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.record import RunRecord
+from fusionlab.studies.run import configure
+from fusionlab.studies.store import MODEL_FILE, RunStore
+
+
+class Trained(NamedTuple):
+    """A finished run, the dataset it was trained on, and its task with the trained model in it."""
+
+    record: RunRecord
+    dataset: Dataset
+    task: AnyTask
+
+
+def load_trained(prefix: str, store: RunStore) -> Trained:
+    """The run whose id begins with ``prefix``, its model as it was when training ended.
+
+    The task is built anew from the record's configuration, plug-ins loaded and raw media encoded
+    through the store; closed-form parts are not fitted again, they are part of the state. The
+    process is seeded and set up as the run had it, and scores are those of the run, bit for bit.
+    The model is in eval mode.
+
+    Raises:
+        FusionlabError: no such run, a record without a model, a dataset that has changed since, or
+            a state that the model does not take.
+    """
+    record = store.find(prefix)
+    file = store.folder(record.id) / MODEL_FILE
+    if not file.is_file():
+        raise FusionlabError(
+            f"{file}: not found: the run was recorded before runs kept their models; delete the "
+            "folder and run it again"
+        )
+    experiment = experiment_from(record.config)
+    dataset = load_dataset(experiment, store.features)
+    if dataset.fingerprint != record.dataset["fingerprint"]:
+        raise FusionlabError(
+            f"run {record.id[:12]}: found dataset {dataset.name!r} with fingerprint "
+            f"{dataset.fingerprint[:12]}, expected {record.dataset['fingerprint'][:12]}: the data "
+            "have changed since; bring them back, or run the experiment again"
+        )
+    configure(experiment.runtime, experiment.seed)
+    task = build_task(experiment, dataset, fit=False)
+    try:
+        task.model.load_state_dict(load_file(file, device=experiment.runtime.device))
+    except RuntimeError as error:  # torch names every key and shape that does not fit
+        raise FusionlabError(
+            f"{file}: does not fit the model of its record ({' '.join(str(error).split())}); the "
+            "code has changed since: run the experiment again"
+        ) from error
+    task.model.eval()
+    return Trained(record, dataset, task)
