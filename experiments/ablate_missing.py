@@ -1,11 +1,11 @@
 """What is each fusion strategy worth where modalities are missing, or their features noisy?
 
-Every strategy is trained once a seed on the same catalogue, whose right answer is known, with each
-modality dropped from an item of a step with some chance. The trained model is then judged where 0,
-25, 50, 75 and 100 % of the items lack each modality, drawn for each modality apart, and where noise
-of 0, 0.5, 1 and 2 standard deviations is added to all. It is the same items and the same noise for
-every strategy and seed. The area under a curve, a weighted mean of its points, is one number a user:
-rows are tested by it like by any metric. With several imputers each gets a table of its own.
+Every strategy is trained once a seed on the same catalogue, whose right answer is known; items of a
+step lose each modality with some chance. The trained model is then judged where 0, 25, 50, 75 and
+100 % of the items lack each modality, drawn apart for each, and where noise of 0, 0.5, 1 and 2
+standard deviations is added to all: the same items and the same noise for every strategy and seed.
+The area under a curve is a weighted mean of its points, one number a user, so rows are tested by
+it like by any metric. Each imputer gets a table of its own.
 
     python experiments/ablate_missing.py [--seeds 1] [--workers 2] [--dropout 0.3]
         [--imputer none --imputer neighbours] [study overrides: key.sub=value ...]
@@ -25,22 +25,6 @@ from fusionlab.studies.study import plan
 
 STUDY = Path(__file__).parents[1] / "configs" / "studies" / "missing.yaml"
 
-
-def study_of(imputer, options, overrides):
-    """The rows of one table: all strategies, and the controls, with one imputer."""
-    how = f"{options.dropout:g} dropped in training, imputer {imputer}"
-    return load_study(
-        STUDY,
-        [
-            f"title=Missing and noisy modalities ({how})",
-            f"seeds={list(range(options.seeds))}",
-            f"experiment.training.modality_dropout={options.dropout}",
-            f"experiment.inputs.imputer={imputer}",
-            *overrides,
-        ],
-    )
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
@@ -48,15 +32,19 @@ if __name__ == "__main__":
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--imputer", action="append", choices=IMPUTERS.names())
     options, overrides = parser.parse_known_args()
-    store = RunStore(Path("runs"))
     for imputer in options.imputer or ["none"]:
-        study = study_of(imputer, options, overrides)
+        how = [
+            f"title=Missing and noisy modalities (imputer {imputer})",
+            f"seeds={list(range(options.seeds))}",
+            f"experiment.training.modality_dropout={options.dropout}",
+            f"experiment.inputs.imputer={imputer}",
+        ]
+        study, store = load_study(STUDY, how + overrides), RunStore(Path("runs"))
         planned = plan(study)
         with terminal.runs(study.title, len(planned.runs)) as on_run:
             execute(planned.runs, store, workers=options.workers, on_run=on_run)
-        folder = Path("reports", "missing", f"{imputer}-{options.dropout:g}")
-        report = write_report(
-            planned.collect(store), folder, study.title, metrics=planned.metrics, main=planned.main
-        )
+        rows, folder = planned.collect(store), Path("reports", "missing", imputer)
+        asked = {"metrics": planned.metrics, "main": planned.main}
+        report = write_report(rows, folder, study.title, **asked)
         terminal.show(to_terminal(report.tables["quality"]))
         terminal.say(*(f"wrote {file}" for file in report.files))

@@ -91,12 +91,13 @@ def robustness(
     scores = read_scores(rows, [area, *names], split)
     ordered = sorted(rows, key=lambda row: -scores[row.label][area].mean)
     looks = _looks(rows)
+    alpha = max(0.03, min(0.15, 0.6 / len(rows)))  # many bands lie on one another
     with styled():
         figure = new_figure(width, max(2.8, 0.75 + 0.145 * len(rows)))
         every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (panel, points) in zip(every, panels.items(), strict=True):
             for row in reversed(ordered):
-                _draw(axes, points, scores[row.label], looks[row.label], row.kind)
+                _draw(axes, points, scores[row.label], looks[row.label], row.kind, alpha)
             _dress(axes, panel, [rate for rate, _ in points])
         every[0].set_ylabel(f"{of} on {split}", parse_math=False)
         every[0].set_ylim(*_view(rows, scores, names))
@@ -128,7 +129,12 @@ def _looks(rows: Sequence[Row]) -> dict[str, Look]:
 
 
 def _draw(
-    axes: Axes, points: Sequence[Point], scores: Mapping[str, Score], look: Look, kind: str
+    axes: Axes,
+    points: Sequence[Point],
+    scores: Mapping[str, Score],
+    look: Look,
+    kind: str,
+    alpha: float,
 ) -> None:
     rates = [rate for rate, _ in points]
     found = [scores[name] for _, name in points]
@@ -136,7 +142,7 @@ def _draw(
     low, high = zip(*bounds, strict=True)
     front = kind == "strategy"
     if front:
-        axes.fill_between(rates, low, high, color=look.color, alpha=0.1, linewidth=0, zorder=1)
+        axes.fill_between(rates, low, high, color=look.color, alpha=alpha, linewidth=0, zorder=1)
     axes.plot(
         rates,
         [score.mean for score in found],
@@ -156,7 +162,7 @@ def _dress(axes: Axes, panel: str, rates: Sequence[float]) -> None:
     axes.margins(x=0.03)
     axes.grid(axis="y", color=LIGHT, linewidth=0.4)
     axes.set_axisbelow(True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("0.", ".")))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: decimal(value, 3)))
 
 
 def _view(rows: Sequence[Row], scores: Scores, names: Sequence[str]) -> tuple[float, float]:
