@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_fifteen_rows_are_told_apart(make_row: MakeRow) -> None:
     }
     assert len(looks) == 15
     texts = [text.get_window_extent() for text in figure.legends[0].get_texts()]
-    assert all(one.y0 >= other.y1 - 1 for one, other in zip(texts, texts[1:], strict=False))
+    assert all(one.y0 >= other.y1 - 1 for one, other in pairwise(texts))
     assert texts[-1].y0 >= 0
     assert max(text.x1 for text in texts) <= figure.bbox.width
 

@@ -136,10 +136,10 @@ def test_an_imputer_serves_curves_and_masks_alike(imputer):
 def test_the_imputer_knows_nothing_of_items_that_are_not_train():
     states = []
     for stranger in (0.0, 1e3):
-        experiment = experiment_from({**SMALL, "inputs": {"imputer": "neighbours"}})
+        experiment = experiment_from({**SMALL, **CLASSES, "inputs": {"imputer": "neighbours"}})
         dataset = load_dataset(experiment)
-        unseen = dataset.interactions.train.popularity == 0
-        assert unseen.any()
+        unseen = torch.ones(len(dataset.item_ids), dtype=torch.bool)
+        unseen[dataset.labels.train.items] = False
         values = {
             name: torch.where(unseen[:, None, None], x + stranger, x)
             for name, x in dataset.features.values.items()
