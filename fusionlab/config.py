@@ -26,6 +26,9 @@ from fusionlab.schema import Section, Sections, validate
 
 M = TypeVar("M", bound=BaseModel)
 Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Among = Literal["random", "unpopular", "popular"]
 
 
 def part(family: str, name: str, description: str) -> Any:
@@ -42,6 +45,29 @@ class Options(BaseModel):
     """A section of the configuration: unknown keys are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Missing(Options):
+    """Which share of the items lacks a modality; the same items in every row and seed."""
+
+    train: Rate = Field(0.0, description="in the catalogue that the model is trained on")
+    test: Rate = Field(0.0, description="wherever it is judged, on validation too")
+    modalities: Names | None = Field(None, description="that get lost; default: each")
+    among: Among = Field(
+        "random",
+        description="who loses it first: items drawn for each modality apart, or those with the "
+        "fewest or the most train clicks",
+    )
+    seed: int = Field(0, ge=0, description="of the draws; a run's seed changes nothing of them")
+
+
+class Noise(Options):
+    """Noise on features, in standard deviations of the modality over train items."""
+
+    train: NonNegativeFloat = Field(0.0, description="in the catalogue that is trained on")
+    test: NonNegativeFloat = Field(0.0, description="wherever the model is judged")
+    modalities: Names | None = Field(None, description="that are noisy; default: each")
+    seed: int = Field(0, ge=0, description="of the noise; a run's seed changes nothing of it")
 
 
 class Inputs(Options):
@@ -64,6 +90,11 @@ class Inputs(Options):
         False,
         description="deal whole feature rows to other items, of all modalities or of these "
         "together (a control)",
+    )
+    missing: Annotated[Missing, Section(Missing)] = section(Missing)
+    noise: Annotated[Noise, Section(Noise)] = section(Noise)
+    imputer: Annotated[Part, PartOf("imputer")] = part(
+        "imputer", "none", "what stands in for a missing modality of an item that has another"
     )
 
 
@@ -115,6 +146,24 @@ class Training(Options):
     validate_every: PositiveInt = Field(1, description="epochs between validations")
 
 
+class Curves(Options):
+    """Judge the trained model again, at the end, in worlds that get worse and worse."""
+
+    missing: tuple[Rate, ...] = Field(
+        (), description="shares of items that lack the modalities: `NAME at 25% missing`"
+    )
+    noise: tuple[NonNegativeFloat, ...] = Field((), description="levels: `NAME at noise 0.5`")
+    modalities: Names | None = Field(None, description="lost or noisy, all at once; default: all")
+    among: Among = Field("random", description="who loses a modality first")
+
+    @field_validator("missing", "noise")
+    @classmethod
+    def _rising(cls, rates: tuple[float, ...]) -> tuple[float, ...]:
+        if len(rates) == 1 or list(rates) != sorted(set(rates)):
+            raise ValueError("expected at least two rates, each above the one before")
+        return rates
+
+
 class Judging(Options):
     """Which metrics are computed, and which of them selects the epoch on validation."""
 
@@ -133,6 +182,7 @@ class Judging(Options):
         description="judge, at the end, also with each modality masked in the whole catalogue: "
         "`NAME without MODALITY`, and `NAME one missing`, the mean over modalities",
     )
+    curves: Annotated[Curves, Section(Curves)] = section(Curves)
     select: str | None = Field(None, description="default: ndcg of the longest list, or accuracy")
 
 

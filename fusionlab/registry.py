@@ -37,6 +37,7 @@ FAMILIES = {
     "dataset": "fusionlab.data.dataset",
     "split": "fusionlab.data.splits",
     "encoder": "fusionlab.encoders.contract",
+    "imputer": "fusionlab.fusion.imputers.contract",
     "fusion": "fusionlab.fusion.contract",
     "profile": "fusionlab.recommenders.profiles",
     "recommender": "fusionlab.recommenders.contract",

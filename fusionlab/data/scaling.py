@@ -34,7 +34,7 @@ def rescale(
         if not x.is_floating_point():  # token ids, or row numbers of what is yet to be encoded
             values[name] = x
             continue
-        mean, variance = _moments(x, features.mask[name], train_items)
+        mean, variance = moments(x, features.mask[name], train_items)
         if by == "modality":
             variance = variance.mean()
         scale = torch.where(variance > 0, variance, 1).rsqrt()
@@ -44,7 +44,7 @@ def rescale(
     return replace(features, values=values)
 
 
-def _moments(x: Tensor, mask: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+def moments(x: Tensor, mask: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (d,) in float64 over the tokens of ``items`` that are on."""
     total, square = torch.zeros(2, x.shape[2], dtype=torch.float64, device=x.device)
     count = 0

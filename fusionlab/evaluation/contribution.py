@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,11 +18,16 @@ from fusionlab.evaluation.shapley import Coalition, Game
 class Judged(Protocol):
     """A trained model that can be judged, as the tasks of training are."""
 
-    features: Any
-    """`ItemFeatures` of all items, or None."""
+    judged: Any
+    """`ItemFeatures` of all items that it is judged on, or None."""
 
-    def judge(self, splits: Any, without: Collection[str] = ()) -> Mapping[str, Evaluation]:
-        """Measure against named splits, all items lacking some modalities."""
+    def judge(
+        self,
+        splits: Any,
+        without: Collection[str] = (),
+        features: ItemFeatures | None = None,
+    ) -> Mapping[str, Evaluation]:
+        """Measure against named splits, all items lacking some modalities, or on other features."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ def metric_game(task: Judged, split: Any, metric: str) -> Game:
         split: clicks (or labelled items) to be judged against.
         metric: one of single users, such as ``ndcg@20`` or ``accuracy``.
     """
-    assert task.features is not None
-    names = frozenset(task.features.modalities)
+    assert task.judged is not None
+    names = frozenset(task.judged.modalities)
 
     def game(coalition: Coalition) -> Tensor:
         return task.judge({"": split}, names - coalition)[""].per_unit[metric]
@@ -68,18 +72,7 @@ def knocked_out(
     """The metric of every user (n,), with one modality made to tell nothing, by `KNOCKOUTS`."""
     found = {}
     for name, knockout in KNOCKOUTS.items():
-        changed = knockout(task.features, modality, torch.Generator().manual_seed(seed))
+        changed = knockout(task.judged, modality, torch.Generator().manual_seed(seed))
         if changed is not None:
-            with reading(task, changed):
-                found[name] = task.judge({"": split})[""].per_unit[metric]
+            found[name] = task.judge({"": split}, features=changed)[""].per_unit[metric]
     return found
-
-
-@contextmanager
-def reading(task: Judged, features: ItemFeatures) -> Iterator[None]:
-    """The task, reading other features for as long as the context lasts."""
-    own, task.features = task.features, features
-    try:
-        yield
-    finally:
-        task.features = own

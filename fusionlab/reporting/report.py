@@ -13,6 +13,7 @@ from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spr
 from fusionlab.reporting.files import write_whole
 from fusionlab.reporting.quality import quality_table
 from fusionlab.reporting.render import to_csv, to_latex, to_markdown
+from fusionlab.reporting.robustness import curves_in, robustness
 from fusionlab.reporting.scores import read_scores
 from fusionlab.reporting.style import save
 from fusionlab.reporting.table import Table
@@ -49,8 +50,9 @@ def write_report(
     """Write tables and figures about ``rows`` into ``folder``.
 
     ``quality``, ``cost`` and, on synthetic data, ``atoms`` (.md, .csv, .tex), ``seed_spread`` and,
-    where strategies took time, ``quality_against_cost`` (.pdf, .png). Everything is computed
-    before anything is written, and no file is ever half written. The arguments are those of
+    where strategies took time, ``quality_against_cost``, where curves were measured ``robustness``
+    (.pdf, .png). Everything is computed before anything is written, and no file is ever half
+    written. The arguments are those of
     `quality_table`; ``cost`` picks the time of the figure.
 
     Raises:
@@ -79,6 +81,8 @@ def write_report(
     figures = {"seed_spread": seed_spread(rows, main, split=split)}
     if timed(rows, cost):
         figures["quality_against_cost"] = quality_against_cost(rows, main, cost=cost, split=split)
+    if curves_in(rows, main, split):
+        figures["robustness"] = robustness(rows, main, split=split)
     paths = [write_whole(folder / name, text.encode()) for name, text in texts.items()]
     for name, figure in figures.items():
         paths += save(figure, folder / name)

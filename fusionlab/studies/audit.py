@@ -104,7 +104,7 @@ def audit(
     """
     record, dataset, task = trained
     experiment = experiment_from(record.config)
-    if task.features is None:
+    if task.judged is None:
         raise FusionlabError(
             f"run {record.id[:12]}: recommender {experiment.recommender.name!r} reads no item "
             "features: there is no modality to audit"
@@ -123,7 +123,7 @@ def audit(
                 for how, without in knocked_out(task, judged, metric, name).items()
             }
         )
-        for name in task.features.modalities
+        for name in task.judged.modalities
     }
     nothing = None
     if not hidden:
@@ -144,7 +144,7 @@ def audit(
         whole=Effect.of(whole),
         nothing=nothing,
         modalities=found,
-        predicts=predictability(task.features),
+        predicts=predictability(task.judged),
         view_weights=mean_view_weights(task, known.units),
         warnings=unused_modalities(task),
     )

@@ -11,9 +11,11 @@ from fusionlab.balancing.contract import BALANCERS, Balancer
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.worlds import Worlds
 from fusionlab.encoders.trained import trained_encoders
 from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import Fusion
+from fusionlab.fusion.imputers.contract import Imputer
 from fusionlab.recommenders.contract import Context
 from fusionlab.studies.checks import check, reads_content
 from fusionlab.studies.inputs import prepare_features, readable
@@ -55,12 +57,12 @@ def _ranking(
 ) -> RankingTask:
     assert dataset.interactions is not None
     runtime, clicks = experiment.runtime, dataset.interactions.train
-    features, fusion = None, None
+    worlds, fusion = None, None
     if reads_content(experiment):
         seen = clicks.popularity.nonzero().flatten()
-        features = prepare_features(experiment, dataset, seen, share, scratch)
-        features = readable(experiment, features)
-        fusion = _fusion(experiment, dataset, features, seen if fit else None)
+        worlds = _worlds(experiment, dataset, seen, share, scratch)
+        fusion = _fusion(experiment, dataset, worlds.train, seen if fit else None)
+    features = None if worlds is None else worlds.train
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
@@ -72,6 +74,7 @@ def _ranking(
         experiment.selecting,
         runtime.device,
         balancer=_balancer(experiment, features),
+        worlds=worlds,
         round_items=GRAPH_ITEMS if runtime.cuda_graphs else 1,
     )
 
@@ -81,17 +84,37 @@ def _classification(
 ) -> ClassificationTask:
     assert dataset.labels is not None
     labels = dataset.labels
-    features = prepare_features(experiment, dataset, labels.train.items, share, scratch)
-    features = readable(experiment, features)
-    fusion = _fusion(experiment, dataset, features, labels.train.items if fit else None)
+    worlds = _worlds(experiment, dataset, labels.train.items, share, scratch)
+    fusion = _fusion(experiment, dataset, worlds.train, labels.train.items if fit else None)
     model = Classifier(fusion, len(labels.names)).to(experiment.runtime.device)
     return ClassificationTask(
         model,
         labels,
-        features,
+        worlds.train,
         experiment.training,
         experiment.selecting,
-        balancer=_balancer(experiment, features),
+        balancer=_balancer(experiment, worlds.train),
+        worlds=worlds,
+    )
+
+
+def _worlds(
+    experiment: Experiment,
+    dataset: Dataset,
+    train_items: Tensor,
+    share: Path | None,
+    scratch: Path | None,
+) -> Worlds:
+    """The catalogue as it is trained on and judged on; axes and scales know of neither."""
+    prepared = prepare_features(experiment, dataset, train_items, share, scratch)
+    clicks = dataset.interactions
+    return Worlds(
+        readable(experiment, prepared),
+        train_items,
+        experiment.inputs.missing,
+        experiment.inputs.noise,
+        None if clicks is None else clicks.train.popularity,
+        scratch,
     )
 
 
@@ -110,13 +133,19 @@ def _fusion(
     encoders = trained_encoders(dataset, experiment.encodings)
     specs = encoders.specs(features) if encoders else features.specs
     fusion = build_fusion(experiment.fusion, specs, experiment.dim)
+    imputer: Imputer = experiment.inputs.imputer.build(specs)
+    fitted = type(imputer).fit is not Imputer.fit or type(fusion).fit is not Fusion.fit
+    if fitted and train_items is not None:  # else nothing of the features need be copied
+        device = experiment.runtime.device
+        items = features.take(train_items.to(device))
+        with torch.no_grad():
+            items = encoders.to(device)(items) if encoders else items
+            imputer.to(device).fit(items)
+            fusion.fit(imputer(items))
     if encoders is not None:
         encoders.attach(fusion)
-    # if there is nothing to fit, nothing of the features need be copied
-    if train_items is not None and type(fusion).fit is not Fusion.fit:
-        items = features.take(train_items.to(experiment.runtime.device))
-        with torch.no_grad():
-            fusion.fit(encoders.to(experiment.runtime.device)(items) if encoders else items)
+    if experiment.inputs.imputer.name != "none":
+        imputer.attach(fusion)
     if experiment.runtime.cuda_graphs:
         fusion.compile(mode="reduce-overhead")
     elif experiment.runtime.compile:

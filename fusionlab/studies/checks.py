@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
@@ -11,6 +13,7 @@ from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.recommenders.contract import Recommender
 from fusionlab.registry import family
+from fusionlab.studies.curves import curve_names
 from fusionlab.studies.inputs import readable
 from fusionlab.studies.one_missing import ONE_MISSING
 from fusionlab.training.pools import check_pooled
@@ -20,9 +23,9 @@ from fusionlab.training.ranking import DEFAULT_METRICS
 def measured(experiment: Experiment) -> list[str]:
     """The metrics of single users (or items) that an experiment measures; higher is better."""
     found = _of_all_modalities(experiment)
-    if experiment.evaluation.one_missing:
-        found += [f"{name} {ONE_MISSING}" for name in found]
-    return found
+    missing = [f"{name} {ONE_MISSING}" for name in found if experiment.evaluation.one_missing]
+    curves = curve_names(experiment.evaluation.curves)
+    return [*found, *missing, *(f"{name} {point}" for name in found for point in curves)]
 
 
 def _of_all_modalities(experiment: Experiment) -> list[str]:
@@ -44,6 +47,7 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         raise ConfigError([(("evaluation", "select"), problem)])
     if reads_content(experiment) and dataset.features is not None:
         check_named_modalities(experiment.fusion, dataset.features.modalities)
+    _check_worlds(experiment, dataset)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.recommender.name == "oracle" and dataset.truth is None:
@@ -60,6 +64,47 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         features = readable(experiment, features)
         build_fusion(experiment.fusion, features.specs, experiment.dim)
         _check_tokenizers(experiment, features)
+
+
+def _check_worlds(experiment: Experiment, dataset: Dataset) -> None:
+    """Refuse worlds in which modalities get lost or noisy that are not there or cannot be."""
+    missing, noise = experiment.inputs.missing, experiment.inputs.noise
+    curves, place = experiment.evaluation.curves, ("evaluation", "curves")
+    for at, among in ((("inputs", "missing"), missing.among), (place, curves.among)):
+        if among != "random" and dataset.interactions is None:
+            problem = f"found {among!r}, but dataset {dataset.name!r} has no clicks to count"
+            raise ConfigError([((*at, "among"), f"{problem}; expected 'random'")])
+    if dataset.features is None or not reads_content(experiment):
+        return
+    _check_touched(("inputs", "missing"), missing.modalities, experiment, dataset.features)
+    for at, names, levels in (
+        (("inputs", "noise"), noise.modalities, (noise.train, noise.test)),
+        (place, curves.modalities, curves.noise),
+    ):
+        _check_touched(at, names, experiment, dataset.features, noisy=any(levels))
+
+
+def _check_touched(
+    place: tuple[str, ...],
+    names: Sequence[str] | None,
+    experiment: Experiment,
+    features: ItemFeatures,
+    *,
+    noisy: bool = False,
+) -> None:
+    """Modalities named at ``place`` must be in the dataset; noise is added to numbers only."""
+    for name in names or ():
+        if name not in features.values:
+            raise ConfigError([((*place, "modalities"), one_of(name, features.values))])
+    world = experiment.inputs.modalities or features.modalities
+    read = readable(experiment, features).values
+    for name in read if noisy else ():
+        if name in world and name in (names or read) and not read[name].is_floating_point():
+            vectors = [other for other, x in read.items() if x.is_floating_point()]
+            problem = f"noise on {name!r}, which holds token ids or what is yet to be encoded"
+            raise ConfigError(
+                [((*place, "modalities"), f"found {problem}; expected some of {vectors}")]
+            )
 
 
 def _check_tokenizers(experiment: Experiment, features: ItemFeatures) -> None:

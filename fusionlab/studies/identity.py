@@ -62,13 +62,18 @@ def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
 
 
 def inputs_id(experiment: Experiment, dataset_fingerprint: str) -> str:
-    """The id of prepared features: of all that may change a bit of them, the code included."""
+    """The id of prepared features: of all that may change a bit of them, the code included.
+
+    What becomes of them later, in worlds where modalities are missing or noisy, changes none.
+    """
     identity = {
         "fusionlab": _own_source(),
         "torch": torch.__version__,
         "dataset": dataset_fingerprint,
         "task": experiment.task,
-        "inputs": experiment.inputs.model_dump(mode="json"),
+        "inputs": experiment.inputs.model_dump(
+            mode="json", exclude={"missing", "noise", "imputer"}
+        ),
         "runtime": experiment.runtime.model_dump(mode="json"),
         "seed": experiment.seed if experiment.inputs.shuffled else None,
     }

@@ -25,7 +25,7 @@ def one_missing(
     A model that reads no features loses nothing. What a strategy says of a subset of its modalities
     is worth something only if training has shown it subsets (the record's ``coalition_training``).
     """
-    names = () if task.features is None else task.features.modalities
+    names = () if task.judged is None else task.judged.modalities
     lost = {name: task.judge(splits, {name}) for name in names}
     return {split: _beside(result, split, lost) for split, result in found.items()}
 

@@ -19,6 +19,7 @@ from fusionlab.data.interactions import Openings
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.studies.build import AnyTask, build_task
+from fusionlab.studies.curves import with_curves
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
@@ -101,6 +102,7 @@ def _run(
 def _coalition_training(experiment: Experiment, task: AnyTask) -> str:
     """On what of coalitions the model was trained."""
     found = ["dropout"] if experiment.training.modality_dropout else []
+    found += ["missing items"] if experiment.inputs.missing.train else []
     found += filter(None, [task.balancer.trains])
     return ", ".join(dict.fromkeys(found)) or "none"
 
@@ -132,8 +134,10 @@ def _judge(
     known = dataset.labels if isinstance(task, ClassificationTask) else dataset.interactions
     assert known is not None
     splits: Any = {"valid": known.valid, "test": known.test.open(ledger, "final evaluation")}
-    found = task.judge(splits)
-    return one_missing(task, splits, found) if experiment.evaluation.one_missing else found
+    whole = found = task.judge(splits)
+    if experiment.evaluation.one_missing:
+        found = one_missing(task, splits, found)
+    return with_curves(experiment.evaluation.curves, task, splits, whole, found)
 
 
 def configure(runtime: Runtime, seed: int) -> None:

@@ -17,6 +17,7 @@ from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import family, part_label
 from fusionlab.studies.checks import check, measured
 from fusionlab.studies.controls import Control
+from fusionlab.studies.curves import AREAS
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.record import Kind, Row
@@ -158,9 +159,11 @@ def encoding_experiments(study: Study) -> list[Experiment]:
 
 def _columns(base: Experiment, main: str) -> tuple[str, ...]:
     if base.task == "classification":
-        return tuple(dict.fromkeys(("macro_f1", main)))
+        areas = [f"accuracy {area}" for area in AREAS if f"accuracy {area}" in measured(base)]
+        return tuple(dict.fromkeys(("macro_f1", *areas, main)))
     longest = max(base.evaluation.cutoffs)
-    usual = dict.fromkeys((f"recall@{longest}", f"ndcg@{longest}", main))
+    areas = [f"{base.selecting} {area}" for area in AREAS]
+    usual = dict.fromkeys((f"recall@{longest}", f"ndcg@{longest}", *areas, main))
     return tuple(metric for metric in usual if metric in measured(base))
 
 

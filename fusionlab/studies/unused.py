@@ -35,13 +35,13 @@ def unused_modalities(task: AnyTask) -> list[str]:
     a model was perhaps trained with the modality (BM3 drops it when it recommends), but a table
     that calls it multimodal would be wrong. Costs two passes over 64 items a modality.
     """
-    if task.features is None:
+    if task.judged is None:
         return []
     found = []
     # Few items are not worth a compilation of their own.
     with torch.compiler.set_stance("force_eager"):
-        for name in task.features.modalities:
-            sample = _sample(task, task.features.present(name).nonzero()[:, 0].cpu())
+        for name in task.judged.modalities:
+            sample = _sample(task, task.judged.present(name).nonzero()[:, 0].cpu())
             if len(sample.items):
                 with_it, without = (_scores(task, sample, off) for off in ((), (name,)))
                 if _same(with_it, without):
@@ -72,10 +72,10 @@ def _sample(task: AnyTask, having: Tensor) -> Sample:
 
 def _scores(task: AnyTask, sample: Sample, without: tuple[str, ...]) -> Tensor:
     """Scores (b, n); logits (n, C)."""
-    assert task.features is not None
-    rest = [name for name in task.features.modalities if name not in without]
-    device = next(iter(task.features.mask.values())).device
-    items = task.features.take(sample.items.to(device)).only(rest)
+    assert task.judged is not None
+    rest = [name for name in task.judged.modalities if name not in without]
+    device = next(iter(task.judged.mask.values())).device
+    items = task.judged.take(sample.items.to(device)).only(rest)
     if isinstance(task, ClassificationTask):
         return task.model(items).float()
     return _of_users(task, sample, items)
@@ -86,7 +86,7 @@ def _of_users(task: RankingTask, sample: Sample, items: ItemFeatures) -> Tensor:
     fusion = task.model.fusion
     assert fusion is not None
     fused, rows = fusion(items), sample.items.to(task.device)
-    shape = (len(task.features or ()), *fused.views.shape[1:])
+    shape = (len(task.judged or ()), *fused.views.shape[1:])
     views = fused.views.new_zeros(shape, dtype=torch.float32).index_copy(
         0, rows, fused.views.float()
     )

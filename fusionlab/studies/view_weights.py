@@ -37,7 +37,7 @@ def mean_view_weights(task: AnyTask, units: Tensor, k: int = 10) -> dict[str, fl
 
 
 def _of_classes(task: ClassificationTask, fusion: Fusion, units: Tensor) -> Tensor:
-    items = task.features.take(units.to(task.items.device))
+    items = task.judged.take(units.to(task.items.device))
     fused = fuse_catalogue(fusion, items, len(items))
     by_view = task.model.by_view(fused)
     predicted = task.model.combine(by_view, fused).argmax(1)

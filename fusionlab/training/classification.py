@@ -15,6 +15,7 @@ from fusionlab.config import Training
 from fusionlab.data.dataset import Labelled, Labels
 from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.worlds import Worlds
 from fusionlab.evaluation.classification import classify
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
@@ -63,8 +64,10 @@ class ClassificationTask:
         select: str,
         *,
         balancer: Balancer | None = None,
+        worlds: Worlds | None = None,
     ) -> None:
         self.model, self.labels, self.features = model, labels, features
+        self.worlds, self.judged = worlds, features if worlds is None else worlds.test
         self.balancer = balancer or NoBalancer(())
         self.training = training
         self.select = select
@@ -121,7 +124,7 @@ class ClassificationTask:
         """The mean loss of each coalition over the validation items that have one of its
         modalities; 0 if none has."""
         device, found = self.items.device, {}
-        items = self.features.take(self.labels.valid.items.to(device))
+        items = self.judged.take(self.labels.valid.items.to(device))
         classes = self.labels.valid.classes.to(device)
         for coalition in coalitions:
             alone = items.without_columns(set(items.modalities) - coalition)
@@ -131,18 +134,24 @@ class ClassificationTask:
         return found
 
     @torch.no_grad()
-    def logits(self, without: Collection[str] = ()) -> Tensor:
-        """Logits (N, C) of every item, on the CPU; all items lack the modalities ``without``."""
-        rest = [name for name in self.features.modalities if name not in without]
-        fused = fuse_catalogue(self.model.fusion, self.features.only(rest), len(self.features))
+    def logits(self, without: Collection[str] = (), features: ItemFeatures | None = None) -> Tensor:
+        """Logits (N, C) of every item, on the CPU; all items lack the modalities ``without``.
+
+        ``features`` of the catalogue: by default those that the model is judged on.
+        """
+        items = self.judged if features is None else features
+        rest = [name for name in items.modalities if name not in without]
+        fused = fuse_catalogue(self.model.fusion, items.only(rest), len(items))
         return self.model.combine(self.model.by_view(fused), fused).cpu()
 
     def judge(
-        self, splits: Mapping[str, Labelled], without: Collection[str] = ()
+        self,
+        splits: Mapping[str, Labelled],
+        without: Collection[str] = (),
+        features: ItemFeatures | None = None,
     ) -> dict[str, Evaluation]:
-        """Classify once, all items lacking some modalities if asked, and measure against each of
-        the named splits."""
-        logits = self.logits(without)
+        """Classify once and measure against each of the named splits; see `logits`."""
+        logits = self.logits(without, features)
         return {
             name: classify(logits[part.items], part.classes, self.labels.names, items=part.items)
             for name, part in splits.items()

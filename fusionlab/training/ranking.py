@@ -17,6 +17,7 @@ from fusionlab.data.distinct import Distinct
 from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures, Taker
 from fusionlab.data.interactions import Clicks, Interactions
+from fusionlab.data.worlds import Worlds
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
@@ -51,6 +52,7 @@ class RankingTask:
         features: features of all N items on the device, or None for ID-only recommenders.
         select: the validation metric that early stopping follows.
         balancer: of the modalities; default: none.
+        worlds: where the model is judged on other features than it is trained on.
         round_items: the distinct items of a step are padded to a multiple of this, with items that
             have nothing.
     """
@@ -66,12 +68,14 @@ class RankingTask:
         device: torch.device | str,
         *,
         balancer: Balancer | None = None,
+        worlds: Worlds | None = None,
         round_items: int = 1,
     ) -> None:
         if training.pool is not None:
             check_pooled(type(recommender))
         self.balancer, self.round_items = balancer or NoBalancer(()), round_items
-        self.model, self.features = recommender, features
+        self.model, self.features, self.worlds = recommender, features, worlds
+        self.judged = features if worlds is None else worlds.test
         self.interactions = interactions
         self.training, self.device = training, device
         self.train = interactions.train
@@ -167,14 +171,18 @@ class RankingTask:
             total = total + losses.sum() / counted.sum().clamp(min=1)
         return total
 
-    def ranker(self, without: Collection[str] = ()) -> Ranker:
-        """The trained recommender over the whole catalogue, whose items lack some modalities."""
+    def ranker(self, without: Collection[str] = (), features: ItemFeatures | None = None) -> Ranker:
+        """The trained recommender over the whole catalogue, whose items lack some modalities.
+
+        ``features`` of the catalogue: by default those that the model is judged on.
+        """
         items = None
         if self.model.uses_content:
-            assert self.features is not None
+            given = self.judged if features is None else features
+            assert given is not None
             assert self.model.fusion is not None
-            rest = [name for name in self.features.modalities if name not in without]
-            items = catalogue_views(self.model.fusion, self.features.only(rest))
+            rest = [name for name in given.modalities if name not in without]
+            items = catalogue_views(self.model.fusion, given.only(rest))
         return self.model.ranker(items)
 
     def validate(self) -> dict[str, float]:
@@ -185,11 +193,11 @@ class RankingTask:
     def validation_losses(self, coalitions: Sequence[Coalition]) -> dict[Coalition, float]:
         """The mean loss of each coalition over the validation clicks on items that have one of its
         modalities, beside always the same negatives; 0 if there is none."""
-        assert self.features is not None
+        assert self.judged is not None
         assert self.model.fusion is not None
         found = {}
         for coalition in coalitions:
-            alone = self.features.without_columns(set(self.features.modalities) - coalition)
+            alone = self.judged.without_columns(set(self.judged.modalities) - coalition)
             items = catalogue_views(self.model.fusion, alone)
             total, count = 0.0, 0
             for batch in self.held_out.batches():
@@ -208,10 +216,13 @@ class RankingTask:
         return HeldOut(self.train, valid, self.training.negatives, self.device)
 
     def judge(
-        self, relevant: Mapping[str, Clicks], without: Collection[str] = ()
+        self,
+        relevant: Mapping[str, Clicks],
+        without: Collection[str] = (),
+        features: ItemFeatures | None = None,
     ) -> dict[str, Evaluation]:
-        """Rank once and measure against each of the named splits, for a sample of users if asked,
-        all items lacking some modalities if asked.
+        """Rank once (see `ranker`) and measure against each of the named splits, for a sample of
+        users if asked.
 
         The sample depends neither on the model nor on the seed: rows of a table stay paired.
         """
@@ -220,7 +231,7 @@ class RankingTask:
                 name: clicks.only(clicks.some_users(self.sampled))
                 for name, clicks in relevant.items()
             }
-        ranker = self.ranker(without)
+        ranker = self.ranker(without, features)
         return evaluate(
             ranker,
             self.train,

@@ -38,8 +38,8 @@ def test_it_is_the_metric_of_the_catalogue_that_lacks_the_modality():
     task = build_task(experiment, dataset)
     splits = {"valid": dataset.interactions.valid}
     masked = task.judge(splits, {"image"})["valid"].means()
-    whole = task.features
-    task.features = whole.only(["text", "audio"])
+    whole = task.judged
+    task.judged = whole.only(["text", "audio"])
     assert task.judge(splits)["valid"].means() == masked
     assert isinstance(whole, ItemFeatures)
 

@@ -1,0 +1,1 @@
+"""What stands in for the features of a modality that an item lacks."""
