@@ -55,4 +55,4 @@ class FeatureMixup(Augmentation):
             count, generator=generator, device=generator.device, dtype=torch.float64
         )
         found = betaincinv(self.alpha, self.alpha, 0.5 + uniform.cpu().numpy() / 2)
-        return torch.from_numpy(np.asarray(found)).float().to(generator.device)
+        return torch.from_numpy(np.asarray(found)).to(generator.device)
