@@ -1,7 +1,7 @@
 """SpecAugment: which places are hidden, by what, and in what kinds of samples."""
 
-import pytest
 import torch
+from scipy.stats import chisquare
 
 from fusionlab.data.augmentation.contract import AUGMENTATIONS
 from fusionlab.data.augmentation.spec_augment import hidden
@@ -17,13 +17,13 @@ def frames(*shape):
 
 
 def test_masks_are_runs_of_uniform_size_anywhere():
-    found = hidden(4000, 20, 0.25, 1, torch.Generator().manual_seed(0))
+    found = hidden(40_000, 20, 0.25, 1, torch.Generator().manual_seed(0))
     sizes = found.sum(1)
-    assert sizes.bincount().tolist() == pytest.approx([4000 / 6] * 6, rel=0.12)
+    assert chisquare(sizes.bincount()).pvalue > 0.001
     assert (found.long().diff(dim=1).abs().sum(1) <= 2).all()  # one run each
-    first = found[sizes == 5].long().argmax(1)
-    assert first.bincount(minlength=16).tolist() == pytest.approx([len(first) / 16] * 16, rel=0.5)
-    assert first.max() == 15
+    first = found[sizes == 5].long().argmax(1).bincount()
+    assert len(first) == 16
+    assert chisquare(first).pvalue > 0.001
 
 
 def test_hidden_are_whole_bands_and_whole_frames():
