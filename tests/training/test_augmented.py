@@ -78,10 +78,12 @@ def task_of(experiment, folder=None):
     return task
 
 
-def heard(task, **options):
-    """What the fusion is given in one step, pass by pass."""
+def heard(task):
+    """What the fusion is given in one step, pass by pass, before trained encoders."""
     seen = []
-    task.model.fusion.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    task.model.fusion.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0]), prepend=True
+    )
     batch = next(task.batches(torch.Generator().manual_seed(1)))
     task.step(batch, torch.Generator().manual_seed(2))
     return seen
