@@ -21,7 +21,7 @@ from pydantic import (
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.layers import Layer, merge, merged, nest, read_layers
 from fusionlab.plugins import load_plugin
-from fusionlab.registry import Part, PartOf
+from fusionlab.registry import Part, PartOf, PartsOf
 from fusionlab.schema import Section, Sections, validate
 
 M = TypeVar("M", bound=BaseModel)
@@ -225,6 +225,10 @@ class Experiment(Options):
     balancer: Annotated[Part, PartOf("balancer")] = part(
         "balancer", "none", "what keeps one modality from being learned at the cost of others"
     )
+    augmentation: Annotated[dict[str, Part | None], PartsOf("augmentation")] = Field(
+        default_factory=dict,
+        description="what a training step changes of a modality, by its name; null: nothing",
+    )
     training: Annotated[Training, Section(Training)] = section(Training)
     evaluation: Annotated[Judging, Section(Judging)] = section(Judging)
     runtime: Annotated[Runtime, Section(Runtime)] = section(Runtime)
@@ -237,6 +241,11 @@ class Experiment(Options):
     def encodings(self) -> dict[str, Encoding]:
         """The encoders that there are."""
         return {name: one for name, one in self.encoders.items() if one is not None}
+
+    @property
+    def augmentations(self) -> dict[str, Part]:
+        """The augmentations that there are."""
+        return {name: one for name, one in self.augmentation.items() if one is not None}
 
     @property
     def selecting(self) -> str:

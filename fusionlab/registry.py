@@ -36,6 +36,7 @@ T = TypeVar("T")
 FAMILIES = {
     "dataset": "fusionlab.data.dataset",
     "split": "fusionlab.data.splits",
+    "augmentation": "fusionlab.data.augmentation.contract",
     "encoder": "fusionlab.encoders.contract",
     "imputer": "fusionlab.fusion.imputers.contract",
     "fusion": "fusionlab.fusion.contract",
@@ -205,6 +206,40 @@ class PartOf:
         registry = family(self.family)
         parts = [json_schema(registry.schema(name)) for name in registry.names()]
         return {"anyOf": [{"enum": registry.names()}, *parts]}
+
+
+@dataclass(frozen=True)
+class PartsOf:
+    """Marks a pydantic field that holds parts of one family by name, or null."""
+
+    family: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda parts: {name: one and one.model_dump() for name, one in parts.items()}
+            ),
+        )
+
+    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> dict[str, Part | None]:
+        field, problems = field_of(info), []
+        found: dict[str, Part | None] = {}
+        if not isinstance(value, Mapping):
+            problem = f"found {value!r}, expected names, and the {self.family} of each"
+            raise ConfigError([(field, problem)])
+        for name, one in value.items():
+            try:
+                found[str(name)] = None if one is None else family(self.family).parse(one)
+            except ConfigError as error:
+                problems += error.under(*field, str(name)).problems
+        if problems:
+            raise ConfigError(problems)
+        return found
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        one = PartOf(self.family).__get_pydantic_json_schema__(schema, handler)
+        return {"type": "object", "additionalProperties": {"anyOf": [one, {"type": "null"}]}}
 
 
 def _schema_of(registry: Registry[Any], name: str, cls: type) -> type[Part]:

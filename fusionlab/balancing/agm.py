@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
-from math import comb, log
+from math import log
 
 import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
+from fusionlab.balancing.coalitions import shapley
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Said, Step
 
 FLOOR = 1e-8
@@ -52,8 +52,7 @@ class Agm(Balancer):
     @property
     def coalitions(self) -> tuple[Coalition, ...]:
         """All but the empty one, the smaller first."""
-        sizes = range(1, len(self.modalities) + 1)
-        return tuple(frozenset(c) for size in sizes for c in combinations(self.modalities, size))
+        return self.subsets
 
     def backward(self, step: Step) -> Tensor:
         """Gradients of the joint loss, then scaled."""
@@ -85,22 +84,8 @@ class Agm(Balancer):
         self.usual.add_((log_r - self.usual) / self.steps.clamp(min=1))
 
     def shapley(self, step: Step) -> list[Tensor]:
-        """phi_m (B, C) of each modality; they add up to the scores of all modalities together.
-
-        phi_m = sum over S without m of (f(S + m) - f(S)) / (M (M - 1 choose |S|))
-        """
-        m = len(self.modalities)
-        scores = {coalition: _scores(step.said[coalition]) for coalition in self.coalitions}
-        found = []
-        for one in self.alone:
-            total = torch.zeros_like(scores[one])
-            for coalition, score in scores.items():
-                if one <= coalition:
-                    total += score / (m * comb(m - 1, len(coalition) - 1))
-                else:
-                    total -= score / (m * comb(m - 1, len(coalition)))
-            found.append(total)
-        return found
+        """phi_m (B, C) of each modality; they add up to the scores of all modalities together."""
+        return shapley({one: _scores(step.said[one]) for one in self.coalitions}, self.alone)
 
 
 def _scores(said: Said) -> Tensor:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import comb
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from fusionlab.balancing.contract import Balancer, Coalition, Said
 from fusionlab.data.features import ItemFeatures
@@ -30,6 +33,21 @@ def heard(
     with torch.set_grad_enabled(balancer.differentiates):
         fused = fuse_coalitions(fusion, items, wanted)
         return {one: said(views) for one, views in zip(wanted, fused, strict=True)}
+
+
+def heard_from_teachers(
+    balancer: Balancer, items: ItemFeatures, said: Callable[[Any, FusedItems], Said]
+) -> dict[Coalition, Said]:
+    """What the balancer's own models of single modalities say of a step's items, with gradients.
+
+    ``said`` turns a model and its views into what it says.
+    """
+    found = {}
+    for name, teacher in balancer.teachers.items():
+        alone: Coalition = frozenset({name})
+        (fused,) = fuse_coalitions(cast(Fusion, teacher.fusion), items, [alone])
+        found[alone] = said(teacher, fused)
+    return found
 
 
 def fuse_coalitions(
@@ -60,3 +78,25 @@ def together(parts: Sequence[ItemFeatures]) -> ItemFeatures:
         {name: torch.cat([part.mask[name] for part in parts]) for name in first.mask},
         first.vocabulary,
     )
+
+
+def shapley(values: Mapping[Coalition, Tensor], alone: Sequence[Coalition]) -> list[Tensor]:
+    """phi_m of each of the M modalities, which add up to the value of all of them together.
+
+    phi_m = sum over S without m of (v(S + m) - v(S)) / (M (M - 1 choose |S|))
+
+    ``values``: v(S) of every coalition but the empty one, which is worth 0; ``alone``: the
+    coalitions of one modality.
+
+    Source: Shapley 1953, A value for n-person games.
+    """
+    m, found = len(alone), []
+    for one in alone:
+        total = torch.zeros_like(values[one])
+        for coalition, value in values.items():
+            if one <= coalition:
+                total += value / (m * comb(m - 1, len(coalition) - 1))
+            else:
+                total -= value / (m * comb(m - 1, len(coalition)))
+        found.append(total)
+    return found

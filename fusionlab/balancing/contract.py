@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import ClassVar
 
 import torch
@@ -29,13 +30,15 @@ class Said:
     alone, without ID factors. ``counted`` (B,) bool: the examples whose clicked (or labelled) item
     has a modality of the coalition; the others tell nothing of it. ``views`` (B, C, K, D) of the
     candidates, or (B, 1, K, D) of the labelled item; ``query`` (B, K, D) the users' views, None in
-    classification.
+    classification. ``elsewhere`` computes the scores (B, C) of items that are nothing to the users,
+    another example's candidates; None in classification, where all classes are scored anyway.
     """
 
     scores: Tensor
     counted: Tensor
     views: Tensor
     query: Tensor | None = None
+    elsewhere: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class Step:
 
     ``joint`` is the loss that is minimised without a balancer, ID scores and penalties included.
     ``losses`` and ``confidence`` take scores (B, C) to the task's loss (B,) and to the probability
-    (B,) of what is right. ``said`` holds the coalitions that `Balancer.coalitions` asked for.
+    (B,) of what is right, which is at the place ``right`` (B,) among the scores. ``said`` holds the
+    coalitions that `Balancer.coalitions` asked for, ``taught`` what `Balancer.teachers` say of the
+    same examples. ``examples`` (B,): the numbers of the train clicks (or labelled items).
     """
 
     joint: Tensor
@@ -52,6 +57,9 @@ class Step:
     losses: Callable[[Tensor], Tensor] = lambda scores: scores.sum(-1)
     confidence: Callable[[Tensor], Tensor] = lambda scores: scores.sum(-1)
     said: Mapping[Coalition, Said] = field(default_factory=dict)
+    taught: Mapping[Coalition, Said] = field(default_factory=dict)
+    right: Tensor | None = None
+    examples: Tensor | None = None
 
     def loss(self, coalition: Coalition) -> Tensor:
         """The mean loss of the coalition over the examples that count, a scalar; 0 if none does."""
@@ -105,15 +113,26 @@ class Balancer(nn.Module):
     run's record beside every signal that is read from coalitions."""
     validates: bool = False
     """Does it read losses by coalition on validation? An option may set it on the instance."""
+    draws: ClassVar[bool] = False
+    """Does it choose the examples of an epoch (`draw`)?"""
 
     def __init__(self, modalities: Sequence[str]) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
 
+    def bind(self, model: nn.Module, examples: int) -> None:
+        """Get to know, once before training, the model (a copy may be kept) and how many train
+        clicks (or labelled items) there are."""
+
     @property
     def coalitions(self) -> tuple[Coalition, ...]:
         """The coalitions that it must hear in each step."""
         return ()
+
+    @property
+    def teachers(self) -> Mapping[str, nn.Module]:
+        """Models of its own that read one modality, by its name; it must hear them in each step."""
+        return {}
 
     @property
     def differentiates(self) -> bool:
@@ -129,6 +148,17 @@ class Balancer(nn.Module):
     def together(self) -> Coalition:
         """The coalition of all modalities."""
         return frozenset(self.modalities)
+
+    @property
+    def subsets(self) -> tuple[Coalition, ...]:
+        """All coalitions but the empty one, the smaller first."""
+        sizes = range(1, len(self.modalities) + 1)
+        return tuple(frozenset(c) for size in sizes for c in combinations(self.modalities, size))
+
+    def draw(self, generator: torch.Generator) -> Tensor | None:
+        """Which examples (n,) the next epoch trains, as many as there are, in any order (they are
+        shuffled); None: each one once."""
+        return None
 
     def inputs(self, items: ItemFeatures, generator: torch.Generator) -> ItemFeatures:
         """What the joint pass of a step reads of its items; coalitions hear them as they are."""

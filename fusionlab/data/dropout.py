@@ -18,10 +18,17 @@ def drop_modalities(
     has seen every subset of the modalities.
     """
     names = items.modalities
-    present = torch.stack([items.present(name) for name in names], 1)
-    draw = torch.rand(present.shape, generator=generator, device=present.device)
-    drop = draw < rate
-    all_gone = (drop | ~present).all(1, keepdim=True)
-    keep = draw.masked_fill(~present, -1).argmax(1, keepdim=True)
-    drop = drop.scatter(1, keep, drop.gather(1, keep) & ~all_gone)
+    drop = drawn_off(torch.stack([items.present(name) for name in names], 1), rate, generator)
     return items.masked({name: drop[:, index] for index, name in enumerate(names)})
+
+
+def drawn_off(on: Tensor, rate: float | Tensor, generator: torch.Generator) -> Tensor:
+    """Which of those that are ``on`` (B, n) go, each with chance ``rate`` (one number, or n).
+
+    Never the last of a row: where all would go, the one with the largest draw stays.
+    """
+    draw = torch.rand(on.shape, generator=generator, device=on.device)
+    drop = draw < rate
+    all_gone = (drop | ~on).all(1, keepdim=True)
+    keep = draw.masked_fill(~on, -1).argmax(1, keepdim=True)
+    return drop.scatter(1, keep, drop.gather(1, keep) & ~all_gone)

@@ -8,7 +8,7 @@ encoding what was prepared of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.contract import Encoder, Sample
 
 Samples = Sequence[Sample | None]
+Change = Callable[[Sample], Sample]
 
 
 class TrainedEncoders(nn.Module):
@@ -42,7 +43,7 @@ class TrainedEncoders(nn.Module):
     ) -> None:
         super().__init__()
         self.encoders = ByName(encoders)
-        self.samples, self.batch_sizes = dict(samples), dict(batch_sizes)
+        self.samples, self.batch_sizes = Prepared(samples), dict(batch_sizes)
         self.learning_rates = dict(learning_rates)
 
     def specs(self, features: ItemFeatures) -> dict[str, FeatureSpec]:
@@ -51,17 +52,21 @@ class TrainedEncoders(nn.Module):
 
     def forward(self, items: ItemFeatures) -> ItemFeatures:
         """Features (B, T, d) in place of row numbers (B, 1, 1); masked items are not encoded."""
-        values, mask = dict(items.values), dict(items.mask)
         for name in self.samples:
-            if name in values:
-                on = items.present(name)
-                values[name], mask[name] = self._encoded(name, values[name][:, 0, 0], on)
-        return replace(items, values=values, mask=mask)
+            if name in items.values and not items.values[name].is_floating_point():
+                items = self.encoded(items, name)
+        return items
+
+    def encoded(self, items: ItemFeatures, name: str, change: Change | None = None) -> ItemFeatures:
+        """One modality's features in place of row numbers; ``change`` is done to each sample."""
+        rows, on = items.values[name][:, 0, 0], items.present(name)
+        values, mask = self._encoded(name, rows, on, change)
+        return replace(items, values=items.values | {name: values}, mask=items.mask | {name: mask})
 
     def attach(self, fusion: nn.Module) -> None:
         """Make these encoders the first thing ``fusion`` does, and part of its state."""
         fusion.add_module("trained_encoders", self)
-        fusion.register_forward_pre_hook(lambda _, arguments: (self(*arguments),))
+        fusion.register_forward_pre_hook(_encode_first)
 
     def own_rates(self) -> Iterator[tuple[Iterable[nn.Parameter], float]]:
         """The parameters of encoders that have a learning rate of their own, and the rate."""
@@ -69,11 +74,15 @@ class TrainedEncoders(nn.Module):
             if rate is not None:
                 yield self.encoders[name].parameters(), rate
 
-    def _encoded(self, name: str, rows: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
+    def _encoded(
+        self, name: str, rows: Tensor, on: Tensor, change: Change | None
+    ) -> tuple[Tensor, Tensor]:
         """Of the items ``rows`` (B,) those that are ``on`` (B,), like sizes together."""
         encoder, device = self.encoders[name], rows.device
         places = on.nonzero().flatten().tolist()
         samples = [cast(Sample, self.samples[name][row]) for row in rows[on].tolist()]
+        if change is not None:
+            samples = [change(sample) for sample in samples]
         order = sorted(range(len(samples)), key=lambda k: encoder.size(samples[k]), reverse=True)
         shape = (len(rows), encoder.spec.tokens)
         values = torch.zeros(*shape, encoder.spec.dim, device=device)
@@ -91,6 +100,18 @@ class TrainedEncoders(nn.Module):
             )
             mask[at, :tokens] = there
         return values, mask
+
+
+class Prepared(dict[str, Samples]):
+    """The prepared content of all items, by modality; copies of a model share it."""
+
+    def __deepcopy__(self, memo: object) -> Prepared:
+        return self
+
+
+def _encode_first(fusion: nn.Module, arguments: tuple[ItemFeatures]) -> tuple[ItemFeatures]:
+    """Not bound to one strategy: a copy's encoders are its own."""
+    return (cast(TrainedEncoders, fusion.trained_encoders)(*arguments),)
 
 
 def rows_of(samples: Samples) -> tuple[Tensor, Tensor]:

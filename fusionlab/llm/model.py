@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -70,6 +71,13 @@ class LanguageModel:
                 "hole; expected a model such as Llama, Qwen, Gemma, Mistral or GPT-2"
             )
         self._past = "cache" if "cache" in arguments else "past_key_values"  # older transformers
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModel:
+        """A copy shares the frozen weights; what LoRA adds and trains is its own."""
+        memo |= {id(p): p for p in self.causal.parameters() if not p.requires_grad}
+        found = memo[id(self)] = copy(self)
+        found.__dict__ = deepcopy(self.__dict__, memo)
+        return found
 
     @property
     def embeddings(self) -> Tensor:

@@ -33,6 +33,9 @@ class Context:
     seed: int = 0
     truth: Truth | None = None
 
+    def __deepcopy__(self, memo: object) -> Context:
+        return self  # nothing in it changes: copies of a recommender share it
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

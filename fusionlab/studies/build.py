@@ -17,8 +17,9 @@ from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.imputers.contract import Imputer
 from fusionlab.recommenders.contract import Context
-from fusionlab.studies.checks import check, reads_content
+from fusionlab.studies.checks import check, reads_content, samples_of
 from fusionlab.studies.inputs import prepare_features, readable
+from fusionlab.training.augmented import Augmented, check_augmentations
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.ranking import RankingTask
 
@@ -76,6 +77,7 @@ def _ranking(
         balancer=_balancer(experiment, features),
         worlds=worlds,
         round_items=GRAPH_ITEMS if runtime.cuda_graphs else 1,
+        augment=_augmented(experiment, dataset, fusion),
     )
 
 
@@ -95,6 +97,7 @@ def _classification(
         experiment.selecting,
         balancer=_balancer(experiment, worlds.train),
         worlds=worlds,
+        augment=_augmented(experiment, dataset, fusion),
     )
 
 
@@ -116,6 +119,15 @@ def _worlds(
         None if clicks is None else clicks.train.popularity,
         scratch,
     )
+
+
+def _augmented(experiment: Experiment, dataset: Dataset, fusion: Fusion | None) -> Augmented:
+    """The augmentations of the modalities that the strategy reads."""
+    if fusion is None:
+        return Augmented({})
+    parts = {name: one for name, one in experiment.augmentations.items() if name in fusion.specs}
+    check_augmentations(parts, fusion.specs, samples_of(dataset))
+    return Augmented({name: one.build() for name, one in parts.items()})
 
 
 def _balancer(experiment: Experiment, features: ItemFeatures | None) -> Balancer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fusionlab.config import Experiment
+from fusionlab.data.augmentation.contract import Sample
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.text.loading import tokenizer_id
@@ -16,6 +17,7 @@ from fusionlab.registry import family
 from fusionlab.studies.curves import curve_names
 from fusionlab.studies.inputs import readable
 from fusionlab.studies.one_missing import ONE_MISSING
+from fusionlab.training.augmented import check_augmentations
 from fusionlab.training.pools import check_pooled
 from fusionlab.training.ranking import DEFAULT_METRICS
 
@@ -48,6 +50,8 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if reads_content(experiment) and dataset.features is not None:
         check_named_modalities(experiment.fusion, dataset.features.modalities)
     _check_worlds(experiment, dataset)
+    if reads_content(experiment):
+        _check_augmentations(experiment, dataset)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.recommender.name == "oracle" and dataset.truth is None:
@@ -58,7 +62,8 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
         raise ConfigError([(("task",), problem)])
     if experiment.task == "recommendation" and experiment.training.pool is not None:
-        check_pooled(family("recommender")[experiment.recommender.name])
+        recommender = family("recommender")[experiment.recommender.name]
+        check_pooled(recommender, family("balancer")[experiment.balancer.name])
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
         features = readable(experiment, features)
@@ -105,6 +110,29 @@ def _check_touched(
             raise ConfigError(
                 [((*place, "modalities"), f"found {problem}; expected some of {vectors}")]
             )
+
+
+def _check_augmentations(experiment: Experiment, dataset: Dataset) -> None:
+    """As far as it can be known before trained encoders are built."""
+    features = dataset.require_features("augmentation") if experiment.augmentations else None
+    if features is None:
+        return
+    for name in experiment.augmentations:
+        if name not in features.values:
+            raise ConfigError([(("augmentation", name), one_of(name, features.values))])
+    specs = {
+        name: None if name in dataset.prepared else spec for name, spec in features.specs.items()
+    }
+    check_augmentations(experiment.augmentations, specs, samples_of(dataset))
+
+
+def samples_of(dataset: Dataset) -> dict[str, Sample]:
+    """What the trained encoder of each modality reads of the first item that has it."""
+    first = {
+        name: next((one for one in samples if one is not None), None)
+        for name, samples in dataset.prepared.items()
+    }
+    return {name: one for name, one in first.items() if one is not None}
 
 
 def _check_tokenizers(experiment: Experiment, features: ItemFeatures) -> None:

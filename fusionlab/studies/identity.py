@@ -18,6 +18,7 @@ What is not in it: where the run is stored, how many workers ran beside it, the 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -104,6 +105,9 @@ def _sources(model: Any) -> dict[str, str]:
         digest = source_hash(model.registry[model.name])
         if digest is not None:
             found[f"{model.registry.family}:{model.name}"] = digest
+    if isinstance(model, Mapping):
+        for one in model.values():
+            found |= _sources(one)
     if hasattr(type(model), "model_fields"):
         for key in type(model).model_fields:
             found |= _sources(getattr(model, key))

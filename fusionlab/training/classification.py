@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionlab.balancing.coalitions import heard
+from fusionlab.balancing.coalitions import heard, heard_from_teachers
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Training
@@ -19,6 +19,7 @@ from fusionlab.data.worlds import Worlds
 from fusionlab.evaluation.classification import classify
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.training.augmented import Augmented
 from fusionlab.training.items import fuse_catalogue
 
 
@@ -65,20 +66,24 @@ class ClassificationTask:
         *,
         balancer: Balancer | None = None,
         worlds: Worlds | None = None,
+        augment: Augmented | None = None,
     ) -> None:
         self.model, self.labels, self.features = model, labels, features
         self.worlds, self.judged = worlds, features if worlds is None else worlds.test
-        self.balancer = balancer or NoBalancer(())
+        self.balancer, self.augment = balancer or NoBalancer(()), augment or Augmented({})
         self.training = training
         self.select = select
         device = next(iter(features.mask.values())).device
         self.items = labels.train.items.to(device)
         self.classes = labels.train.classes.to(device)
+        self.balancer.bind(model, len(self.items))
 
     def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
-        """The labelled items of train in random order, as rows of the labels."""
+        """The labelled items of train in random order, as rows of the labels; each once, unless the
+        balancer draws otherwise."""
+        drawn = self.balancer.draw(generator)
         order = torch.randperm(len(self.items), generator=generator, device=self.items.device)
-        yield from order.split(self.training.batch_size)
+        yield from (order if drawn is None else drawn[order]).split(self.training.batch_size)
 
     def step(self, batch: Tensor, generator: torch.Generator) -> Step:
         """Cross-entropy of the combined logits, or of each view's own; and what the balancer's
@@ -87,13 +92,19 @@ class ClassificationTask:
         features = whole
         if self.training.modality_dropout:
             features = drop_modalities(whole, self.training.modality_dropout, generator)
-        fused = self.model.fusion(self.balancer.inputs(features, generator))
+        read = self.balancer.inputs(features, generator)
+        fused = self.model.fusion(self.augment(read, self.model.fusion, generator))
         return Step(
             self._joint(fused, classes),
             self.model.fusion,
             lambda logits: F.cross_entropy(logits, classes, reduction="none"),
             lambda logits: logits.softmax(-1).gather(1, classes[:, None])[:, 0],
-            heard(self.balancer, self.model.fusion, whole, self._said),
+            heard(
+                self.balancer, self.model.fusion, whole, lambda alone: self._said(self.model, alone)
+            ),
+            heard_from_teachers(self.balancer, whole, self._said),
+            classes,
+            batch,
         )
 
     def _joint(self, fused: FusedItems, classes: Tensor) -> Tensor:
@@ -107,12 +118,12 @@ class ClassificationTask:
             total = F.cross_entropy(self.model.combine(logits, fused), classes)
         return total if fused.penalty is None else total + fused.penalty.mean()
 
-    def _said(self, fused: FusedItems) -> Said:
-        by_view = self.model.by_view(fused)
-        if self.model.fusion.objective is Objective.VIEWS:
+    def _said(self, model: Classifier, fused: FusedItems) -> Said:
+        by_view = model.by_view(fused)
+        if model.fusion.objective is Objective.VIEWS:
             scores = torch.where(fused.present[:, None], by_view, 0).sum(-1)
         else:
-            scores = self.model.combine(by_view, fused)
+            scores = model.combine(by_view, fused)
         return Said(scores, fused.present.any(1), fused.views[:, None])
 
     def validate(self) -> dict[str, float]:
@@ -128,7 +139,8 @@ class ClassificationTask:
         classes = self.labels.valid.classes.to(device)
         for coalition in coalitions:
             alone = items.without_columns(set(items.modalities) - coalition)
-            said = self._said(fuse_catalogue(self.model.fusion, alone, len(alone)))
+            fused = fuse_catalogue(self.model.fusion, alone, len(alone))
+            said = self._said(self.model, fused)
             losses = F.cross_entropy(said.scores, classes, reduction="none")
             found[coalition] = float(losses[said.counted].sum() / said.counted.sum().clamp(min=1))
         return found

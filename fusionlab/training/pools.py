@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from fusionlab.balancing.contract import Balancer
 from fusionlab.errors import ConfigError
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Recommender
 from fusionlab.training.sampling import draw_unclicked
@@ -81,8 +82,20 @@ class Pools:
         return clicks[kept], pools, places + self.bounds[pools][:, None]
 
 
-def check_pooled(recommender: type[Recommender]) -> None:
-    """Refuse `training.pool` for a recommender that reads more items than a step's candidates."""
+def check_pooled(recommender: type[Recommender], balancer: type[Balancer]) -> None:
+    """Refuse `training.pool` for a recommender that reads more items than a step's candidates, and
+    for a balancer that chooses the clicks of an epoch."""
+    if balancer.draws:
+        raise ConfigError(
+            [
+                (
+                    ("training", "pool"),
+                    f"found a number beside the balancer {balancer.name!r}, which draws some "
+                    "clicks more often than others, while pools deal out each click once; expected "
+                    "null, or another balancer",
+                )
+            ]
+        )
     if _reads_candidates_only(recommender):
         return
     every = RECOMMENDERS.names()

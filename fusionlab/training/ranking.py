@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusionlab.balancing.coalitions import heard
+from fusionlab.balancing.coalitions import heard, heard_from_teachers
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Judging, Training
@@ -23,6 +24,7 @@ from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems
 from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
+from fusionlab.training.augmented import Augmented
 from fusionlab.training.held_out import HeldOut
 from fusionlab.training.items import catalogue_views
 from fusionlab.training.losses import Loss
@@ -55,6 +57,7 @@ class RankingTask:
         worlds: where the model is judged on other features than it is trained on.
         round_items: the distinct items of a step are padded to a multiple of this, with items that
             have nothing.
+        augment: what is changed of the items that a step trains on; default: nothing.
     """
 
     def __init__(
@@ -70,10 +73,12 @@ class RankingTask:
         balancer: Balancer | None = None,
         worlds: Worlds | None = None,
         round_items: int = 1,
+        augment: Augmented | None = None,
     ) -> None:
-        if training.pool is not None:
-            check_pooled(type(recommender))
         self.balancer, self.round_items = balancer or NoBalancer(()), round_items
+        if training.pool is not None:
+            check_pooled(type(recommender), type(self.balancer))
+        self.augment = augment or Augmented({})
         self.model, self.features, self.worlds = recommender, features, worlds
         self.judged = features if worlds is None else worlds.test
         self.interactions = interactions
@@ -85,7 +90,7 @@ class RankingTask:
         self.select = select
 
     def prepare(self) -> None:
-        """Set up what only training needs: the sampler and the buffers of a step."""
+        """Set up what only training needs: the sampler, the buffers of a step, the balancer."""
         self.users = self.train.users.to(self.device)
         self.items = self.train.items.to(self.device)
         if self.training.pool is None:
@@ -94,24 +99,27 @@ class RankingTask:
             self.pools = Pools(self.users, self.items, self.train.n_items, self.training.pool)
         self.distinct = Distinct(self.train.n_items).to(self.device)
         self.take = None if self.features is None else Taker(self.features)
+        self.balancer.bind(self.model, len(self.items))
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """An epoch: negatives drawn for all clicks at once, then the clicks in random order.
 
-        With `training.pool` a pool of items at a time (`Pools`).
+        Each click once, unless the balancer draws otherwise (`Balancer.draw`). With `training.pool`
+        a pool of items at a time (`Pools`).
         """
         count, size = self.training.negatives, self.training.batch_size
         if self.training.pool is not None:
             yield from self.pools.batches(size, count, generator)
             return
+        users, items, drawn = self.users, self.items, self.balancer.draw(generator)
+        if drawn is not None:
+            users, items = users[drawn], items[drawn]
         # Nothing else refers to the negatives, so they do not stand in memory twice.
-        candidates = torch.cat(
-            [self.items[:, None], self.sampler.draw(self.users, count, generator)], 1
-        )
-        order = torch.randperm(len(self.items), generator=generator, device=self.device)
+        candidates = torch.cat([items[:, None], self.sampler.draw(users, count, generator)], 1)
+        order = torch.randperm(len(items), generator=generator, device=self.device)
         for rows in order.split(size):
-            users = self.users.index_select(0, rows)
-            yield Batch(users, candidates.index_select(0, rows), rows)
+            clicks = rows if drawn is None else drawn[rows]
+            yield Batch(users.index_select(0, rows), candidates.index_select(0, rows), clicks)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         """The ranking loss, plus the penalties of the strategy and of the recommender; and what the
@@ -126,17 +134,26 @@ class RankingTask:
         features = whole
         if self.training.modality_dropout:
             features = drop_modalities(whole, self.training.modality_dropout, generator)
-        fused = self.model.fuse(self.balancer.inputs(features, generator))
+        read = self.balancer.inputs(features, generator)
+        fused = self.model.fuse(self.augment(read, self.model.fusion, generator))
         extra = None if fused.penalty is None else fused.penalty[:n].mean()
         touched = self.model.touch(batch, _views(fused, n, position))
         said = heard(
             self.balancer,
             self.model.fusion,
             whole,
-            lambda alone: self._said(batch, _views(alone, n, position), batch.clicks),
+            lambda alone: self._said(self.model, batch, _views(alone, n, position), batch.clicks),
+        )
+        taught = heard_from_teachers(
+            self.balancer,
+            whole,
+            lambda one, alone: self._said(one, batch, _views(alone, n, position), batch.clicks),
         )
         joint, loss = self._joint(touched, extra), self.ranking_loss
-        return Step(joint, self.model.fusion, loss, loss.confidence, said)
+        right = torch.zeros_like(batch.clicks)
+        return Step(
+            joint, self.model.fusion, loss, loss.confidence, said, taught, right, batch.clicks
+        )
 
     def _taken(self, items: Tensor) -> ItemFeatures:
         """Features of the distinct ``items`` (n,), padded with items that have nothing."""
@@ -157,11 +174,19 @@ class RankingTask:
             total = total if term is None else total + term
         return total
 
-    def _said(self, batch: Batch, items: ItemViews, leave_out: Tensor | None) -> Said:
-        query = self.model.user_views(batch.users, items, leave_out)
-        scores = self.model.content_scores(Touched(batch, items, query, None))
+    def _said(
+        self, model: Recommender, batch: Batch, items: ItemViews, leave_out: Tensor | None
+    ) -> Said:
+        query = model.user_views(batch.users, items, leave_out)
         clicked = items.rows(batch.candidates[:, 0])
-        return Said(scores, items.present[clicked].any(1), items.take(batch.candidates), query)
+        others = replace(batch, candidates=batch.candidates.roll(1, 0))
+        return Said(
+            model.content_scores(Touched(batch, items, query, None)),
+            items.present[clicked].any(1),
+            items.take(batch.candidates),
+            query,
+            lambda: model.content_scores(Touched(others, items, query, None)),
+        )
 
     def _loss_by_view(self, touched: Touched) -> Tensor:
         """The sum over views of each one's own mean loss."""
@@ -201,7 +226,7 @@ class RankingTask:
             items = catalogue_views(self.model.fusion, alone)
             total, count = 0.0, 0
             for batch in self.held_out.batches():
-                said = self._said(batch, items, None)
+                said = self._said(self.model, batch, items, None)
                 total += float(self.ranking_loss(said.scores)[said.counted].double().sum())
                 count += int(said.counted.sum())
             found[coalition] = total / max(count, 1)

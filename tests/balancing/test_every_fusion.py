@@ -47,7 +47,6 @@ def test_an_epoch_of_clicks(name, fusion):
 @pytest.mark.parametrize("name", BALANCERS.names())
 def test_steps_of_classes(name, fusion):
     of = task(3, fusion, **balancer(name))
-    of.model.fusion.fit(of.features)
     for rows in BATCHES:
         loss = of.balancer.backward(of.step(rows, torch.Generator().manual_seed(0)))
         assert loss.isfinite()

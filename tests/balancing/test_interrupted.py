@@ -15,6 +15,8 @@ BALANCERS = [
     {"name": "gradient_blending", "every": 1},
     {"name": "mslr", "window": 2, "keep": {"text": 3}},
     {"name": "greedy_freeze", "threshold": 0.01, "steps": 3},
+    {"name": "counterfactual_distillation", "weight": 1, "mutual": True},
+    {"name": "balanced_resampling", "warmup": 1},
 ]
 
 

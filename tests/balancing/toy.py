@@ -33,6 +33,8 @@ def task(m=2, fusion="sum", **balancer):
     features, classes = data(m)
     torch.manual_seed(0)
     strategy = specimen(fusion).build(features.specs, DIM)
+    with torch.no_grad():
+        strategy.fit(features)
     part = Labelled(torch.arange(ITEMS), classes)
     labels = Labels([str(c) for c in range(CLASSES)], part, part, part)
     return ClassificationTask(

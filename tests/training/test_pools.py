@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
+from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Experiment, Training
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import ConfigError
@@ -176,7 +177,7 @@ def test_an_interrupted_run_repeats_the_bits(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["content", "hybrid", "bpr_mf", "lightgcn_id"])
 def test_recommenders_that_read_histories_are_refused(name):
     if name != "content":
-        check_pooled(RECOMMENDERS[name])
+        check_pooled(RECOMMENDERS[name], NoBalancer)
         return
     wanted = experiment(pool=8).varied({"recommender": "content"})
     with pytest.raises(ConfigError) as refused:
@@ -193,7 +194,7 @@ def test_every_recommender_that_is_let_through_needs_its_candidates_alone():
     dataset = wanted.dataset.build().load()
     for name in family("recommender").names():
         try:
-            check_pooled(RECOMMENDERS[name])
+            check_pooled(RECOMMENDERS[name], NoBalancer)
         except ConfigError:
             continue
         task = build_task(wanted.varied({"recommender": name}), dataset)
