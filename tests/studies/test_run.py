@@ -38,7 +38,7 @@ def test_the_record_holds_what_it_must(experiment, tmp_path):
     )
     assert [entry["what"] for entry in record.test_opened] == ["test interactions"]
     assert record.coalition_training == "dropout"
-    assert record.config["fusion"] == {"name": "concat"}
+    assert record.config["fusion"] == {"name": "concat", "hidden": None}
     assert record.cost.parameters == 3 * 8 * 16 + 8
     assert record.cost.epochs == len(record.history) == 3
     assert record.cost.peak_memory_mb > 1
