@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from fusionlab.balancing.contract import Balancer, Coalition, Said
+from fusionlab.balancing.contract import Balancer, Coalition, Listen, Said
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import FusedItems, Fusion
 
@@ -16,20 +16,27 @@ the strategy at once, beyond each coalition by itself: a strategy projects maske
 and where columns are wide that costs more than it saves."""
 
 
-def heard(
-    balancer: Balancer, fusion: Fusion, items: ItemFeatures, said: Callable[[FusedItems], Said]
-) -> dict[Coalition, Said]:
-    """What each coalition that the balancer asks for says of a step's items.
+def listener(fusion: Fusion, items: ItemFeatures, said: Callable[[FusedItems], Said]) -> Listen:
+    """What tells of coalitions, when it is asked, what each says of a step's items.
 
-    ``said`` turns the views of a coalition into what it says. Gradients are kept where they flow
-    back through it.
+    ``said`` turns the views of a coalition into what it says.
     """
+
+    def listen(coalitions: Sequence[Coalition]) -> Mapping[Coalition, Said]:
+        fused = fuse_coalitions(fusion, items, coalitions)
+        return {one: said(views) for one, views in zip(coalitions, fused, strict=True)}
+
+    return listen
+
+
+def heard(balancer: Balancer, listen: Listen) -> Mapping[Coalition, Said]:
+    """What the coalitions that the balancer asks for say; gradients are kept where they flow back
+    through it."""
     wanted = balancer.coalitions
     if not wanted:
         return {}
     with torch.set_grad_enabled(balancer.differentiates):
-        fused = fuse_coalitions(fusion, items, wanted)
-        return {one: said(views) for one, views in zip(wanted, fused, strict=True)}
+        return listen(wanted)
 
 
 def fuse_coalitions(

@@ -38,13 +38,18 @@ class Said:
     query: Tensor | None = None
 
 
+Listen = Callable[[Sequence[Coalition]], Mapping[Coalition, Said]]
+"""What tells of coalitions what each says of a step's examples."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One batch, gone forward: the loss of all modalities together, and what coalitions say.
 
     ``joint`` is the loss that is minimised without a balancer, ID scores and penalties included.
     ``losses`` and ``confidence`` take scores (B, C) to the task's loss (B,) and to the probability
-    (B,) of what is right. ``said`` holds the coalitions that `Balancer.coalitions` asked for.
+    (B,) of what is right. ``said`` holds the coalitions that `Balancer.coalitions` asked for, and
+    ``listen`` asks others; both as the parameters stand when they are asked.
     """
 
     joint: Tensor
@@ -52,6 +57,7 @@ class Step:
     losses: Callable[[Tensor], Tensor] = lambda scores: scores.sum(-1)
     confidence: Callable[[Tensor], Tensor] = lambda scores: scores.sum(-1)
     said: Mapping[Coalition, Said] = field(default_factory=dict)
+    listen: Listen = lambda coalitions: {}
 
     def loss(self, coalition: Coalition) -> Tensor:
         """The mean loss of the coalition over the examples that count, a scalar; 0 if none does."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionlab.balancing.coalitions import heard
+from fusionlab.balancing.coalitions import heard, listener
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Training
@@ -85,12 +85,14 @@ class ClassificationTask:
         if self.training.modality_dropout:
             features = drop_modalities(whole, self.training.modality_dropout, generator)
         fused = self.model.fusion(self.balancer.inputs(features, generator))
+        listen = listener(self.model.fusion, whole, self._said)
         return Step(
             self._joint(fused, classes),
             self.model.fusion,
             lambda logits: F.cross_entropy(logits, classes, reduction="none"),
             lambda logits: logits.softmax(-1).gather(1, classes[:, None])[:, 0],
-            heard(self.balancer, self.model.fusion, whole, self._said),
+            heard(self.balancer, listen),
+            listen,
         )
 
     def _joint(self, fused: FusedItems, classes: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusionlab.balancing.coalitions import heard
+from fusionlab.balancing.coalitions import heard, listener
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Judging, Training
@@ -125,14 +125,14 @@ class RankingTask:
         fused = self.model.fuse(self.balancer.inputs(features, generator))
         extra = None if fused.penalty is None else fused.penalty[:n].mean()
         touched = self.model.touch(batch, _views(fused, n, position))
-        said = heard(
-            self.balancer,
+        listen = listener(
             self.model.fusion,
             whole,
             lambda alone: self._said(batch, _views(alone, n, position), batch.clicks),
         )
+        said = heard(self.balancer, listen)
         joint, loss = self._joint(touched, extra), self.ranking_loss
-        return Step(joint, self.model.fusion, loss, loss.confidence, said)
+        return Step(joint, self.model.fusion, loss, loss.confidence, said, listen)
 
     def _taken(self, items: Tensor) -> ItemFeatures:
         """Features of the distinct ``items`` (n,), padded with items that have nothing."""
