@@ -122,8 +122,27 @@ def run_card(record: RunRecord) -> Table:
     table.caption = (
         f"{cost.epochs} epochs, {cost.seconds:.1f} s, {cost.parameters:,} parameters, "
         f"peak {cost.peak_memory_mb:,.0f} MB"
+        + "".join(f"\n{line}" for line in last_signals(record))
     )
     return table
+
+
+def last_signals(record: RunRecord) -> list[str]:
+    """What each modality said alone in the last epoch, and on what coalitions the model was
+    trained; nothing of a run that has no signals."""
+    from fusionlab.balancing.signals import SIGNALS
+
+    entry = record.history[-1] if record.history else {}
+    told = {
+        name: ", ".join(
+            f"{k} {entry[f'{k}.{name}']:.3g}" for k in SIGNALS if f"{k}.{name}" in entry
+        )
+        for name in record.dataset.get("features", ())
+    }
+    lines = [f"{name} alone: {signals}" for name, signals in told.items() if signals]
+    trained = record.coalition_training
+    warning = ": it never saw a subset, these may mislead" if trained == "none" else ""
+    return [*lines, f"coalitions trained: {trained}{warning}"] if lines else []
 
 
 def check_table(results: Sequence[CheckResult]) -> Table:

@@ -69,6 +69,27 @@ OTHER_MARKS = (
 )
 
 
+@dataclass(frozen=True)
+class Line:
+    """How the course of one modality is drawn."""
+
+    color: str
+    dashes: str
+
+
+# The same colours in an order of their own; dashes tell them apart in print.
+LINE_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+DASHES = ("solid", "dashed", "dashdot", "dotted")
+
+
+def lines_of(modalities: Sequence[str]) -> dict[str, Line]:
+    """A line for each modality, the same in every figure of a report."""
+    return {
+        name: Line(LINE_COLORS[place % len(LINE_COLORS)], DASHES[place % len(DASHES)])
+        for place, name in enumerate(modalities)
+    }
+
+
 def marks_of(rows: Sequence[Row]) -> dict[str, Mark]:
     """A mark for each level of the strategies; the three levels of fusion always look the same."""
     levels = list(dict.fromkeys(row.level for row in rows if row.kind == "strategy"))
