@@ -122,7 +122,6 @@ def run_card(record: RunRecord) -> Table:
     table.caption = (
         f"{cost.epochs} epochs, {cost.seconds:.1f} s, {cost.parameters:,} parameters, "
         f"peak {cost.peak_memory_mb:,.0f} MB"
-        + "".join(f"\n{line}" for line in last_signals(record))
     )
     return table
 

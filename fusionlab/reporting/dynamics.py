@@ -39,7 +39,7 @@ ACROSS, PER_PAGE = 4, 12
 UNITS = {"loss": "loss alone", "speed": "fall an epoch, %"}
 SCALES = {"speed": 100.0}
 NEVER = (
-    "Coalitions trained: none — this model never saw a subset of its modalities; what it says of "
+    "Where coalitions are `none` the model never saw a subset of its modalities: what it says of "
     "one alone may mislead."
 )
 
@@ -131,9 +131,12 @@ def _draw(
         drawn.append(axes)
     for axes in drawn[:-1]:
         axes.tick_params(labelbottom=False)
+    for axes in () if first or panel.kinds[0] not in UNITS else drawn:
+        axes.tick_params(labelleft=False)  # of scales that are shared
     title = "\n".join(textwrap.wrap(panel.row.label, 26))
     trained = "\n".join(textwrap.wrap(f"coalitions: {coalition_training(panel.row)}", 30))
-    drawn[0].set_title(title, loc="left", pad=4 + 9 * (trained.count("\n") + 1), parse_math=False)
+    above = 4 + 9 * (trained.count("\n") + 1)
+    drawn[0].set_title(title, loc="left", pad=above, fontsize=SMALL_FONT, parse_math=False)
     drawn[0].annotate(
         trained,
         (0, 1),

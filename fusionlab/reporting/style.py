@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,17 +69,20 @@ OTHER_MARKS = (
 )
 
 
+Dashes = Literal["solid", "dashed", "dashdot", "dotted"]
+
+
 @dataclass(frozen=True)
 class Line:
     """How the course of one modality is drawn."""
 
     color: str
-    dashes: str
+    dashes: Dashes
 
 
 # The same colours in an order of their own; dashes tell them apart in print.
 LINE_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-DASHES = ("solid", "dashed", "dashdot", "dotted")
+DASHES: tuple[Dashes, ...] = ("solid", "dashed", "dashdot", "dotted")
 
 
 def lines_of(modalities: Sequence[str]) -> dict[str, Line]:

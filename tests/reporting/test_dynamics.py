@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from fake_runs import METRICS, MakeRow
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from fusionlab.reporting.courses import courses, did
 from fusionlab.reporting.dynamics import ACROSS, PER_PAGE, learning_speed, weights_over_time
 from fusionlab.reporting.report import write_report
 from fusionlab.studies.record import Row
-from fusionlab.terminal import run_card
+from fusionlab.terminal import last_signals
 
 NAMES = ("clip.v2", "image")
 
@@ -95,12 +94,8 @@ def test_runs_without_signals_have_no_page(paper: list[Row]) -> None:
 
 
 @pytest.mark.parametrize(("trained", "warned"), [("none", True), ("dropout", False)])
-def test_the_card_of_a_run_ends_with_its_signals(told: MakeRow, trained: str, warned: bool) -> None:
-    record = told("sum", coalitions=trained).records[1]
-    console = Console(width=120)
-    with console.capture() as shown:
-        console.print(run_card(record))
-    text = shown.get()
-    assert "clip.v2 alone: loss 0.167, speed 0.1" in text
+def test_the_last_signals_of_a_run_are_told(told: MakeRow, trained: str, warned: bool) -> None:
+    text = "\n".join(last_signals(told("sum", coalitions=trained).records[1]))
+    assert "clip.v2 alone: loss 0.167, speed 0.1\n" in text
     assert f"coalitions trained: {trained}" in text
     assert ("mislead" in text) == warned
