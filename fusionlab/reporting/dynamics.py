@@ -39,7 +39,7 @@ ACROSS, PER_PAGE = 4, 12
 UNITS = {"loss": "loss alone", "speed": "fall an epoch, %"}
 SCALES = {"speed": 100.0}
 NEVER = (
-    "Where coalitions are `none` the model never saw a subset of its modalities: what it says of "
+    'Where coalitions are "none" the model never saw a subset of its modalities: what it says of '
     "one alone may mislead."
 )
 
@@ -57,7 +57,7 @@ def learning_speed(rows: Sequence[Row], *, width: float = DOUBLE_WIDTH) -> list[
     """Of every row that has them: each modality's own loss by epoch, and below it how fast it fell.
 
     A panel a row, a line a modality: the mean over seeds with a band of one standard deviation, as
-    far as every seed went. Rows share the scales, a page holds `PER_PAGE`. Each panel says on what
+    far as every seed went. Rows of a page share scales, it holds `PER_PAGE`. Each panel says on what
     coalitions its model was trained. No page where no run tells of two modalities.
     """
     panels = []
