@@ -57,8 +57,8 @@ def learning_speed(rows: Sequence[Row], *, width: float = DOUBLE_WIDTH) -> list[
     """Of every row that has them: each modality's own loss by epoch, and below it how fast it fell.
 
     A panel a row, a line a modality: the mean over seeds with a band of one standard deviation, as
-    far as every seed went. Rows of a page share scales, it holds `PER_PAGE`. Each panel says on what
-    coalitions its model was trained. No page where no run tells of two modalities.
+    far as every seed went. Rows of a page share scales, `PER_PAGE` at most. Each panel says on
+    what coalitions its model was trained. No page where no run tells of two modalities.
     """
     panels = []
     for row in rows:
