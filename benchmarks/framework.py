@@ -7,9 +7,10 @@ from unittest.mock import patch
 import polars as pl
 import torch
 from by_hand import DIM, TYPES
-from shapes import BATCH, HELD_OUT, ITEMS, USERS, clicks, features
+from shapes import BATCH, CLICKS, HELD_OUT, ITEMS, USERS, clicks, features
 
 from fusionlab import terminal
+from fusionlab.balancing.contract import BALANCERS
 from fusionlab.config import Judging, Runtime, Training, experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.interactions import Interactions, Sealed
@@ -26,19 +27,32 @@ from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask
 
 
-def interactions():
+def interactions(count=CLICKS):
     ids = pl.Series(map(str, range(USERS)))
     valid, test = clicks(HELD_OUT, 1), clicks(HELD_OUT, 2)
-    return Interactions(ids, clicks(), valid, Sealed("test interactions", test))
+    return Interactions(ids, clicks(count), valid, Sealed("test interactions", test))
 
 
-def epoch(recommender, fusion=None, held_in="fp32", **widths):
+def epoch(
+    recommender,
+    fusion=None,
+    held_in="fp32",
+    *,
+    balancer="none",
+    signals_every=25,
+    count=CLICKS,
+    **widths,
+):
     """One training epoch; ``widths`` are those of the modalities that ``fusion`` reads."""
     stored = features(**widths).to(dtype=TYPES[held_in]) if widths else None
     strategy = FUSIONS.parse(fusion).build(stored.specs, DIM) if stored else None
-    model = RECOMMENDERS.parse(recommender).build(Context(clicks(), DIM), strategy)
-    training = validate(Training, {"batch_size": BATCH})
-    task = RankingTask(model, interactions(), stored, training, Judging(), "ndcg@20", "cpu")
+    known = interactions(count)
+    model = RECOMMENDERS.parse(recommender).build(Context(known.train, DIM), strategy)
+    training = validate(Training, {"batch_size": BATCH, "signals_every": signals_every})
+    balancing = BALANCERS.parse(balancer).build(stored.modalities if stored else ())
+    task = RankingTask(
+        model, known, stored, training, Judging(), "ndcg@20", "cpu", balancer=balancing
+    )
     task.prepare()
     runtime = validate(Runtime, {"features": held_in})
     return Loop(task, training, runtime, seed=0).train_epoch

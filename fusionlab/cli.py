@@ -54,6 +54,7 @@ def run(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str
         record = run_experiment(experiment, store, on_epoch=on_epoch)
     assert record is not None
     terminal.show(terminal.run_card(record), *terminal.warning_panels(record))
+    terminal.say(*terminal.last_signals(record))
 
 
 @main.command()

@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationInfo,
@@ -139,6 +140,11 @@ class Training(Options):
     modality_dropout: Share = Field(
         0.0,
         description="chance that an item loses a modality in a step; makes coalitions meaningful",
+    )
+    signals_every: NonNegativeInt = Field(
+        25,
+        description="steps from one reading of each modality's own loss, certainty and gradient to "
+        "the next, the first of an epoch included; 0: never. It moves no weight",
     )
     patience: PositiveInt = Field(
         10, description="validations without a better one before stopping"

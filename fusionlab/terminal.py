@@ -135,6 +135,24 @@ def warning_panels(record: RunRecord) -> list[Panel]:
     ]
 
 
+def last_signals(record: RunRecord) -> list[str]:
+    """What each modality said alone in the last epoch, and on what coalitions the model was
+    trained; nothing of a run that has no signals."""
+    from fusionlab.balancing.signals import SIGNALS
+
+    entry = record.history[-1] if record.history else {}
+    told = {
+        name: ", ".join(
+            f"{k} {entry[f'{k}.{name}']:.3g}" for k in SIGNALS if f"{k}.{name}" in entry
+        )
+        for name in record.dataset.get("features", ())
+    }
+    lines = [f"{name} alone: {signals}" for name, signals in told.items() if signals]
+    trained = record.coalition_training
+    warning = ": it never saw a subset, these may mislead" if trained == "none" else ""
+    return [*lines, f"coalitions trained: {trained}{warning}"] if lines else []
+
+
 def check_table(results: Sequence[CheckResult]) -> Table:
     """The contract checks, a row a strategy and check."""
     table = Table(header_style="bold", box=None, pad_edge=False)

@@ -9,7 +9,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from fusionlab.balancing.coalitions import shapley
+from fusionlab.balancing.coalitions import shared_out
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Said, Step
 
 FLOOR = 1e-8
@@ -85,7 +85,7 @@ class Agm(Balancer):
 
     def shapley(self, step: Step) -> list[Tensor]:
         """phi_m (B, C) of each modality; they add up to the scores of all modalities together."""
-        return shapley({one: _scores(step.said[one]) for one in self.coalitions}, self.alone)
+        return shared_out({one: _scores(step.said[one]) for one in self.coalitions}, self.alone)
 
 
 def _scores(said: Said) -> Tensor:

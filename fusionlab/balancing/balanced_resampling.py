@@ -9,7 +9,7 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
-from fusionlab.balancing.coalitions import shapley
+from fusionlab.balancing.coalitions import shared_out
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
 
 
@@ -87,7 +87,7 @@ class BalancedResampling(Balancer):
     def _needed(self, step: Step) -> Tensor:
         """k (B, M)."""
         worth = {one: len(one) * self._right(step, one) for one in self.coalitions}
-        phi = torch.stack(shapley(worth, self.alone), 1)
+        phi = torch.stack(shared_out(worth, self.alone), 1)
         has = torch.stack([step.said[one].counted for one in self.alone], 1)
         return torch.where(has, self.strength * (1 - phi).clamp(min=0), 0).to(self.copies.dtype)
 

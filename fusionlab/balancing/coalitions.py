@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import comb
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from fusionlab.balancing.contract import Balancer, Coalition, Said
+from fusionlab.balancing.contract import Balancer, Coalition, Listen, Said
 from fusionlab.data.features import ItemFeatures
+from fusionlab.evaluation.shapley import shapley
 from fusionlab.fusion.contract import FusedItems, Fusion
 
 NARROW = 1024
@@ -19,20 +19,27 @@ the strategy at once, beyond each coalition by itself: a strategy projects maske
 and where columns are wide that costs more than it saves."""
 
 
-def heard(
-    balancer: Balancer, fusion: Fusion, items: ItemFeatures, said: Callable[[FusedItems], Said]
-) -> dict[Coalition, Said]:
-    """What each coalition that the balancer asks for says of a step's items.
+def listener(fusion: Fusion, items: ItemFeatures, said: Callable[[FusedItems], Said]) -> Listen:
+    """What tells of coalitions, when it is asked, what each says of a step's items.
 
-    ``said`` turns the views of a coalition into what it says. Gradients are kept where they flow
-    back through it.
+    ``said`` turns the views of a coalition into what it says.
     """
+
+    def listen(coalitions: Sequence[Coalition]) -> Mapping[Coalition, Said]:
+        fused = fuse_coalitions(fusion, items, coalitions)
+        return {one: said(views) for one, views in zip(coalitions, fused, strict=True)}
+
+    return listen
+
+
+def heard(balancer: Balancer, listen: Listen) -> Mapping[Coalition, Said]:
+    """What the coalitions that the balancer asks for say; gradients are kept where they flow back
+    through it."""
     wanted = balancer.coalitions
     if not wanted:
         return {}
     with torch.set_grad_enabled(balancer.differentiates):
-        fused = fuse_coalitions(fusion, items, wanted)
-        return {one: said(views) for one, views in zip(wanted, fused, strict=True)}
+        return listen(wanted)
 
 
 def heard_from_teachers(
@@ -80,23 +87,13 @@ def together(parts: Sequence[ItemFeatures]) -> ItemFeatures:
     )
 
 
-def shapley(values: Mapping[Coalition, Tensor], alone: Sequence[Coalition]) -> list[Tensor]:
-    """phi_m of each of the M modalities, which add up to the value of all of them together.
-
-    phi_m = sum over S without m of (v(S + m) - v(S)) / (M (M - 1 choose |S|))
+def shared_out(values: Mapping[Coalition, Tensor], alone: Sequence[Coalition]) -> list[Tensor]:
+    """The Shapley value of each of the M modalities (`shapley`), exact whatever M.
 
     ``values``: v(S) of every coalition but the empty one, which is worth 0; ``alone``: the
-    coalitions of one modality.
-
-    Source: Shapley 1953, A value for n-person games.
+    coalitions of one modality, in whose order the values come.
     """
-    m, found = len(alone), []
-    for one in alone:
-        total = torch.zeros_like(values[one])
-        for coalition, value in values.items():
-            if one <= coalition:
-                total += value / (m * comb(m - 1, len(coalition) - 1))
-            else:
-                total -= value / (m * comb(m - 1, len(coalition)))
-        found.append(total)
-    return found
+    names, worth = [name for (name,) in alone], next(iter(values.values()))
+    nothing = torch.zeros_like(worth)
+    found = shapley(names, lambda one: values[one] if one else nothing, exact=len(names))
+    return [found.values[name].to(worth.dtype) for name in names]

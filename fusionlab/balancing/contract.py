@@ -41,6 +41,10 @@ class Said:
     elsewhere: Callable[[], Tensor] | None = None
 
 
+Listen = Callable[[Sequence[Coalition]], Mapping[Coalition, Said]]
+"""What tells of coalitions what each says of a step's examples."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One batch, gone forward: the loss of all modalities together, and what coalitions say.
@@ -48,8 +52,9 @@ class Step:
     ``joint`` is the loss that is minimised without a balancer, ID scores and penalties included.
     ``losses`` and ``confidence`` take scores (B, C) to the task's loss (B,) and to the probability
     (B,) of what is right, which is at the place ``right`` (B,) among the scores. ``said`` holds the
-    coalitions that `Balancer.coalitions` asked for, ``taught`` what `Balancer.teachers` say of the
-    same examples. ``examples`` (B,): the numbers of the train clicks (or labelled items).
+    coalitions that `Balancer.coalitions` asked for, and ``listen`` asks others; both as the
+    parameters stand when they are asked. ``taught`` is what `Balancer.teachers` say of the same
+    examples, and ``examples`` (B,) are the numbers of the train clicks (or labelled items).
     """
 
     joint: Tensor
@@ -60,6 +65,7 @@ class Step:
     taught: Mapping[Coalition, Said] = field(default_factory=dict)
     right: Tensor | None = None
     examples: Tensor | None = None
+    listen: Listen = lambda coalitions: {}
 
     def loss(self, coalition: Coalition) -> Tensor:
         """The mean loss of the coalition over the examples that count, a scalar; 0 if none does."""

@@ -68,7 +68,7 @@ class GreedyFreeze(Balancer):
     def told(self) -> dict[str, float]:
         """log V, where it has begun."""
         speeds = zip(self.modalities, self.speed.tolist(), strict=True)
-        return {f"speed.{name}": math.log(v) for name, v in speeds if v > 0}
+        return {f"log_v.{name}": math.log(v) for name, v in speeds if v > 0}
 
     def _relative(self, parameters: Sequence[nn.Parameter]) -> Tensor:
         """|g|^2 / |theta|^2 of all of them."""

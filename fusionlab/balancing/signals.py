@@ -1,39 +1,130 @@
-"""What coalitions said during an epoch, for the history of a run."""
+"""What each modality says alone, and how it learns: signals for the history of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusionlab.balancing.contract import Balancer, Step, name_of
 
+SIGNALS = ("loss", "certainty", "gradient", "speed")
+"""Kinds of them: ``loss.text`` is that of the modality text."""
+
 
 class Signals:
-    """Means over the examples of an epoch that count of each coalition's loss and certainty.
+    """Signals of the modalities that a balancer knows, by epoch, in the history ``kind.modality``.
 
-    In the history they stand as ``loss.text`` and ``certainty.text``, beside what the balancer did
-    (`Balancer.told`). Nothing leaves the device before the epoch's end.
+    - ``loss``, ``certainty``: the mean loss and the mean probability of what is right in the light
+      of one modality alone (`Step.loss`, `Step.certainty`);
+    - ``gradient``: |g_m|, the norm of the gradient that the step leaves for the parameters which
+      belong to modality m alone, whatever the balancer has made of it; nothing for a modality
+      without such parameters;
+    - ``speed``: 1 - L_m(t) / L_m(t - 1), the relative fall of the loss from the last epoch.
+
+    All but ``speed`` are read in the first step of an epoch and every n-th after it, before the
+    parameters move: losses in evaluation mode and without gradients, so nothing is drawn and
+    training keeps its bits. What the balancer itself hears, in training mode and in each step, is
+    not read a second time, and stands there for whatever coalition it is. Means are over examples
+    that count, of gradients over steps; nothing leaves the device before the epoch's end.
+
+    Source of ``speed``: Chen et al. 2018, GradNorm, whose inverse training rate L(t) / L(0) it
+        takes from epoch to epoch. Wu et al. 2022, Characterizing and overcoming the greedy nature
+        of learning, measure speed by gradients against parameters; |g_m| is that numerator's root.
+
+    Args:
+        balancer: what names the modalities.
+        model: is in evaluation mode while signals are read.
+        every: n; 0: the balancer's own coalitions alone.
+        aside: the setting in which the model computes then.
     """
 
-    def __init__(self, balancer: Balancer) -> None:
-        self.balancer = balancer
+    def __init__(
+        self,
+        balancer: Balancer,
+        model: nn.Module,
+        every: int,
+        aside: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.balancer, self.model, self.every, self.aside = balancer, model, every, aside
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def hear(self, step: Step) -> None:
-        """Add one step."""
+    def hear(self, step: Step, number: int) -> None:
+        """Add the step of this number, from 0, after its backward pass and before its update."""
+        self._add_losses(step)
+        several = step.fusion is not None and len(self.balancer.modalities) > 1
+        if several and self.every and number % self.every == 0:
+            self._add_losses(self._alone(step))
+            self._add_gradients(step)
+
+    def of_the_epoch(self, before: Sequence[Mapping[str, float]] = ()) -> dict[str, float]:
+        """The means since the last call, speeds from the entry ``before`` if there is one, and what
+        the balancer tells."""
+        found = self._means()
+        for entry in before:
+            found |= self._speeds(entry, found)
+        return found | self.balancer.told()
+
+    def _alone(self, step: Step) -> Step:
+        """The step as each modality that the balancer did not hear says it."""
+        rest = [one for one in self.balancer.alone if one not in step.said]
+        if not rest:
+            return replace(step, said={})
+        with evaluating(self.model), self.aside():
+            return replace(step, said=step.listen(rest))
+
+    def _add_losses(self, step: Step) -> None:
         for coalition, said in step.said.items():
             name, count = name_of(coalition, self.balancer.modalities), said.counted.sum()
-            for kind, value in (("loss", step.loss), ("certainty", step.certainty)):
-                key, found = f"{kind}.{name}", value(coalition).detach() * count
-                self.sums[key] = self.sums.get(key, 0) + found
-                self.counts[key] = self.counts.get(key, 0) + count
+            self._add(f"loss.{name}", step.loss(coalition), count)
+            self._add(f"certainty.{name}", step.certainty(coalition), count)
 
-    def of_the_epoch(self) -> dict[str, float]:
-        """The means since the last call, and what the balancer tells."""
-        found = {
-            key: float(total / self.counts[key].clamp(min=1)) for key, total in self.sums.items()
-        }
+    def _add_gradients(self, step: Step) -> None:
+        for name in self.balancer.modalities:
+            if own := step.own(name):
+                norm = nn.utils.get_total_norm([p.grad for p in own if p.grad is not None])
+                norm = norm.to(own[0].device)  # of nothing it is on the CPU
+                self._add(f"gradient.{name}", norm, torch.ones_like(norm))
+
+    def _add(self, key: str, value: Tensor, count: Tensor) -> None:
+        self.sums[key] = self.sums.get(key, 0) + value.detach().float() * count
+        self.counts[key] = self.counts.get(key, 0) + count
+
+    def _means(self) -> dict[str, float]:
+        """Of what was read since the last call; nothing of what no example had."""
+        if not self.sums:
+            return {}
+        pairs = torch.stack([*self.sums.values(), *self.counts.values()]).double().view(2, -1)
+        totals, counts = pairs.tolist()
+        names = list(self.sums)
         self.sums, self.counts = {}, {}
-        return found | self.balancer.told()
+        return {
+            name: total / count
+            for name, total, count in zip(names, totals, counts, strict=True)
+            if count
+        }
+
+    def _speeds(self, before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+        keys = {name: f"loss.{name}" for name in self.balancer.modalities}
+        return {
+            f"speed.{name}": 1 - now[key] / before[key]
+            for name, key in keys.items()
+            if key in now and before.get(key, 0) > 0
+        }
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode, then each module as it was."""
+    trained = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in trained:
+            module.training = True

@@ -1,4 +1,4 @@
-"""A report in a folder: both tables in three formats, both figures in two."""
+"""A report in a folder: tables in three formats, figures in two."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from fusionlab.reporting.atoms import atom_table, known_atoms
 from fusionlab.reporting.comparison import leaders
 from fusionlab.reporting.cost import cost_table
+from fusionlab.reporting.dynamics import learning_speed, weights_over_time
 from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
 from fusionlab.reporting.files import write_whole
 from fusionlab.reporting.quality import quality_table
@@ -51,8 +54,9 @@ def write_report(
 
     ``quality``, ``cost`` and, on synthetic data, ``atoms`` (.md, .csv, .tex), ``seed_spread`` and,
     where strategies took time, ``quality_against_cost``, where curves were measured ``robustness``
-    (.pdf, .png). Everything is computed before anything is written, and no file is ever half
-    written. The arguments are those of
+    (.pdf, .png); where runs tell of single modalities, ``learning_speed``, and where balancers did
+    something, ``weights_over_time``, of many rows on numbered pages. Everything is computed before
+    anything is written, and no file is ever half written. The arguments are those of
     `quality_table`; ``cost`` picks the time of the figure.
 
     Raises:
@@ -83,7 +87,15 @@ def write_report(
         figures["quality_against_cost"] = quality_against_cost(rows, main, cost=cost, split=split)
     if curves_in(rows, main, split):
         figures["robustness"] = robustness(rows, main, split=split)
+    figures |= _numbered("learning_speed", learning_speed(rows))
+    figures |= _numbered("weights_over_time", weights_over_time(rows))
     paths = [write_whole(folder / name, text.encode()) for name, text in texts.items()]
     for name, figure in figures.items():
         paths += save(figure, folder / name)
     return Report(tables, paths)
+
+
+def _numbered(name: str, pages: Sequence[Figure]) -> dict[str, Figure]:
+    """The pages by file name; a number where there are several."""
+    several = len(pages) > 1
+    return {f"{name}_{k}" if several else name: page for k, page in enumerate(pages, 1)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,6 +67,30 @@ OTHER_MARKS = (
     Mark("#56B4E9", "P"),
     Mark("#000000", "X"),
 )
+
+
+Dashes = Literal["solid", "dashed", "dashdot", "dotted"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """How the course of one modality is drawn."""
+
+    color: str
+    dashes: Dashes
+
+
+# The same colours in an order of their own; dashes tell them apart in print.
+LINE_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+DASHES: tuple[Dashes, ...] = ("solid", "dashed", "dashdot", "dotted")
+
+
+def lines_of(modalities: Sequence[str]) -> dict[str, Line]:
+    """A line for each modality, the same in every figure of a report."""
+    return {
+        name: Line(LINE_COLORS[place % len(LINE_COLORS)], DASHES[place % len(DASHES)])
+        for place, name in enumerate(modalities)
+    }
 
 
 def marks_of(rows: Sequence[Row]) -> dict[str, Mark]:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionlab.balancing.coalitions import heard, heard_from_teachers
+from fusionlab.balancing.coalitions import heard, heard_from_teachers, listener
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Training
@@ -94,17 +94,17 @@ class ClassificationTask:
             features = drop_modalities(whole, self.training.modality_dropout, generator)
         read = self.balancer.inputs(features, generator)
         fused = self.model.fusion(self.augment(read, self.model.fusion, generator))
+        listen = listener(self.model.fusion, whole, lambda alone: self._said(self.model, alone))
         return Step(
             self._joint(fused, classes),
             self.model.fusion,
             lambda logits: F.cross_entropy(logits, classes, reduction="none"),
             lambda logits: logits.softmax(-1).gather(1, classes[:, None])[:, 0],
-            heard(
-                self.balancer, self.model.fusion, whole, lambda alone: self._said(self.model, alone)
-            ),
+            heard(self.balancer, listen),
             heard_from_teachers(self.balancer, whole, self._said),
             classes,
             batch,
+            listen,
         )
 
     def _joint(self, fused: FusedItems, classes: Tensor) -> Tensor:

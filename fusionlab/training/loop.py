@@ -6,7 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,7 +99,7 @@ class Loop:
         self.task, self.training, self.runtime = task, training, runtime
         self.checkpoint, self.on_epoch = checkpoint, on_epoch
         self.generator = torch.Generator(runtime.device).manual_seed(seed)
-        self.signals = Signals(task.balancer)
+        self.signals = Signals(task.balancer, task.model, training.signals_every, self._aside)
         self.optimizer = EagerAdamW(
             parameter_groups(nn.ModuleList([task.model, task.balancer])),
             lr=training.learning_rate,
@@ -128,7 +128,7 @@ class Loop:
             loss = self.train_epoch()
         entry = {"epoch": self.progress.epochs + 1, "loss": loss}
         entry["seconds"] = time.perf_counter() - started
-        entry |= self.signals.of_the_epoch()
+        entry |= self.signals.of_the_epoch(self.progress.history[-1:])
         last = entry["epoch"] >= self.training.epochs
         if entry["epoch"] % self.training.validate_every == 0 or last:
             self.task.model.eval()
@@ -145,20 +145,16 @@ class Loop:
         """One pass over the batches; the mean loss."""
         self.task.model.train()
         self.task.balancer.train()
-        device = torch.device(self.runtime.device)
-        autocast = torch.autocast(
-            device.type, torch.bfloat16, enabled=self.runtime.precision == "bf16"
-        )
-        total, steps = torch.zeros((), device=device), 0
+        total, steps = torch.zeros((), device=self.runtime.device), 0
         for batch in self.task.batches(self.generator):
             if self.runtime.cuda_graphs:
                 torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors are done with
-            with autocast:
+            with self._autocast():
                 step = self.task.step(batch, self.generator)
             self.optimizer.zero_grad(set_to_none=True)
             total += self.task.balancer.backward(step)
+            self.signals.hear(step, steps)
             self.task.balancer.update(step, self.optimizer.step)
-            self.signals.hear(step)
             steps += 1
         mean = float(total) / max(steps, 1)
         if mean != mean or mean in (float("inf"), float("-inf")):
@@ -168,6 +164,19 @@ class Loop:
                 f"{self.training.learning_rate}) or look for extreme feature values"
             )
         return mean
+
+    def _autocast(self) -> torch.autocast:
+        device, bf16 = torch.device(self.runtime.device), self.runtime.precision == "bf16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """In the run's precision and uncompiled: code of other inputs, compiled for a few steps of
+        an epoch, would cost more than it saves, and take the place of graphs that are replayed."""
+        compiled = self.runtime.compile or self.runtime.cuda_graphs
+        eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+        with self._autocast(), eager:
+            yield
 
     def _judge(self, entry: dict[str, float]) -> None:
         select = self.task.select
@@ -191,7 +200,7 @@ class Loop:
         if balancer.validates:
             valid = self.task.validation_losses((*balancer.alone, balancer.together))
             names = {one: name_of(one, balancer.modalities) for one in balancer.coalitions}
-            train = {one: entry[f"loss.{name}"] for one, name in names.items()}
+            train = {one: entry.get(f"loss.{name}", 0.0) for one, name in names.items()}
             for one, loss in valid.items():
                 entry[f"valid_loss.{name_of(one, balancer.modalities)}"] = loss
         balancer.after_epoch(Epoch(int(entry["epoch"]), train, valid))

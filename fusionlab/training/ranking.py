@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusionlab.balancing.coalitions import heard, heard_from_teachers
+from fusionlab.balancing.coalitions import heard, heard_from_teachers, listener
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
 from fusionlab.config import Judging, Training
@@ -138,8 +138,7 @@ class RankingTask:
         fused = self.model.fuse(self.augment(read, self.model.fusion, generator))
         extra = None if fused.penalty is None else fused.penalty[:n].mean()
         touched = self.model.touch(batch, _views(fused, n, position))
-        said = heard(
-            self.balancer,
+        listen = listener(
             self.model.fusion,
             whole,
             lambda alone: self._said(self.model, batch, _views(alone, n, position), batch.clicks),
@@ -149,10 +148,19 @@ class RankingTask:
             whole,
             lambda one, alone: self._said(one, batch, _views(alone, n, position), batch.clicks),
         )
+        said = heard(self.balancer, listen)
         joint, loss = self._joint(touched, extra), self.ranking_loss
         right = torch.zeros_like(batch.clicks)
         return Step(
-            joint, self.model.fusion, loss, loss.confidence, said, taught, right, batch.clicks
+            joint,
+            self.model.fusion,
+            loss,
+            loss.confidence,
+            said,
+            taught,
+            right,
+            batch.clicks,
+            listen,
         )
 
     def _taken(self, items: Tensor) -> ItemFeatures:

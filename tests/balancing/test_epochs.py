@@ -116,8 +116,8 @@ def test_train_losses_are_means_over_the_examples_that_count():
     of = toy.task(2, name="unimodal_losses")
     loop, hand = Loop(of, of.training, Runtime(), seed=0), toy.ByHand(of)
     rows = torch.tensor([0, 3]), torch.tensor([1, 2, 4, 5])  # 3 has no text
-    for some in rows:
-        loop.signals.hear(of.step(some, torch.Generator()))
+    for number, some in enumerate(rows):
+        loop.signals.hear(of.step(some, torch.Generator()), number)
     expected = hand.loss(torch.cat(rows), ["text"]).item()
     assert loop.signals.of_the_epoch()["loss.text"] == pytest.approx(expected)
 

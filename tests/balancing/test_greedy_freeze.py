@@ -50,7 +50,7 @@ def test_the_faster_modality_rests_and_then_learns_again(m):
             if max(slowness.values()) - min(slowness.values()) > 0.05:
                 resting, left = min(slowness, key=slowness.get), 2
         assert step(of, optimizer, rows) == expected
-        told = {f"speed.{name}": math.log(v) for name, v in speed.items()}
+        told = {f"log_v.{name}": math.log(v) for name, v in speed.items()}
         assert of.balancer.told() == pytest.approx(told, rel=1e-4)
     assert rested
 
@@ -67,5 +67,5 @@ def test_a_modality_that_no_example_has_takes_no_part():
     optimizer = EagerAdamW(of.model.parameters(), lr=0.05)
     for _ in range(3):
         step(of, optimizer, torch.tensor([3]))  # it has no text
-    assert of.balancer.told().keys() == {"speed.image"}
+    assert of.balancer.told().keys() == {"log_v.image"}
     assert not of.balancer.left
