@@ -46,10 +46,10 @@ for dropout in (0.0, 0.3):
     changes = [*sys.argv[1:], f"training.modality_dropout={dropout}"]
     truth, told = games(load_experiment(CONFIG, changes))
     values = Table(METRIC, *told, title=f"modality dropout {dropout}", box=None)
-    for size, names in itertools.product(range(4), [truth.modalities]):
-        for some in itertools.combinations(names, size):
-            figures = [f"{v(frozenset(some)).mean():.4f}" for v in told.values()]
-            values.add_row(", ".join(some) or "nothing", *figures)
+    names = truth.modalities
+    for some in itertools.chain(*(itertools.combinations(names, size) for size in range(4))):
+        figures = [f"{v(frozenset(some)).mean():.4f}" for v in told.values()]
+        values.add_row(", ".join(some) or "nothing", *figures)
     shares = Table("Shapley share", *names, "distance", box=None)
     known = torch.tensor([*truth.shapley().values()]) / sum(truth.shapley().values())
     for label, game in told.items():

@@ -1,0 +1,57 @@
+"""When does joint training leave a modality behind, and which balancer brings it back?
+
+One modality of the catalogue is hard to read and holds as much as each of the others. Every regime
+changes one thing about that: how hard it is, how wide the networks that read it are, how patient
+early stopping is, how much the others already tell. In each, every balancer is trained on the same
+clicks and judged with all modalities (NDCG) and with one of them missing from all items (NDCG one
+missing, the mean over modalities). Both are tested against no balancer, over users, and stand in a
+report of their own.
+
+    python experiments/ablate_balancing.py [--regime study --regime balanced] [--seeds 5]
+        [--workers 2] [study overrides: key.sub=value ...]
+"""
+
+import argparse
+from pathlib import Path
+
+from fusionlab import terminal
+from fusionlab.config import load_study
+from fusionlab.reporting.render import to_terminal
+from fusionlab.reporting.report import write_report
+from fusionlab.studies.executor import execute
+from fusionlab.studies.store import RunStore
+from fusionlab.studies.study import plan
+
+STUDY = Path(__file__).parents[1] / "configs" / "studies" / "balancing.yaml"
+REGIMES = {
+    "study": (),
+    "balanced": ("experiment.dataset.difficulty=0",),
+    "very_hard": ("experiment.dataset.difficulty={audio: 4}",),
+    "narrow": ("experiment.fusion.hidden=16",),
+    "wide": ("experiment.fusion.hidden=256",),
+    "impatient": ("experiment.training.patience=3",),
+    "redundant": ("experiment.dataset.redundancy=3",),
+}
+METRICS = ("ndcg@20", "ndcg@20 one missing")
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--regime", action="append", choices=list(REGIMES))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    options, overrides = parser.parse_known_args()
+    for regime in options.regime or REGIMES:
+        how = [f"title=Balancing ({regime})", f"seeds={list(range(options.seeds))}"]
+        study, store = (
+            load_study(STUDY, [*REGIMES[regime], *how, *overrides]),
+            RunStore(Path("runs")),
+        )
+        planned = plan(study)
+        with terminal.runs(study.title, len(planned.runs)) as on_run:
+            execute(planned.runs, store, workers=options.workers, on_run=on_run)
+        for main in METRICS:
+            folder = Path("reports", "balancing", regime, main.replace(" ", "_"))
+            asked = {"metrics": METRICS, "main": main, "reference": study.report.reference}
+            report = write_report(planned.collect(store), folder, study.title, **asked)
+            terminal.show(to_terminal(report.tables["quality"]))
+            terminal.say(f"wrote {folder}")
