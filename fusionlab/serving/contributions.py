@@ -9,7 +9,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import NOTHING, block_of
 from fusionlab.recommenders.contract import Recommender
-from fusionlab.training.items import catalogue_views
+from fusionlab.training.items import catalogue_ranker
 
 
 @torch.no_grad()
@@ -29,7 +29,7 @@ def contributions(
         users: (U,) rows.
         lists: (U, k) items, as of `top_k`; where -1 stands contributions are 0.
     """
-    if not recommender.uses_content:
+    if not (recommender.uses_content or recommender.reads_features):
         raise FusionlabError(
             f"recommender {recommender.name!r} reads no item features: no modality counts in it"
         )
@@ -47,8 +47,7 @@ def _scores(
     recommender: Recommender, features: ItemFeatures, users: Tensor, lists: Tensor
 ) -> Tensor:
     """Scores (U, k) of the listed items, on the CPU."""
-    assert recommender.fusion is not None
-    ranker = recommender.ranker(catalogue_views(recommender.fusion, features))
+    ranker = catalogue_ranker(recommender, features)
     device = next(iter(features.mask.values())).device
     size = block_of(recommender.n_items)
     blocks = [

@@ -15,7 +15,7 @@ from fusionlab.encoders.trained import trained_encoders
 from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Context
-from fusionlab.studies.checks import check, reads_content
+from fusionlab.studies.checks import check, fuses, reads_content
 from fusionlab.studies.inputs import prepare_features, readable
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.ranking import RankingTask
@@ -58,8 +58,9 @@ def _ranking(
         seen = clicks.popularity.nonzero().flatten()
         features = prepare_features(experiment, dataset, seen, share, scratch)
         features = readable(experiment, features)
-        fusion = _fusion(experiment, dataset, features, seen)
-    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
+        if fuses(experiment):
+            fusion = _fusion(experiment, dataset, features, seen)
+    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth, features)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
         model,

@@ -21,9 +21,10 @@ from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems
-from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
+from fusionlab.recommenders.contract import Batch, ItemViews, Recommender, Touched
+from fusionlab.recommenders.ranker import Ranker
 from fusionlab.training.held_out import HeldOut
-from fusionlab.training.items import catalogue_views
+from fusionlab.training.items import catalogue_ranker, catalogue_views
 from fusionlab.training.losses import Loss
 from fusionlab.training.pools import Pools, check_pooled
 from fusionlab.training.sampling import NegativeSampler
@@ -154,10 +155,12 @@ class RankingTask:
         return total
 
     def _said(self, batch: Batch, items: ItemViews, leave_out: Tensor | None) -> Said:
-        query = self.model.user_views(batch.users, items, leave_out)
-        scores = self.model.content_scores(Touched(batch, items, query, None))
+        touched = self.model.touch_content(batch, items, leave_out)
+        assert touched.items is not None
+        scores, items = self.model.content_scores(touched), touched.items
         clicked = items.rows(batch.candidates[:, 0])
-        return Said(scores, items.present[clicked].any(1), items.take(batch.candidates), query)
+        views = items.take(batch.candidates)
+        return Said(scores, items.present[clicked].any(1), views, touched.query)
 
     def _loss_by_view(self, touched: Touched) -> Tensor:
         """The sum over views of each one's own mean loss."""
@@ -169,13 +172,10 @@ class RankingTask:
 
     def ranker(self, without: Collection[str] = ()) -> Ranker:
         """The trained recommender over the whole catalogue, whose items lack some modalities."""
-        items = None
-        if self.model.uses_content:
-            assert self.features is not None
-            assert self.model.fusion is not None
-            rest = [name for name in self.features.modalities if name not in without]
-            items = catalogue_views(self.model.fusion, self.features.only(rest))
-        return self.model.ranker(items)
+        features = self.features
+        if features is not None and without:
+            features = features.only(set(features.modalities) - set(without))
+        return catalogue_ranker(self.model, features)
 
     def validate(self) -> dict[str, float]:
         """Metrics on the validation clicks."""
