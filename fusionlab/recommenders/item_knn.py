@@ -45,8 +45,8 @@ class ItemKnn(Recommender):
         context: Context,
         fusion: Fusion | None,
         *,
-        neighbours: PositiveInt = 100,
-        shrinkage: NonNegativeFloat = 10.0,
+        neighbours: PositiveInt = 200,
+        shrinkage: NonNegativeFloat = 50.0,
     ) -> None:
         super().__init__(context, fusion)
         self.history = History(context.clicks)
