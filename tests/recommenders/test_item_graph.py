@@ -159,9 +159,13 @@ def test_votes_by_rank_take_no_id_score(clicks, features):
         build(clicks, features, "rank_fusion", item_ids=True)
 
 
-@pytest.mark.parametrize("balancer", ["none", "unimodal_losses", "ogm_ge"])
-def test_an_experiment_trains_it_and_repeats_its_bits(tmp_path, balancer):
-    experiment = experiment_from({**EXPERIMENT, "balancer": balancer})
+@pytest.mark.parametrize(
+    ("balancer", "precision"),
+    [("none", "fp32"), ("none", "bf16"), ("unimodal_losses", "fp32"), ("ogm_ge", "fp32")],
+)
+def test_an_experiment_trains_it_and_repeats_its_bits(tmp_path, balancer, precision):
+    runtime = {"precision": precision, "features": precision}
+    experiment = experiment_from({**EXPERIMENT, "balancer": balancer, "runtime": runtime})
     first, second = (run_experiment(experiment, RunStore(tmp_path / n)) for n in ("a", "b"))
     assert first.metrics == second.metrics
     assert first.history[-1]["loss"] < first.history[0]["loss"]
