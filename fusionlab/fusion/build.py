@@ -34,11 +34,14 @@ def build_fusion(part: Part, specs: Mapping[str, FeatureSpec], dim: int) -> Fusi
 
 
 def check_named_modalities(part: Part, modalities: Collection[str]) -> None:
-    """ConfigError if an option marked `MODALITY` names none of the dataset's ``modalities``."""
+    """ConfigError if an option marked `MODALITY` names, itself or as the keys of a mapping, what is
+    none of the dataset's ``modalities``."""
     for option, field in type(part).model_fields.items():
-        named = getattr(part, option) if MODALITY in field.metadata else None
-        if named is not None and named not in modalities:
-            raise ConfigError([(("fusion", option), one_of(named, modalities))])
+        named = (getattr(part, option) if MODALITY in field.metadata else None) or ()
+        for name in [named] if isinstance(named, str) else named:
+            if name not in modalities:
+                path = part.registry.family, option
+                raise ConfigError([(path, one_of(name, modalities))])
 
 
 def _refusal(part: Part, names: list[str]) -> FusionlabError:

@@ -30,7 +30,7 @@ class BprMf(Recommender):
     def __init__(
         self, context: Context, fusion: Fusion | None, *, l2: NonNegativeFloat = 1e-2
     ) -> None:
-        super().__init__(context, None)
+        super().__init__(context, fusion)
         self.ids = IdFactors(context, l2)
 
     def user_factors(self, users: Tensor) -> Tensor:

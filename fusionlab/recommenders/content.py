@@ -15,6 +15,7 @@ from fusionlab.recommenders.contract import (
     ItemViews,
     Recommender,
 )
+from fusionlab.recommenders.history import History
 from fusionlab.recommenders.profiles import Mean, Profile
 from fusionlab.recommenders.rows import take_rows
 
@@ -36,8 +37,6 @@ class Content(Recommender):
 
     uses_content = True
 
-    indptr: Tensor
-    history: Tensor
     weights: Tensor
 
     def __init__(
@@ -47,30 +46,29 @@ class Content(Recommender):
         self.profile = profile or Mean()
         self.profile.prepare(context.dim)
         clicks = context.clicks
-        self.register_buffer("indptr", clicks.indptr, persistent=False)
-        self.register_buffer("history", clicks.items, persistent=False)
+        self.history = History(clicks)
         self.register_buffer("weights", self.profile.click_weights(clicks), persistent=False)
         self.distinct, self.clicked = Distinct(self.n_users), Distinct(self.n_items)
 
     def items_needed(self, batch: Batch) -> list[Tensor]:
         """The candidates and the whole history of the batch's users."""
         users, _ = self.distinct([batch.users])
-        return [batch.candidates, self.history[self._clicks_of(users)[0]]]
+        return [batch.candidates, self.history.items[self.history.clicks_of(users)[0]]]
 
     def user_views(
         self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None
     ) -> Tensor:
         """The weighted mean of the history's views, without the clicks ``leave_out``."""
         distinct, position = self.distinct([users])
-        clicks, offsets = self._clicks_of(distinct)
+        clicks, offsets = self.history.clicks_of(distinct)
         if items.position is None:  # of the whole catalogue what these users clicked
-            items = items.only(*self.clicked([self.history[clicks]]))
+            items = items.only(*self.clicked([self.history.items[clicks]]))
         views = items.views
         item_weights = self.profile.item_weights(views) * items.present
         weighted = torch.cat([views * item_weights[..., None], item_weights[..., None]], -1)
         table = weighted.flatten(1)
         sums = F.embedding_bag(
-            items.rows(self.history[clicks]),
+            items.rows(self.history.items[clicks]),
             table,
             offsets,
             mode="sum",
@@ -78,21 +76,13 @@ class Content(Recommender):
         )
         sums = take_rows(sums, position[users])
         if leave_out is not None:
-            own = take_rows(table, items.rows(self.history[leave_out]))
+            own = take_rows(table, items.rows(self.history.items[leave_out]))
             sums = sums - self.weights[leave_out, None].to(table.dtype) * own
-            only_one = (self.indptr[users + 1] - self.indptr[users]) == 1
+            indptr = self.history.indptr
+            only_one = (indptr[users + 1] - indptr[users]) == 1
             sums = sums.masked_fill(only_one[:, None], 0)
         sums = sums.unflatten(1, weighted.shape[1:])
         total, weight = sums[..., :-1], sums[..., -1:]
         # After a subtraction a weight may be a rounding error away from zero: then nothing is left.
         empty = weight <= 1e-5
         return torch.where(empty, 0, total / torch.where(empty, 1, weight))
-
-    def _clicks_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions of all clicks of ``users``, one user after the other, and where each begins."""
-        starts = self.indptr[users]
-        counts = self.indptr[users + 1] - starts
-        ends = counts.cumsum(0)
-        offsets = ends - counts
-        within = torch.arange(int(ends[-1]), device=users.device)
-        return within + torch.repeat_interleave(starts - offsets, counts), offsets

@@ -6,7 +6,7 @@ D width of a view, E width of the ID factors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -16,7 +16,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
-from fusionlab.recommenders.catalogue_product import CatalogueProduct
+from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.rows import take_rows
 from fusionlab.registry import Registry
 
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """What a recommender may know when it is built: train clicks, widths, seed, a known truth."""
+    """What a recommender may know when it is built: train clicks, widths, seed, a known truth, and
+    the features of all N items as the model sees them, on its device."""
 
     clicks: Clicks
     dim: int
     seed: int = 0
     truth: Truth | None = None
+    features: ItemFeatures | None = None
 
     def __deepcopy__(self, memo: object) -> Context:
         return self  # nothing in it changes: copies of a recommender share it
@@ -106,7 +108,7 @@ class Recommender(nn.Module):
 
     Args:
         context: the train clicks, the width D and the seed.
-        fusion: the strategy that makes item views; None if the recommender reads only clicks.
+        fusion: the strategy that makes item views; not kept by a recommender that uses none.
 
     A score is ``fusion.combine`` of the products of user and item views, plus the product of the
     ID factors where the recommender has them. Either may be absent.
@@ -114,16 +116,22 @@ class Recommender(nn.Module):
 
     name: ClassVar[str]
     uses_content: ClassVar[bool] = False
-    """Does it read item features (through the fusion)?"""
+    """Does it read item features through the fusion?"""
+    reads_features: ClassVar[bool] = False
+    """Does it read item features itself (`Context.features`), beside a fusion or without one?"""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__()
         self.context = context
         self.n_users, self.n_items = context.clicks.n_users, context.clicks.n_items
-        self.fusion = fusion
+        self.fusion = fusion if self.uses_content else None
         if self.uses_content and fusion is None:
             raise FusionlabError(
                 f"recommender {self.name!r} reads item features: it needs a fusion"
+            )
+        if self.reads_features and context.features is None:
+            raise FusionlabError(
+                f"recommender {self.name!r} reads item features: its context needs them"
             )
 
     @property
@@ -173,8 +181,14 @@ class Recommender(nn.Module):
 
     def touch(self, batch: Batch, items: ItemViews | None) -> Touched:
         """Look up everything that the scores and the penalty of a step are made of."""
-        query = None if items is None else self.user_views(batch.users, items, batch.clicks)
-        return Touched(batch, items, query, self.id_rows(batch))
+        ids = self.id_rows(batch)
+        if items is None:
+            return Touched(batch, None, None, ids)
+        return replace(self.touch_content(batch, items, batch.clicks), ids=ids)
+
+    def touch_content(self, batch: Batch, items: ItemViews, leave_out: Tensor | None) -> Touched:
+        """The views alone of both sides, without what users know of the clicks ``leave_out``."""
+        return Touched(batch, items, self.user_views(batch.users, items, leave_out), None)
 
     def penalty(self, touched: Touched) -> Tensor | None:
         """The recommender's own loss term for a step, e.g. the size of what the step touches."""
@@ -221,8 +235,12 @@ class Recommender(nn.Module):
             return torch.where(present, by_view, 0).sum(-1)
         return self.fusion.combine(by_view, touched.query, present)
 
-    def ranker(self, items: ItemViews | None) -> Ranker:
-        """Everything needed to score all N items for any user, computed once."""
+    def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
+        """Everything needed to score all N items for any user, computed once.
+
+        ``items`` are the views of the catalogue and ``features`` what they were made of, which may
+        lack modalities that `Context.features` has; None: those of the context.
+        """
         return Ranker(self, items)
 
 
@@ -239,63 +257,6 @@ def _view_scores(touched: Touched) -> Tensor:
     assert touched.items is not None
     assert touched.query is not None
     return pair_products(touched.query, touched.items.take(touched.batch.candidates))
-
-
-class Ranker:
-    """Scores the whole catalogue for a block of users.
-
-    Where the fusion's weights depend on nothing but the item, they are multiplied into the item
-    views, and views and ID factors together become one matrix product.
-    """
-
-    n_views = 1
-    """Scores that are held at once for each one that is given back."""
-
-    def __init__(self, recommender: Recommender, items: ItemViews | None) -> None:
-        self.recommender = recommender
-        self.items = items
-        self.folded = False
-        columns = []
-        if items is not None:
-            assert recommender.fusion is not None
-            weights = recommender.fusion.fold(items.present)
-            if weights is not None:
-                self.folded = True
-                columns.append((items.views * weights[..., None]).flatten(1))
-        if items is not None and not self.folded:
-            self.n_views = items.views.shape[1]
-        device = next((p.device for p in recommender.parameters()), torch.device("cpu"))
-        everything = torch.arange(recommender.n_items, device=device)
-        self.item_factors = recommender.item_factors(everything)
-        if self.item_factors is not None:
-            columns.append(self.item_factors)
-        # put together as the product holds them, or the whole table would be copied once more
-        rows = torch.cat([column.T for column in columns]) if columns else None
-        self.product = None if rows is None else CatalogueProduct(rows.T)
-
-    def __call__(self, users: Tensor) -> Tensor:
-        """Scores of ``users`` (b,) for every item, (b, N), which hold until the next call."""
-        rows, query = [], None
-        if self.items is not None:
-            query = self.recommender.user_views(users, self.items)
-            if self.folded:
-                rows.append(query.flatten(1))
-        factors = self.recommender.user_factors(users)
-        if factors is not None:
-            rows.append(factors)
-        total = self.product(torch.cat(rows, 1)) if self.product is not None else None
-        if self.items is None or self.folded:
-            assert total is not None
-            return total
-        assert query is not None
-        content = self._combine(query, self.items)
-        return content if total is None else content + total
-
-    def _combine(self, query: Tensor, items: ItemViews) -> Tensor:
-        assert self.recommender.fusion is not None
-        by_view = torch.einsum("bkd,nkd->bnk", query, items.views)
-        present = items.present.expand(len(query), -1, -1)
-        return self.recommender.fusion.combine(by_view, query, present)
 
 
 RECOMMENDERS: Registry[Recommender] = Registry("recommender", Recommender, "fusionlab.recommenders")

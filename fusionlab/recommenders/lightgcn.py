@@ -10,19 +10,19 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
+from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Batch,
     Context,
     IdRows,
     ItemViews,
-    Ranker,
     Recommender,
     Touched,
 )
+from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
 
 # Torch says so once a process; the two products used here are tested against dense ones.
@@ -134,7 +134,7 @@ class LightGcn(Recommender):
         layers: NonNegativeInt = 2,
         l2: NonNegativeFloat = 1e-2,
     ) -> None:
-        super().__init__(context, None)
+        super().__init__(context, fusion)
         self.layers, self.l2 = layers, l2
         self.graph = ClickGraph(context.clicks)
         self.users = nn.Embedding(self.n_users, context.dim)
@@ -146,11 +146,11 @@ class LightGcn(Recommender):
         """e of all users (U, E) and all items (N, E), from the parameters as they stand now."""
         return self.graph.smooth(self.users.weight, self.items.weight, self.layers)
 
-    def user_factors(self, users: Tensor) -> Tensor:
+    def user_factors(self, users: Tensor) -> Tensor | None:
         """e_u; smooths the whole graph, so ask for many users at once."""
         return take_rows(self.smoothed()[0], users)
 
-    def item_factors(self, items: Tensor) -> Tensor:
+    def item_factors(self, items: Tensor) -> Tensor | None:
         """e_i; smooths the whole graph, so ask for many items at once."""
         return take_rows(self.smoothed()[1], items)
 
@@ -162,30 +162,12 @@ class LightGcn(Recommender):
         size = squared_size(users) + squared_size(items)
         return self.l2 / (2 * len(batch.users)) * size
 
-    def id_rows(self, batch: Batch) -> IdRows:
+    def id_rows(self, batch: Batch) -> IdRows | None:
         """Both sides of the product from one pass over the graph."""
         users, items = self.smoothed()
         return IdRows(take_rows(users, batch.users), take_rows(items, batch.candidates))
 
-    def ranker(self, items: ItemViews | None) -> Ranker:
+    def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
         """Scores from tables smoothed once, when the ranker is made."""
-        return _SmoothedRanker(self)
-
-
-class _SmoothedRanker(Ranker):
-    """Holds e of everyone, so that a block of users costs one matrix product.
-
-    It is a snapshot: parameters that change afterwards do not reach it, and nothing of it stays in
-    the recommender.
-    """
-
-    product: CatalogueProduct
-
-    def __init__(self, recommender: LightGcn) -> None:
-        self.recommender, self.items, self.folded = recommender, None, False
         with torch.no_grad():
-            self.user_factors, self.item_factors = recommender.smoothed()
-        self.product = CatalogueProduct(self.item_factors)
-
-    def __call__(self, users: Tensor) -> Tensor:
-        return self.product(take_rows(self.user_factors, users))
+            return TableRanker(self, None, *self.smoothed())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Context,
     ItemViews,
-    Ranker,
     Recommender,
 )
+from fusionlab.recommenders.ranker import Ranker
 
 
 @RECOMMENDERS.register("oracle")
@@ -34,14 +35,14 @@ class Oracle(Recommender):
         observes: tuple[str, ...] | None = None,
         additive: bool = False,
     ) -> None:
-        super().__init__(context, None)
+        super().__init__(context, fusion)
         if context.truth is None:
             raise FusionlabError(
                 "recommender 'oracle' needs a dataset with a known truth: dataset.name=synthetic"
             )
         self.truth, self.observes, self.additive = context.truth, observes, additive
 
-    def ranker(self, items: ItemViews | None) -> Ranker:
+    def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
         """Scores from the truth."""
         return _OracleRanker(self, items)
 

@@ -14,7 +14,7 @@ class Popularity(Recommender):
     """Rank by the number of train clicks: s(u, i) = count_i."""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
-        super().__init__(context, None)
+        super().__init__(context, fusion)
         self.register_buffer("counts", context.clicks.popularity.float())
 
     def user_factors(self, users: Tensor) -> Tensor:

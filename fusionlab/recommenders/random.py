@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Context,
     ItemViews,
-    Ranker,
     Recommender,
 )
+from fusionlab.recommenders.ranker import Ranker
 
 # Constants of SplitMix64 (Steele, Lea and Flood 2014), as signed 64-bit integers.
 STEP, MIX_1, MIX_2 = (
@@ -25,9 +26,9 @@ class Random(Recommender):
     """Uniform scores, a hash of seed, user and item: the floor of every table."""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
-        super().__init__(context, None)
+        super().__init__(context, fusion)
 
-    def ranker(self, items: ItemViews | None) -> Ranker:
+    def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
         """Scores that depend neither on the block nor on what was scored before."""
         return _RandomRanker(self, items)
 

@@ -10,7 +10,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import NOTHING, block_of
 from fusionlab.evaluation.shapley import Coalition, Shapley, shapley
 from fusionlab.recommenders.contract import Recommender
-from fusionlab.training.items import catalogue_views
+from fusionlab.training.items import catalogue_ranker
 
 
 @torch.no_grad()
@@ -63,7 +63,7 @@ def shapley_contributions(
 
 
 def _check(recommender: Recommender) -> None:
-    if not recommender.uses_content:
+    if not (recommender.uses_content or recommender.reads_features):
         raise FusionlabError(
             f"recommender {recommender.name!r} reads no item features: no modality counts in it"
         )
@@ -73,8 +73,7 @@ def _scores(
     recommender: Recommender, features: ItemFeatures, users: Tensor, lists: Tensor
 ) -> Tensor:
     """Scores (U, k) of the listed items, on the CPU."""
-    assert recommender.fusion is not None
-    ranker = recommender.ranker(catalogue_views(recommender.fusion, features))
+    ranker = catalogue_ranker(recommender, features)
     device = next(iter(features.mask.values())).device
     size = block_of(recommender.n_items)
     blocks = [

@@ -17,7 +17,7 @@ from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.imputers.contract import Imputer
 from fusionlab.recommenders.contract import Context
-from fusionlab.studies.checks import check, reads_content, samples_of
+from fusionlab.studies.checks import check, fuses, reads_content, samples_of
 from fusionlab.studies.inputs import prepare_features, readable
 from fusionlab.training.augmented import Augmented, check_augmentations
 from fusionlab.training.classification import ClassificationTask, Classifier
@@ -62,9 +62,10 @@ def _ranking(
     if reads_content(experiment):
         seen = clicks.popularity.nonzero().flatten()
         worlds = _worlds(experiment, dataset, seen, share, scratch)
-        fusion = _fusion(experiment, dataset, worlds.train, seen if fit else None)
+        if fuses(experiment):
+            fusion = _fusion(experiment, dataset, worlds.train, seen if fit else None)
     features = None if worlds is None else worlds.train
-    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth)
+    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth, features)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
         model,

@@ -47,10 +47,9 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if experiment.selecting not in _of_all_modalities(experiment):
         problem = one_of(experiment.selecting, _of_all_modalities(experiment))
         raise ConfigError([(("evaluation", "select"), problem)])
-    if reads_content(experiment) and dataset.features is not None:
-        check_named_modalities(experiment.fusion, dataset.features.modalities)
+    _check_names_of_modalities(experiment, dataset)
     _check_worlds(experiment, dataset)
-    if reads_content(experiment):
+    if fuses(experiment):
         _check_augmentations(experiment, dataset)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
@@ -62,13 +61,24 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
         raise ConfigError([(("task",), problem)])
     if experiment.task == "recommendation" and experiment.training.pool is not None:
-        recommender = family("recommender")[experiment.recommender.name]
-        check_pooled(recommender, family("balancer")[experiment.balancer.name])
+        check_pooled(_recommender(experiment), family("balancer")[experiment.balancer.name])
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
         features = readable(experiment, features)
-        build_fusion(experiment.fusion, features.specs, experiment.dim)
-        _check_tokenizers(experiment, features)
+        if fuses(experiment):
+            build_fusion(experiment.fusion, features.specs, experiment.dim)
+            _check_tokenizers(experiment, features)
+
+
+def _check_names_of_modalities(experiment: Experiment, dataset: Dataset) -> None:
+    """Every option that names modalities means some of the dataset's."""
+    if dataset.features is None:
+        return
+    names = dataset.features.modalities
+    if fuses(experiment):
+        check_named_modalities(experiment.fusion, names)
+    if experiment.task == "recommendation":
+        check_named_modalities(experiment.recommender, names)
 
 
 def _check_worlds(experiment: Experiment, dataset: Dataset) -> None:
@@ -151,5 +161,14 @@ def _check_tokenizers(experiment: Experiment, features: ItemFeatures) -> None:
 
 def reads_content(experiment: Experiment) -> bool:
     """Does the experiment look at item features at all?"""
-    cls: type[Recommender] = family("recommender")[experiment.recommender.name]
-    return experiment.task == "classification" or cls.uses_content
+    return fuses(experiment) or _recommender(experiment).reads_features
+
+
+def fuses(experiment: Experiment) -> bool:
+    """Does it look at them through the fusion?"""
+    return experiment.task == "classification" or _recommender(experiment).uses_content
+
+
+def _recommender(experiment: Experiment) -> type[Recommender]:
+    found: type[Recommender] = family("recommender")[experiment.recommender.name]
+    return found

@@ -35,7 +35,7 @@ def unused_modalities(task: AnyTask) -> list[str]:
     a model was perhaps trained with the modality (BM3 drops it when it recommends), but a table
     that calls it multimodal would be wrong. Costs two passes over 64 items a modality.
     """
-    if task.judged is None:
+    if task.judged is None or task.model.fusion is None:  # features as such are always read
         return []
     found = []
     # Few items are not worth a compilation of their own.

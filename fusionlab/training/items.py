@@ -6,7 +6,8 @@ import torch
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import FusedItems, Fusion
-from fusionlab.recommenders.contract import ItemViews
+from fusionlab.recommenders.contract import ItemViews, Recommender
+from fusionlab.recommenders.ranker import Ranker
 
 BLOCK = 8192
 
@@ -29,3 +30,13 @@ def catalogue_views(fusion: Fusion, features: ItemFeatures) -> ItemViews:
     """Views of the whole catalogue, for ranking."""
     fused = fuse_catalogue(fusion, features, len(features))
     return ItemViews(fused.views, fused.present)
+
+
+def catalogue_ranker(recommender: Recommender, features: ItemFeatures | None) -> Ranker:
+    """The recommender over the whole catalogue, whose ``features`` are None if it reads none."""
+    items = None
+    if recommender.uses_content:
+        assert features is not None
+        assert recommender.fusion is not None
+        items = catalogue_views(recommender.fusion, features)
+    return recommender.ranker(items, features)

@@ -105,8 +105,8 @@ def check_pooled(recommender: type[Recommender], balancer: type[Balancer]) -> No
             (
                 ("training", "pool"),
                 f"found a number beside the recommender {recommender.name!r}, whose steps read "
-                "the items of the users' histories too, so no pool bounds them; expected null, or "
-                f"one of the recommenders: {working}",
+                "other items than their candidates too, those of histories or neighbours, so no "
+                f"pool bounds them; expected null, or one of the recommenders: {working}",
             )
         ]
     )

@@ -23,10 +23,11 @@ from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems
-from fusionlab.recommenders.contract import Batch, ItemViews, Ranker, Recommender, Touched
+from fusionlab.recommenders.contract import Batch, ItemViews, Recommender, Touched
+from fusionlab.recommenders.ranker import Ranker
 from fusionlab.training.augmented import Augmented
 from fusionlab.training.held_out import HeldOut
-from fusionlab.training.items import catalogue_views
+from fusionlab.training.items import catalogue_ranker, catalogue_views
 from fusionlab.training.losses import Loss
 from fusionlab.training.pools import Pools, check_pooled
 from fusionlab.training.sampling import NegativeSampler
@@ -185,15 +186,16 @@ class RankingTask:
     def _said(
         self, model: Recommender, batch: Batch, items: ItemViews, leave_out: Tensor | None
     ) -> Said:
-        query = model.user_views(batch.users, items, leave_out)
-        clicked = items.rows(batch.candidates[:, 0])
-        others = replace(batch, candidates=batch.candidates.roll(1, 0))
+        touched = model.touch_content(batch, items, leave_out)
+        assert touched.items is not None
+        clicked = touched.items.rows(batch.candidates[:, 0])
+        others = replace(touched, batch=replace(batch, candidates=batch.candidates.roll(1, 0)))
         return Said(
-            model.content_scores(Touched(batch, items, query, None)),
-            items.present[clicked].any(1),
-            items.take(batch.candidates),
-            query,
-            lambda: model.content_scores(Touched(others, items, query, None)),
+            model.content_scores(touched),
+            touched.items.present[clicked].any(1),
+            touched.items.take(batch.candidates),
+            touched.query,
+            lambda: model.content_scores(others),
         )
 
     def _loss_by_view(self, touched: Touched) -> Tensor:
@@ -209,14 +211,10 @@ class RankingTask:
 
         ``features`` of the catalogue: by default those that the model is judged on.
         """
-        items = None
-        if self.model.uses_content:
-            given = self.judged if features is None else features
-            assert given is not None
-            assert self.model.fusion is not None
-            rest = [name for name in given.modalities if name not in without]
-            items = catalogue_views(self.model.fusion, given.only(rest))
-        return self.model.ranker(items)
+        given = self.judged if features is None else features
+        if given is not None and without:
+            given = given.only(set(given.modalities) - set(without))
+        return catalogue_ranker(self.model, given)
 
     def validate(self) -> dict[str, float]:
         """Metrics on the validation clicks."""

@@ -30,7 +30,7 @@ ALL = ["text", "image", "audio"]
 class LikeBm3(Hybrid):
     """Content is trained with, and left out when items are ranked."""
 
-    def ranker(self, items):
+    def ranker(self, items, features=None):
         return super().ranker(None)
 
 

@@ -1,0 +1,108 @@
+"""Scoring the whole catalogue for a block of users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fusionlab.recommenders.catalogue_product import CatalogueProduct
+from fusionlab.recommenders.rows import take_rows
+
+if TYPE_CHECKING:
+    from fusionlab.recommenders.contract import ItemViews, Recommender
+
+
+class Ranker:
+    """Scores the whole catalogue for a block of users.
+
+    Where the fusion's weights depend on nothing but the item, they are multiplied into the item
+    views, and views and ID factors together become one matrix product.
+    """
+
+    n_views = 1
+    """Scores that are held at once for each one that is given back."""
+
+    def __init__(self, recommender: Recommender, items: ItemViews | None) -> None:
+        self.recommender = recommender
+        self.items = items
+        self.folded = False
+        columns = []
+        if items is not None:
+            assert recommender.fusion is not None
+            weights = recommender.fusion.fold(items.present)
+            if weights is not None:
+                self.folded = True
+                columns.append((items.views * weights[..., None]).flatten(1))
+        if items is not None and not self.folded:
+            self.n_views = items.views.shape[1]
+        device = next((p.device for p in recommender.parameters()), torch.device("cpu"))
+        self.item_factors = self.factors_of_items(torch.arange(recommender.n_items, device=device))
+        if self.item_factors is not None:
+            columns.append(self.item_factors)
+        # put together as the product holds them, or the whole table would be copied once more
+        rows = torch.cat([column.T for column in columns]) if columns else None
+        self.product = None if rows is None else CatalogueProduct(rows.T)
+
+    def __call__(self, users: Tensor) -> Tensor:
+        """Scores of ``users`` (b,) for every item, (b, N), which hold until the next call."""
+        rows, query = [], None
+        if self.items is not None:
+            query = self.views_of_users(users, self.items)
+            if self.folded:
+                rows.append(query.flatten(1))
+        factors = self.factors_of_users(users)
+        if factors is not None:
+            rows.append(factors)
+        total = self.product(torch.cat(rows, 1)) if self.product is not None else None
+        if self.items is None or self.folded:
+            assert total is not None
+            return total
+        assert query is not None
+        content = self._combine(query, self.items)
+        return content if total is None else content + total
+
+    def views_of_users(self, users: Tensor, items: ItemViews) -> Tensor:
+        """Views of ``users`` (b,) as (b, K, D)."""
+        return self.recommender.user_views(users, items)
+
+    def factors_of_users(self, users: Tensor) -> Tensor | None:
+        """ID factors of ``users`` (b,) as (b, E), or None."""
+        return self.recommender.user_factors(users)
+
+    def factors_of_items(self, items: Tensor) -> Tensor | None:
+        """ID factors of all ``items`` (N,) as (N, E), or None."""
+        return self.recommender.item_factors(items)
+
+    def _combine(self, query: Tensor, items: ItemViews) -> Tensor:
+        assert self.recommender.fusion is not None
+        by_view = torch.einsum("bkd,nkd->bnk", query, items.views)
+        present = items.present.expand(len(query), -1, -1)
+        return self.recommender.fusion.combine(by_view, query, present)
+
+
+class TableRanker(Ranker):
+    """Ranks by ID factors of everyone that were computed once, when it was made.
+
+    It is a snapshot: parameters that change afterwards do not reach it, and nothing of it stays in
+    the recommender.
+
+    Args:
+        users: ID factors of all users (U, E).
+        table: ID factors of all items (N, E); None: only views are scored.
+    """
+
+    def __init__(
+        self, recommender: Recommender, items: ItemViews | None, users: Tensor, table: Tensor | None
+    ) -> None:
+        self.users, self.table = users, table
+        super().__init__(recommender, items)
+
+    def factors_of_users(self, users: Tensor) -> Tensor | None:
+        """Rows of the table."""
+        return None if self.table is None else take_rows(self.users, users)
+
+    def factors_of_items(self, items: Tensor) -> Tensor | None:
+        """The table."""
+        return self.table
