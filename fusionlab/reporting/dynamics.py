@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from fusionlab.studies.record import Row
 
 ACROSS, PER_PAGE = 4, 12
 """Panels side by side, and on a page."""
+TITLE = 22
+"""Characters in a line of a panel's title."""
 UNITS = {"loss": "loss alone", "speed": "fall an epoch, %"}
 SCALES = {"speed": 100.0}
 NEVER = (
@@ -49,6 +52,7 @@ class Panel:
     """One row's courses of a few kinds, one below the other."""
 
     row: Row
+    title: str
     kinds: Sequence[str]
     courses: Courses
 
@@ -61,10 +65,10 @@ def learning_speed(rows: Sequence[Row], *, width: float = DOUBLE_WIDTH) -> list[
     what coalitions its model was trained. No page where no run tells of two modalities.
     """
     panels = []
-    for row in rows:
+    for row, title in zip(rows, _titles(rows), strict=True):
         found = {kind: x for kind, x in courses(row).items() if kind in UNITS}
         if len(found.get("loss", {}).keys() - {JOINT}) > 1:
-            panels.append(Panel(row, tuple(UNITS), found))
+            panels.append(Panel(row, title, tuple(UNITS), found))
     return _pages(panels, modalities_of(rows), width, shared=True)
 
 
@@ -74,9 +78,27 @@ def weights_over_time(rows: Sequence[Row], *, width: float = DOUBLE_WIDTH) -> li
     As `learning_speed`, but each panel has its own scale: methods do different things.
     """
     panels = [
-        Panel(row, (kind,), {kind: found}) for row in rows for kind, found in did(row).items()
+        Panel(row, title, (kind,), {kind: found})
+        for row, title in zip(rows, _titles(rows), strict=True)
+        for kind, found in did(row).items()
     ]
     return _pages(panels, modalities_of(rows), width, shared=False)
+
+
+def _titles(rows: Sequence[Row]) -> list[str]:
+    """The rows' labels in lines that fit a panel, without the ``balancer=`` that all share."""
+    keys = {row.label.partition("=")[0] for row in rows if row.kind == "strategy"}
+    prefix = f"{keys.pop()}=" if len(keys) == 1 else ""
+    return [_in_lines(row.label.removeprefix(prefix)) for row in rows]
+
+
+def _in_lines(label: str) -> str:
+    """Broken after spaces and underscores."""
+    lines = [""]
+    for word in re.split(r"(?<=[_ ])", label):
+        lines += [""] if lines[-1] and len(lines[-1] + word.rstrip()) > TITLE else []
+        lines[-1] += word
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _pages(
@@ -133,10 +155,9 @@ def _draw(
         axes.tick_params(labelbottom=False)
     for axes in () if first or panel.kinds[0] not in UNITS else drawn:
         axes.tick_params(labelleft=False)  # of scales that are shared
-    title = "\n".join(textwrap.wrap(panel.row.label, 26))
     trained = "\n".join(textwrap.wrap(f"coalitions: {coalition_training(panel.row)}", 30))
     above = 4 + 9 * (trained.count("\n") + 1)
-    drawn[0].set_title(title, loc="left", pad=above, fontsize=SMALL_FONT, parse_math=False)
+    drawn[0].set_title(panel.title, loc="left", pad=above, fontsize=SMALL_FONT, parse_math=False)
     drawn[0].annotate(
         trained,
         (0, 1),
