@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,16 +29,29 @@ def reduce_features(
 
     Source: Pearson 1901; Jolliffe 2002, Principal Component Analysis.
     """
-    values = {}
-    for name, x in features.values.items():
-        if not x.is_floating_point():  # token ids, or row numbers of what is yet to be encoded
-            values[name] = x
-            continue
-        axes = _axes(x, features.mask[name], train_items, share)
-        values[name] = room((*x.shape[:2], axes.shape[1]), torch.float32, folder)
+    return rotated(features, principal_axes(features, train_items, share), folder)
+
+
+def principal_axes(features: ItemFeatures, train_items: Tensor, share: float) -> dict[str, Tensor]:
+    """V_r (d, r) of each modality of numbers, as float32 columns."""
+    return {
+        name: _axes(x, features.mask[name], train_items, share)
+        for name, x in features.values.items()
+        if x.is_floating_point()  # else token ids, or row numbers of what is yet to be encoded
+    }
+
+
+def rotated(
+    features: ItemFeatures, axes: Mapping[str, Tensor], folder: Path | None = None
+) -> ItemFeatures:
+    """Features on axes that are known; modalities without axes stay as they are."""
+    values = dict(features.values)
+    for name, kept in axes.items():
+        x = features.values[name]
+        values[name] = room((*x.shape[:2], kept.shape[1]), torch.float32, folder)
         for start in range(0, len(x), BLOCK):
             rows = slice(start, start + BLOCK)
-            values[name][rows] = x[rows].float() @ axes
+            values[name][rows] = x[rows].float() @ kept
     return replace(features, values=values)
 
 

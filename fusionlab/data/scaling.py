@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,30 +19,57 @@ ROWS, COLUMNS = 128, 256
 """What is held in float64 at a time, so that it stays in a cache; neither changes a bit."""
 
 
-def rescale(
-    features: ItemFeatures, train_items: Tensor, by: Scaling, folder: Path | None = None
-) -> ItemFeatures:
-    """Centre and scale by what the tokens of ``train_items`` show; masks stay as they are.
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """x' = (x - mean) * factor, of one modality: ``mean`` (d,), ``factor`` (d,) or one number, in
+    float64."""
 
-    x' = (x - mean) / sigma, with the mean of each column, and sigma the root mean variance of the
-    modality's columns ("modality": the shape of the cloud is kept) or of each column ("feature").
-    A column that does not vary is only centred. Large results are held on disk, in ``folder``.
+    mean: Tensor
+    factor: Tensor
+
+
+def scales(features: ItemFeatures, train_items: Tensor, by: Scaling) -> dict[str, Scale]:
+    """What the tokens of ``train_items`` show of each modality of numbers; nothing for "none".
+
+    The mean of each column, and one over sigma: the root mean variance of the modality's columns
+    ("modality": the shape of the cloud is kept) or the deviation of each column ("feature"). A
+    column that does not vary is only centred.
     """
-    if by == "none":
-        return features
-    values = {}
+    found = {}
     for name, x in features.values.items():
-        if not x.is_floating_point():  # token ids, or row numbers of what is yet to be encoded
-            values[name] = x
+        # token ids, or row numbers of what is yet to be encoded, have no scale
+        if by == "none" or not x.is_floating_point():
             continue
         mean, variance = moments(x, features.mask[name], train_items)
         if by == "modality":
             variance = variance.mean()
-        scale = torch.where(variance > 0, variance, 1).rsqrt()
+        found[name] = Scale(mean, torch.where(variance > 0, variance, 1).rsqrt())
+    return found
+
+
+def rescaled(
+    features: ItemFeatures, known: Mapping[str, Scale], folder: Path | None = None
+) -> ItemFeatures:
+    """Features on scales that are known; masks stay as they are, so do modalities without a scale.
+
+    Large results are held on disk, in ``folder``.
+    """
+    if not known:
+        return features
+    values = dict(features.values)
+    for name, scale in known.items():
+        x = features.values[name]
         values[name] = room(tuple(x.shape), torch.float32, folder)
         for rows, written in zip(x.split(ROWS), values[name].split(ROWS), strict=True):
-            written.copy_(rows.double().sub_(mean).mul_(scale))
+            written.copy_(rows.double().sub_(scale.mean).mul_(scale.factor))
     return replace(features, values=values)
+
+
+def rescale(
+    features: ItemFeatures, train_items: Tensor, by: Scaling, folder: Path | None = None
+) -> ItemFeatures:
+    """Centre and scale by what the tokens of ``train_items`` show (`scales`, `rescaled`)."""
+    return rescaled(features, scales(features, train_items, by), folder)
 
 
 def moments(x: Tensor, mask: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

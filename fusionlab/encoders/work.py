@@ -92,7 +92,7 @@ class ColumnWork:
         """The finished column."""
         self.started = time.time_ns()
         contents = _contents(self.media.entries, ContentHashes(self.store.root / HASHES))
-        train = [contents[row] for row in self._train_rows()] if self.encoder.fitted else []
+        train = [contents[row] for row in self._train_rows()]
         identity = encoder_identity(self.encoding, self.encoder) | {
             "fitted_on": fingerprint(sorted(one.content for one in train)) if train else ""
         }
@@ -105,17 +105,7 @@ class ColumnWork:
             return self._encode(folder, contents, identity, encoding_id)
 
     def _train_rows(self) -> list[int]:
-        """Items that anything may be fitted on: those clicked, or labelled, in train."""
-        if self.dataset.labels is not None:
-            rows = self.dataset.labels.train.items.unique()
-        elif self.dataset.interactions is not None:
-            rows = self.dataset.interactions.train.popularity.nonzero().flatten()
-        else:
-            raise FusionlabError(
-                f"dataset {self.dataset.name!r} has no train items to fit {self.encoder.name!r} on"
-            )
-        found: list[int] = rows.tolist()
-        return found
+        return train_rows(self.dataset, self.encoder) if self.encoder.fitted else []
 
     def _encode(
         self, folder: Path, contents: list[Status], identity: dict[str, Any], encoding_id: str
@@ -211,6 +201,20 @@ class ColumnWork:
             "versions": versions,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+
+def train_rows(dataset: Dataset, encoder: Encoder) -> list[int]:
+    """Items that ``encoder`` may be fitted on: those clicked, or labelled, in train."""
+    if dataset.labels is not None:
+        rows = dataset.labels.train.items.unique()
+    elif dataset.interactions is not None:
+        rows = dataset.interactions.train.popularity.nonzero().flatten()
+    else:
+        raise FusionlabError(
+            f"dataset {dataset.name!r} has no train items to fit {encoder.name!r} on"
+        )
+    found: list[int] = rows.tolist()
+    return found
 
 
 def encoder_identity(encoding: Encoding, encoder: Encoder) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Content(Recommender):
     """
 
     uses_content = True
+    by_history = True
 
     weights: Tensor
 

@@ -119,6 +119,9 @@ class Recommender(nn.Module):
     """Does it read item features through the fusion?"""
     reads_features: ClassVar[bool] = False
     """Does it read item features itself (`Context.features`), beside a fusion or without one?"""
+    by_history: ClassVar[bool] = False
+    """Is a user nothing but the clicks in the context? Built on other clicks, with the trained
+    parameters, it then serves people that training never saw."""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 class Ranker:
     """Scores the whole catalogue for a block of users.
+
+    ``items`` may have more rows than the catalogue: they are items added after training.
 
     Where the fusion's weights depend on nothing but the item, they are multiplied into the item
     views, and views and ID factors together become one matrix product.
@@ -40,6 +43,9 @@ class Ranker:
         device = next((p.device for p in recommender.parameters()), torch.device("cpu"))
         self.item_factors = self.factors_of_items(torch.arange(recommender.n_items, device=device))
         if self.item_factors is not None:
+            more = 0 if items is None else len(items.views) - recommender.n_items
+            if more:  # items added after training have no ID score
+                self.item_factors = F.pad(self.item_factors, (0, 0, 0, more))
             columns.append(self.item_factors)
         # put together as the product holds them, or the whole table would be copied once more
         rows = torch.cat([column.T for column in columns]) if columns else None
@@ -47,15 +53,23 @@ class Ranker:
 
     def __call__(self, users: Tensor) -> Tensor:
         """Scores of ``users`` (b,) for every item, (b, N), which hold until the next call."""
-        rows, query = [], None
-        if self.items is not None:
-            query = self.views_of_users(users, self.items)
-            if self.folded:
-                rows.append(query.flatten(1))
-        factors = self.factors_of_users(users)
-        if factors is not None:
-            rows.append(factors)
-        total = self.product(torch.cat(rows, 1)) if self.product is not None else None
+        return self.scores(*self.queries(users))
+
+    def queries(self, users: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Views of ``users`` (b,) as (b, K, D), and their ID factors (b, E)."""
+        query = None if self.items is None else self.views_of_users(users, self.items)
+        return query, self.factors_of_users(users)
+
+    def product_rows(self, query: Tensor | None, factors: Tensor | None) -> Tensor:
+        """What queries bring into the one matrix product, (b, E)."""
+        parts = [query.flatten(1)] if self.folded and query is not None else []
+        return torch.cat(parts if factors is None else [*parts, factors], 1)
+
+    def scores(self, query: Tensor | None, factors: Tensor | None) -> Tensor:
+        """Scores (b, N) of `queries`; they hold until the next call."""
+        total = None
+        if self.product is not None:
+            total = self.product(self.product_rows(query, factors))
         if self.items is None or self.folded:
             assert total is not None
             return total

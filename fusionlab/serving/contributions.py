@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -32,13 +34,24 @@ def contributions(
     """
     _check(recommender)
     recommender.eval()
-    whole = _scores(recommender, features, users, lists)
-    found = {}
-    for name in features.modalities:
-        rest = features.only(other for other in features.modalities if other != name)
-        lost = whole - _scores(recommender, rest, users, lists)
-        found[name] = torch.where(lists == NOTHING, 0, lost)
-    return found
+    return lost_without(
+        features.modalities,
+        lambda coalition: _scores(recommender, features.only(coalition), users, lists),
+        lists,
+    )
+
+
+def lost_without(
+    modalities: Sequence[str], game: Callable[[Coalition], Tensor], lists: Tensor
+) -> dict[str, Tensor]:
+    """s(all) - s(all but m) of each modality m, (U, k); 0 where a list has ended.
+
+    ``game`` scores the listed items (U, k) with all modalities outside a coalition masked.
+    """
+    names = frozenset(modalities)
+    whole = game(names)
+    lost = {name: whole - game(names - {name}) for name in modalities}
+    return {name: torch.where(lists == NOTHING, 0, one) for name, one in lost.items()}
 
 
 @torch.no_grad()

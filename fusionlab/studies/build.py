@@ -43,14 +43,20 @@ def build_task(
     arrays of this run alone. Without ``fit`` closed-form parts stay empty, to be loaded.
     """
     check(experiment, dataset)
+    dataset = as_given(experiment, dataset)
+    if experiment.task == "classification":
+        return _classification(experiment, dataset, share, scratch, fit)
+    return _ranking(experiment, dataset, share, scratch, fit)
+
+
+def as_given(experiment: Experiment, dataset: Dataset) -> Dataset:
+    """The dataset with the modalities that the experiment has, and rows dealt out if it says so."""
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if shuffled := experiment.inputs.shuffled:
         some = None if isinstance(shuffled, bool) else shuffled
         dataset = dataset.with_shuffled_features(experiment.seed, some)
-    if experiment.task == "classification":
-        return _classification(experiment, dataset, share, scratch, fit)
-    return _ranking(experiment, dataset, share, scratch, fit)
+    return dataset
 
 
 def _ranking(

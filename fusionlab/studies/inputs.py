@@ -13,14 +13,15 @@ from torch import Tensor
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.reduction import reduce_features
+from fusionlab.data.reduction import principal_axes, reduce_features, rotated
 from fusionlab.data.room import room
-from fusionlab.data.scaling import rescale
+from fusionlab.data.scaling import rescale, rescaled, scales
 from fusionlab.errors import ConfigError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import family
 from fusionlab.studies.identity import inputs_id
 
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _latest: dict[str, ItemFeatures] = {}
 
 
@@ -50,6 +51,29 @@ def prepare_features(
         file = None if share is None else share / f"{key}.pt"
         _latest[key] = _prepared(experiment, dataset, train_items, file, share or scratch)
     return _latest[key].to(experiment.runtime.device)
+
+
+def prepare_more(
+    experiment: Experiment, dataset: Dataset, train_items: Tensor, more: ItemFeatures
+) -> ItemFeatures:
+    """Features of items that are not in ``dataset``, as `prepare_features` has those that are.
+
+    Scales and axes are learned anew from the same train items, so they are the same; ``more`` has
+    no part in them. Values may be numbers where the dataset has row numbers: they stay.
+    """
+    inputs = experiment.inputs
+    stored = dataset.require_features("a model of content")
+    known = scales(stored, train_items, inputs.scaling)
+    found = rescaled(more, known)
+    if inputs.energy is not None:
+        axes = principal_axes(rescaled(stored, known), train_items, inputs.energy)
+        found = rotated(found, axes)
+    dtype = TYPES[experiment.runtime.features]
+    values = {
+        name: _held_in(x, dtype, None) if stored.values[name].is_floating_point() else x
+        for name, x in found.values.items()
+    }
+    return replace(found, values=values).to(experiment.runtime.device)
 
 
 def readable(experiment: Experiment, features: ItemFeatures) -> ItemFeatures:
@@ -114,7 +138,7 @@ def _computed(
     features = rescale(stored, train_items, inputs.scaling, scratch)
     if inputs.energy is not None:
         features = reduce_features(features, train_items, inputs.energy, scratch)
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[experiment.runtime.features]
+    dtype = TYPES[experiment.runtime.features]
     held = {name: _held_in(x, dtype, scratch) for name, x in features.values.items()}
     return replace(features, values=held)
 

@@ -1,0 +1,86 @@
+"""Why an item stands in a list: what each modality and each view of the strategy counts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.ranking import block_of
+from fusionlab.evaluation.shapley import Coalition
+from fusionlab.fusion.contract import Fusion
+from fusionlab.serving.contributions import lost_without
+from fusionlab.serving.lists import Recommended
+from fusionlab.serving.people import Asked
+from fusionlab.serving.scoring import Scoring
+from fusionlab.studies.audit import UNTRAINED
+
+
+def explained(
+    lists: Sequence[Recommended],
+    scoring: Scoring,
+    asked: Asked,
+    rows: Tensor,
+    coalition_training: str,
+    *,
+    untrained_coalitions: bool,
+) -> list[Recommended]:
+    """The same lists with contributions and view weights; ``rows`` (U, k) are their items.
+
+    Contributions are left out, and the list says so, where training has not shown the model subsets
+    of its modalities, unless ``untrained_coalitions``.
+    """
+    if scoring.ranker.items is None:
+        raise FusionlabError(
+            f"recommender {scoring.model.name!r} reads no item features: no modality counts in it"
+        )
+    hidden = coalition_training == UNTRAINED and not untrained_coalitions
+    lost = {} if hidden else _contributions(scoring, asked, rows)
+    weights = _view_weights(scoring, asked, rows)
+    return [
+        replace(
+            one,
+            hidden=hidden,
+            items=[
+                replace(
+                    item,
+                    contributions={m: float(x[user, place]) for m, x in lost.items()},
+                    view_weights={v: float(x[user, place]) for v, x in weights.items()},
+                )
+                for place, item in enumerate(one.items)
+            ],
+        )
+        for user, one in enumerate(lists)
+    ]
+
+
+def _contributions(scoring: Scoring, asked: Asked, rows: Tensor) -> dict[str, Tensor]:
+    """What the scores lose without each modality (U, k)."""
+    names, device = scoring.modalities, scoring.device
+    blocks = torch.arange(len(rows)).split(block_of(scoring.n_items * scoring.ranker.n_views))
+
+    def game(coalition: Coalition) -> Tensor:
+        scores = scoring.scores(asked, without=set(names) - coalition)
+        at = rows.clamp(min=0)
+        return torch.cat([scores(some.to(device)).cpu().gather(1, at[some]) for some in blocks])
+
+    return lost_without(names, game, rows)
+
+
+def _view_weights(scoring: Scoring, asked: Asked, rows: Tensor) -> dict[str, Tensor]:
+    """The strategy's own weights by view (U, k); empty where there is one view only."""
+    fusion, items = scoring.model.fusion, scoring.ranker.items
+    if not isinstance(fusion, Fusion) or fusion.n_views == 1 or items is None:
+        return {}
+    queries, found = scoring.queries(asked), []
+    for place, listed in enumerate(rows):
+        query, _ = queries(torch.tensor([place], device=scoring.device))
+        assert query is not None
+        scores = torch.einsum("bkd,nkd->bnk", query, items.views)
+        present = items.present.expand(scores.shape)
+        weights = fusion.view_weights(scores, query, present)[0].cpu()
+        found.append(weights[listed.clamp(min=0)])
+    return dict(zip(fusion.view_names, torch.stack(found).unbind(-1), strict=True))

@@ -1,0 +1,225 @@
+"""What people did with what they were shown: a log that loses nothing and forgets on request."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import sqlite3
+import threading
+import time as clock
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from fusionlab.errors import FusionlabError, one_of
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    user TEXT NOT NULL,
+    item TEXT NOT NULL,
+    time REAL NOT NULL,
+    rating REAL,
+    list TEXT,
+    context TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS event_of_user ON event (user);
+CREATE TRIGGER IF NOT EXISTS event_stays BEFORE UPDATE ON event
+    BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
+"""
+COLUMNS = "kind, user, item, time, rating, list, context"
+WAIT = 30.0
+"""Seconds to wait for another process that writes."""
+COMPARED = 10_000
+"""Names among which the nearest one is looked for."""
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    IMPRESSION = "impression"
+    CLICK = "click"
+    RATING = "rating"
+    DISLIKE = "dislike"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. ``time`` in seconds since 1970 (None: when it is logged); ``list`` names the list
+    that was shown; ``context`` is anything that JSON can hold."""
+
+    kind: str
+    user: str
+    item: str
+    time: float | None = None
+    rating: float | None = None
+    list: str | None = None
+    context: Any = None
+
+
+class FeedbackLog:
+    """Events in an append-only SQLite file, which threads and processes may write at once.
+
+    Once `add` has returned its events are on the disk: they survive the end of the process at any
+    moment and a loss of power (a write-ahead log, flushed at every commit). The events of one call
+    are there together or not at all.
+
+    Args:
+        file: the log; made if it is not there.
+        users, items: the ids that events may name; None: any.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        users: Collection[str] | None = None,
+        items: Collection[str] | None = None,
+    ) -> None:
+        self.file, self.users, self.items = file, users, items
+        self._lock = threading.RLock()
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._open = sqlite3.connect(
+                file, timeout=WAIT, isolation_level=None, check_same_thread=False
+            )
+            self._set_up()
+        except (OSError, sqlite3.Error) as error:
+            raise FusionlabError(f"{file}: cannot be used as a feedback log ({error})") from None
+        _flush_folder(file.parent)
+
+    def _set_up(self) -> None:
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+            self._open.execute(f"PRAGMA {setting}")
+        self._open.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._open.close()
+
+    def __enter__(self) -> FeedbackLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, *events: Event) -> None:
+        """Write events, all or none; they are on the disk when this returns.
+
+        Raises:
+            FusionlabError: an unknown kind, user or item (with the nearest known one), a rating
+                without a number or a number without a rating, a time that is none.
+        """
+        rows = [self._row(event) for event in events]
+        with self._writing() as connection:
+            connection.executemany(
+                f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            )
+
+    def events(self, user: str | None = None, kinds: Collection[str] = ()) -> list[Event]:
+        """Events in the order in which they were logged: of one user, of some kinds, or all."""
+        asked = [*([] if user is None else [user]), *kinds]
+        wanted = ["user = ?"] if user is not None else []
+        wanted += [f"kind IN ({', '.join('?' * len(kinds))})"] if kinds else []
+        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+        query = f"SELECT {COLUMNS} FROM event {where} ORDER BY id"
+        with self._lock:
+            found = self._open.execute(query, asked).fetchall()
+        return [Event(*row[:6], None if row[6] is None else json.loads(row[6])) for row in found]
+
+    def forget(self, user: str) -> int:
+        """Remove every event of ``user`` and every byte of them; returns how many there were.
+
+        Deleted content is overwritten with zeros, the file is written anew without it and the
+        write-ahead log is emptied. If this is interrupted, or another process was reading, call it
+        again: it finishes even where no event is left. What other users' events say of the user
+        (in a context) stays, and so does what a model has learned.
+
+        Raises:
+            FusionlabError: another process keeps the old content in use.
+        """
+        with self._writing() as connection:
+            count = connection.execute("DELETE FROM event WHERE user = ?", [user]).rowcount
+        try:
+            with self._lock:
+                self._empty_wal()
+                self._open.execute("VACUUM")
+                self._empty_wal()
+        except sqlite3.OperationalError as error:
+            raise FusionlabError(
+                f"{self.file}: the events of {user!r} are deleted, but their bytes are still in "
+                f"the file ({error}): another process uses it; forget the user again"
+            ) from None
+        return count
+
+    def _empty_wal(self) -> None:
+        busy, *_ = self._open.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("the write-ahead log cannot be emptied")
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction."""
+        try:
+            with self._lock:
+                self._open.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._open
+                except BaseException:
+                    self._open.execute("ROLLBACK")
+                    raise
+                self._open.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise FusionlabError(f"{self.file}: not written ({error})") from None
+
+    def _row(self, event: Event) -> tuple[Any, ...]:
+        if event.kind not in set(Kind):
+            raise FusionlabError(f"kind: {one_of(event.kind, [*Kind])}")
+        for what, found, known in (
+            ("user", event.user, self.users),
+            ("item", event.item, self.items),
+        ):
+            if not isinstance(found, str) or not found:
+                raise FusionlabError(f"{what}: found {found!r}, expected an id")
+            require_known(what, found, known)
+        rated = event.kind == Kind.RATING
+        if rated != (event.rating is not None) or not _is_number(event.rating):
+            expected = "a number" if rated else f"none beside a {event.kind}"
+            raise FusionlabError(f"rating: found {event.rating!r}, expected {expected}")
+        if not _is_number(event.time):
+            raise FusionlabError(f"time: found {event.time!r}, expected seconds since 1970")
+        try:
+            told = None if event.context is None else json.dumps(event.context, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise FusionlabError(f"context: expected what JSON can hold ({error})") from None
+        now = clock.time() if event.time is None else event.time
+        return (str(event.kind), event.user, event.item, now, event.rating, event.list, told)
+
+
+def require_known(what: str, found: str, known: Collection[str] | None) -> None:
+    """Refuse an id that is not ``known``, and name the nearest one."""
+    if known is None or found in known:
+        return
+    half = found[: max(1, len(found) // 2)]
+    alike: Sequence[str] = [name for name in known if name.startswith(half)] or [*known]
+    near = difflib.get_close_matches(found, alike[:COMPARED], n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise FusionlabError(f"{what}: found {found!r}, expected one of {len(known):,} ids{hint}")
+
+
+def _is_number(value: float | None) -> bool:
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def _flush_folder(folder: Path) -> None:
+    """A file that was just made is found again after a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,86 @@
+"""Who is recommended to: what each of them clicked, in training and since, and has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionlab.data.features import ItemFeatures
+from fusionlab.data.interactions import Clicks, Interactions
+from fusionlab.serving.feedback import Event, FeedbackLog, Kind
+
+
+@dataclass(frozen=True)
+class Person:
+    """``history``, rows of items that make the profile, oldest first; ``seen``, rows of items that
+    are not recommended; ``row`` among the users of training, None for a stranger."""
+
+    name: str | None
+    row: int | None
+    history: tuple[int, ...]
+    seen: frozenset[int]
+    changed: bool = False
+    """Did the log change the history of training?"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """People who ask for lists at once; ``described``, one item, stands in their histories as the
+    row after all items, and is in no list."""
+
+    people: Sequence[Person]
+    described: ItemFeatures | None = None
+
+
+def known_person(
+    name: str,
+    row: int,
+    interactions: Interactions,
+    log: FeedbackLog | None,
+    item_rows: Mapping[str, int],
+    min_rating: float | None,
+) -> Person:
+    """A user of training, with what the log says of them.
+
+    The history is that of training, then what was clicked since (or rated ``min_rating`` at least,
+    where ratings were chosen so in training); what the user's latest word was a dislike of is in it
+    no more. Seen are train and validation clicks, and whatever was clicked, rated or disliked.
+    """
+    trained = _items(interactions.train, row)
+    seen = {*trained, *_items(interactions.valid, row)}
+    kinds = [Kind.CLICK, Kind.RATING, Kind.DISLIKE]
+    history = list(trained)
+    for event in () if log is None else log.events(name, kinds):
+        item = item_rows.get(event.item)
+        if item is None:  # of an item that is not given this time
+            continue
+        seen.add(item)
+        liked = _liked(event, min_rating)
+        if liked and item not in history:
+            history.append(item)
+        if liked is False and item in history:
+            history.remove(item)
+    changed = {*history} != {*trained}
+    return Person(name, row, tuple(history), frozenset(seen), changed)
+
+
+def _liked(event: Event, min_rating: float | None) -> bool | None:
+    if event.kind != Kind.RATING:
+        return event.kind == Kind.CLICK
+    if min_rating is None or event.rating is None:
+        return None
+    return event.rating >= min_rating
+
+
+def _items(clicks: Clicks, row: int) -> list[int]:
+    found: list[int] = clicks.items[clicks.indptr[row] : clicks.indptr[row + 1]].tolist()
+    return found
+
+
+def as_clicks(rows: Sequence[Sequence[int]], n_items: int) -> Clicks:
+    """Rows of items, one a person, as clicks over ``n_items`` items."""
+    people = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    items = np.array([item for row in rows for item in row], dtype=np.int64)
+    return Clicks.from_pairs(people, items, len(rows), n_items)

@@ -1,0 +1,187 @@
+"""Recommendations of a finished run: for its users, with items added since, and for strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from fusionlab.config import experiment_from
+from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
+from fusionlab.recommenders.contract import RECOMMENDERS
+from fusionlab.serving.explain import explained
+from fusionlab.serving.feedback import FeedbackLog, require_known
+from fusionlab.serving.lists import Recommendation, Recommended
+from fusionlab.serving.new_items import NewItem, features_of, title_column
+from fusionlab.serving.people import Asked, Person, as_clicks, known_person
+from fusionlab.serving.scoring import Scoring
+from fusionlab.studies.trained import Trained
+from fusionlab.training.ranking import RankingTask
+
+
+class Service:
+    """A trained run over its catalogue and the items added since; nothing is trained.
+
+    Items are fused once, when it is made; profiles are made anew for each list, with what ``log``
+    says by then.
+
+    Args:
+        trained: a run (`load_trained`) of the task recommendation.
+        new_items: items to rank beside the catalogue.
+        log: feedback since training.
+
+    Raises:
+        FusionlabError: a classifier, or new items that the model cannot read.
+    """
+
+    def __init__(
+        self,
+        trained: Trained,
+        new_items: Sequence[NewItem] = (),
+        log: FeedbackLog | None = None,
+    ) -> None:
+        self.trained, self.log, self.new_items = trained, log, list(new_items)
+        self.record, self.dataset, task = trained
+        if not isinstance(task, RankingTask) or self.dataset.interactions is None:
+            raise FusionlabError(
+                f"run {self.record.id[:12]}: found a classifier, expected a run that recommends"
+            )
+        experiment, self.interactions = (
+            experiment_from(self.record.config),
+            self.dataset.interactions,
+        )
+        self.min_rating: float | None = getattr(experiment.dataset, "min_rating", None)
+        self.item_ids = [*map(str, self.dataset.item_ids), *(one.id for one in new_items)]
+        self.item_rows = {name: row for row, name in enumerate(self.item_ids)}
+        users = map(str, self.interactions.user_ids)
+        self.user_rows = {name: row for row, name in enumerate(users)}
+        new = features_of(trained, self.new_items) if new_items else None
+        self.scoring = Scoring(task, experiment.recommender.build, new)
+        self.model = task.model
+
+    def recommend(
+        self,
+        users: Iterable[str],
+        k: int = 10,
+        *,
+        explain: bool = False,
+        untrained_coalitions: bool = False,
+    ) -> list[Recommended]:
+        """The ``k`` best items of each user that they have not seen, exactly.
+
+        Args:
+            users: ids of the dataset.
+            k: length of the lists.
+            explain: add what modalities and views count.
+            untrained_coalitions: tell contributions of a model that has never seen subsets of its
+                modalities; what it says of them may mean nothing.
+
+        Raises:
+            FusionlabError: an unknown user (with the nearest known one).
+        """
+        asked = Asked([self._person(user) for user in users])
+        return self._recommended(asked, k, explain, untrained_coalitions)
+
+    def recommend_stranger(
+        self,
+        k: int = 10,
+        *,
+        liked: Sequence[str] = (),
+        described: NewItem | None = None,
+        explain: bool = False,
+        untrained_coalitions: bool = False,
+    ) -> Recommended:
+        """The ``k`` best items for someone whom training never saw.
+
+        The history is what they ``liked``, in order, and then the item that they ``described``,
+        which is encoded and fused like any other but never recommended: the profile is made of
+        their views as the recommender makes that of any user.
+
+        Raises:
+            FusionlabError: nothing liked or described, an unknown item, or a recommender that has
+                learned a vector for each user.
+        """
+        if not self.scoring.by_history:
+            able = [name for name in RECOMMENDERS.names() if RECOMMENDERS[name].by_history]
+            raise FusionlabError(
+                f"recommender {self.model.name!r} knows users by what it has learned of each, and "
+                f"nothing of a stranger; expected one that makes profiles of histories: "
+                f"{', '.join(able)}"
+            )
+        for item in liked:
+            require_known("liked", item, self.item_rows)
+        rows = [*dict.fromkeys(self.item_rows[item] for item in liked)]
+        features = None if described is None else features_of(self.trained, [described])
+        history = rows if features is None else [*rows, len(self.item_ids)]
+        if not history:
+            raise FusionlabError("a stranger: found nothing liked and nothing described")
+        asked = Asked([Person(None, None, tuple(history), frozenset(rows))], features)
+        return self._recommended(asked, k, explain, untrained_coalitions)[0]
+
+    def _person(self, user: str) -> Person:
+        require_known("user", user, self.user_rows)
+        row = self.user_rows[user]
+        return known_person(user, row, self.interactions, self.log, self.item_rows, self.min_rating)
+
+    @torch.no_grad()
+    def _recommended(
+        self, asked: Asked, k: int, explain: bool, untrained_coalitions: bool
+    ) -> list[Recommended]:
+        if k < 1:
+            raise FusionlabError(f"k: found {k}, expected at least 1")
+        rows, scores = self._ranked(asked, k)
+        training = self.record.coalition_training
+        lists = [
+            Recommended(
+                self.record.id,
+                person.name,
+                [self._item(*one) for one in zip(items, values, strict=True) if one[0] != NOTHING],
+                training,
+                notes=self._notes(person),
+            )
+            for person, items, values in zip(
+                asked.people, rows.tolist(), scores.tolist(), strict=True
+            )
+        ]
+        if not explain:
+            return lists
+        return explained(
+            lists, self.scoring, asked, rows, training, untrained_coalitions=untrained_coalitions
+        )
+
+    def _ranked(self, asked: Asked, k: int) -> tuple[Tensor, Tensor]:
+        """Rows of items (U, k) and their scores (U, k)."""
+        scoring, n = self.scoring, len(self.item_ids)
+        return top_k(
+            scoring.scores(asked),
+            as_clicks([sorted(person.seen) for person in asked.people], n),
+            torch.arange(len(asked.people)),
+            k,
+            block=block_of(n * scoring.ranker.n_views),
+            device=scoring.device,
+        )
+
+    def _item(self, row: int, score: float) -> Recommendation:
+        column, n = title_column(self.dataset), self.model.n_items
+        title = None
+        if column is not None and row < n:
+            title = self.dataset.media[column].entries[row]
+        elif column is not None:
+            title = self.new_items[row - n].media.get(column)
+        shown = title if isinstance(title, str) else None
+        return Recommendation(self.item_ids[row], score, shown, row >= n)
+
+    def _notes(self, person: Person) -> list[str]:
+        notes = []
+        if self.new_items and self.scoring.ranker.item_factors is not None:
+            notes.append("items added after training have no ID score: content alone ranks them")
+        if self.scoring.by_history and not person.history:
+            notes.append(f"user {person.name!r} has no history: all scores are equal")
+        if not self.scoring.by_history and person.changed:
+            notes.append(
+                f"recommender {self.model.name!r} has learned this user's vector: feedback since "
+                "training excludes items and moves nothing else"
+            )
+        return notes

@@ -1,0 +1,114 @@
+"""Scores of a trained run, for users and strangers, over the catalogue and items added since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusionlab.data.features import ItemFeatures
+from fusionlab.evaluation.ranking import Scores
+from fusionlab.recommenders.contract import ItemViews, Ranker, Recommender
+from fusionlab.serving.people import Asked, as_clicks
+from fusionlab.training.items import catalogue_views
+from fusionlab.training.ranking import RankingTask
+
+Queries = Callable[[Tensor], tuple[Tensor | None, Tensor | None]]
+"""Places (b,) of people to their views (b, K, D) and ID factors (b, E)."""
+
+
+class Scoring:
+    """Ranks a trained task's catalogue and, beside it, ``new`` items; nothing is trained.
+
+    Where a user is nothing but a history (`Recommender.by_history`), the recommender is built on
+    the histories that are asked for, with the trained parameters; else users keep the vectors that
+    were learned. Items without a history in training have no ID score.
+
+    Args:
+        task: trained, in eval mode.
+        build: makes the task's recommender for a context and a fusion.
+        new: features of the new items as the model reads them; None: there are none.
+    """
+
+    def __init__(
+        self,
+        task: RankingTask,
+        build: Callable[[Any, Any], Recommender],
+        new: ItemFeatures | None = None,
+    ) -> None:
+        self.task, self.model, self.build, self.new = task, task.model, build, new
+        self.device = task.device
+        self.n_items = self.model.n_items + (0 if new is None else len(new))
+        self.by_history = type(self.model).by_history
+        self.ranker = self._ranker()
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the model reads; nothing if it reads clicks alone."""
+        return () if self.task.judged is None else self.task.judged.modalities
+
+    def scores(self, asked: Asked, without: Collection[str] = ()) -> Scores:
+        """Places (b,) of the people who ask to scores (b, N), some modalities masked everywhere."""
+        ranker = self._ranker(without) if without else self.ranker
+        if not self.by_history:
+            rows = self._rows(asked)
+            return lambda places: ranker(rows[places])
+        queries = self._of_histories(asked, ranker, without)
+        return lambda places: ranker.scores(*queries(places))
+
+    def queries(self, asked: Asked) -> Queries:
+        """What the people who ask bring into a score."""
+        if self.by_history:
+            return self._of_histories(asked, self.ranker)
+        rows = self._rows(asked)
+        return lambda places: self.ranker.queries(rows[places])
+
+    def _rows(self, asked: Asked) -> Tensor:
+        return torch.tensor([person.row for person in asked.people], device=self.device)
+
+    def _ranker(self, without: Collection[str] = ()) -> Ranker:
+        if self.new is None:
+            return self.task.ranker(without)
+        assert self.task.judged is not None
+        return self.model.ranker(
+            _joined([self._views(self.task.judged, without), self._views(self.new, without)])
+        )
+
+    def _views(self, features: ItemFeatures, without: Collection[str]) -> ItemViews:
+        assert self.model.fusion is not None
+        rest = [name for name in features.modalities if name not in without]
+        return catalogue_views(self.model.fusion, features.only(rest))
+
+    def _of_histories(self, asked: Asked, ranker: Ranker, without: Collection[str] = ()) -> Queries:
+        assert ranker.items is not None
+        more = None if asked.described is None else self._views(asked.described, without)
+        histories = [person.history for person in asked.people]
+        clicks = as_clicks(histories, self.n_items + (more is not None))
+        context = replace(self.model.context, clicks=clicks)
+        model = self.build(context, self.model.fusion)
+        model.load_state_dict(self.model.state_dict())
+        model = model.to(self.device).eval()
+        items = _read(clicks.items.unique().to(self.device), ranker.items, more)
+        return lambda places: (model.user_views(places, items), model.user_factors(places))
+
+
+def _joined(parts: Sequence[ItemViews]) -> ItemViews:
+    return ItemViews(
+        torch.cat([part.views for part in parts]), torch.cat([part.present for part in parts])
+    )
+
+
+def _read(items: Tensor, known: ItemViews, more: ItemViews | None) -> ItemViews:
+    """The views of ``items`` (m,), upwards, which are rows of ``known`` and then of ``more``."""
+    n = len(known.views)
+    position = torch.zeros(n + 1, dtype=torch.int64, device=items.device)
+    position[items] = torch.arange(len(items), device=items.device)
+    first = items[items < n]
+    parts = [ItemViews(known.views[first], known.present[first])]
+    if more is not None:
+        rest = items[items >= n] - n
+        parts.append(ItemViews(more.views[rest], more.present[rest]))
+    return replace(_joined(parts), position=position)
