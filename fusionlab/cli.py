@@ -10,6 +10,7 @@ import click
 
 from fusionlab.cli_audit import audit
 from fusionlab.cli_options import config_argument, overrides_argument, plugin_option, runs_option
+from fusionlab.cli_serve import feedback, recommend
 from fusionlab.errors import FusionlabError
 
 
@@ -31,7 +32,8 @@ def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
 
 
-main.add_command(audit)
+for command in (audit, recommend, feedback):
+    main.add_command(command)
 
 
 @main.command()

@@ -179,7 +179,7 @@ class FeedbackLog:
 
     def _row(self, event: Event) -> tuple[Any, ...]:
         if event.kind not in set(Kind):
-            raise FusionlabError(f"kind: {one_of(event.kind, [*Kind])}")
+            raise FusionlabError(f"kind: {one_of(event.kind, map(str, Kind))}")
         for what, found, known in (
             ("user", event.user, self.users),
             ("item", event.item, self.items),

@@ -165,7 +165,7 @@ class _Reader:
         entries = {}
         if encoding is not None:
             entries = {
-                f"item {item.id!r}, {encoding.of}": item.media[encoding.of]
+                _place(item, encoding.of): item.media[encoding.of]
                 for item in items
                 if encoding.of in item.media and name not in item.vectors
             }
@@ -178,9 +178,9 @@ class _Reader:
         values = torch.zeros(len(items), spec.tokens, spec.dim, dtype=dtype)
         mask = torch.zeros(len(items), spec.tokens, dtype=torch.bool)
         for row, item in enumerate(items):
-            place = f"item {item.id!r}, {encoding.of}" if encoding is not None else ""
+            place = _place(item, encoding.of) if encoding is not None else ""
             if name in item.vectors:
-                x = self._checked(f"item {item.id!r}, {name}", item.vectors[name], spec)
+                x = self._checked(_place(item, name), item.vectors[name], spec)
                 values[row], mask[row] = x
             elif place in encoded:
                 values[row], mask[row] = encoded[place]
@@ -209,10 +209,36 @@ class _Reader:
         return F.pad(x, (0, 0, 0, more)), on
 
 
+def described_by(media: Mapping[str, Raw], trained: Trained) -> NewItem:
+    """An item that is nothing but some media, by medium (text, image, audio): what a stranger
+    describes. Each stands in every column of its medium that the run's encoders read.
+
+    Raises:
+        FusionlabError: the run encodes no such medium.
+    """
+    experiment = experiment_from(trained.record.config)
+    columns = {
+        one.of: trained.dataset.media[one.of].medium for one in experiment.encodings.values()
+    }
+    for medium in media:
+        if medium not in columns.values():
+            raise FusionlabError(
+                f"--{medium}: run {trained.record.id[:12]} encodes no {medium}: "
+                f"{one_of(medium, map(str, columns.values()))}"
+            )
+    return NewItem(
+        "(described)", {name: media[kind] for name, kind in columns.items() if kind in media}
+    )
+
+
 def title_column(dataset: Dataset) -> str | None:
     """The column of raw text that best names an item, if there is one."""
     columns = [name for name, media in dataset.media.items() if media.medium is Medium.TEXT]
     return next((name for name in TITLES if name in columns), columns[0] if columns else None)
+
+
+def _place(item: NewItem, column: str) -> str:
+    return f"item {item.id!r}, {column}"
 
 
 def _short(value: object) -> str:

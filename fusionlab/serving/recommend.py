@@ -12,6 +12,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.recommenders.contract import RECOMMENDERS
 from fusionlab.serving.explain import explained
+from fusionlab.serving.faiss_index import FaissIndex
 from fusionlab.serving.feedback import FeedbackLog, require_known
 from fusionlab.serving.lists import Recommendation, Recommended
 from fusionlab.serving.new_items import NewItem, features_of, title_column
@@ -19,6 +20,9 @@ from fusionlab.serving.people import Asked, Person, as_clicks, known_person
 from fusionlab.serving.scoring import Scoring
 from fusionlab.studies.trained import Trained
 from fusionlab.training.ranking import RankingTask
+
+JUDGED = 256
+"""Users whose exact lists an index is held against."""
 
 
 class Service:
@@ -31,9 +35,11 @@ class Service:
         trained: a run (`load_trained`) of the task recommendation.
         new_items: items to rank beside the catalogue.
         log: feedback since training.
+        index: "faiss": lists come from an approximate index of the catalogue, with their recall.
 
     Raises:
-        FusionlabError: a classifier, or new items that the model cannot read.
+        FusionlabError: a classifier, new items that the model cannot read, or an index of scores
+            that are no inner product.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class Service:
         trained: Trained,
         new_items: Sequence[NewItem] = (),
         log: FeedbackLog | None = None,
+        index: str | None = None,
     ) -> None:
         self.trained, self.log, self.new_items = trained, log, list(new_items)
         self.record, self.dataset, task = trained
@@ -60,6 +67,7 @@ class Service:
         new = features_of(trained, self.new_items) if new_items else None
         self.scoring = Scoring(task, experiment.recommender.build, new)
         self.model = task.model
+        self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
 
     def recommend(
         self,
@@ -69,7 +77,7 @@ class Service:
         explain: bool = False,
         untrained_coalitions: bool = False,
     ) -> list[Recommended]:
-        """The ``k`` best items of each user that they have not seen, exactly.
+        """The ``k`` best items of each user that they have not seen; exactly, if without an index.
 
         Args:
             users: ids of the dataset.
@@ -133,12 +141,14 @@ class Service:
             raise FusionlabError(f"k: found {k}, expected at least 1")
         rows, scores = self._ranked(asked, k)
         training = self.record.coalition_training
+        recall = None if self.index is None else self._recall(k)
         lists = [
             Recommended(
                 self.record.id,
                 person.name,
                 [self._item(*one) for one in zip(items, values, strict=True) if one[0] != NOTHING],
                 training,
+                recall=recall,
                 notes=self._notes(person),
             )
             for person, items, values in zip(
@@ -154,14 +164,26 @@ class Service:
     def _ranked(self, asked: Asked, k: int) -> tuple[Tensor, Tensor]:
         """Rows of items (U, k) and their scores (U, k)."""
         scoring, n = self.scoring, len(self.item_ids)
+        seen = as_clicks([sorted(person.seen) for person in asked.people], n)
+        if self.index is not None:
+            everyone = torch.arange(len(asked.people), device=scoring.device)
+            vectors = scoring.ranker.product_rows(*scoring.queries(asked)(everyone))
+            return self.index.search(vectors, k, seen)
         return top_k(
             scoring.scores(asked),
-            as_clicks([sorted(person.seen) for person in asked.people], n),
+            seen,
             torch.arange(len(asked.people)),
             k,
             block=block_of(n * scoring.ranker.n_views),
             device=scoring.device,
         )
+
+    def _recall(self, k: int) -> float:
+        """The share of exact lists, of the first `JUDGED` users, that the index finds."""
+        assert self.index is not None
+        users = torch.arange(min(JUDGED, len(self.user_rows)), device=self.scoring.device)
+        vectors = self.scoring.ranker.product_rows(*self.scoring.ranker.queries(users))
+        return self.index.recall(vectors, k)
 
     def _item(self, row: int, score: float) -> Recommendation:
         column, n = title_column(self.dataset), self.model.n_items

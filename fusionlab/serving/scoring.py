@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
+from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import Scores
 from fusionlab.recommenders.contract import ItemViews, Ranker, Recommender
 from fusionlab.serving.people import Asked, as_clicks
@@ -65,6 +66,17 @@ class Scoring:
             return self._of_histories(asked, self.ranker)
         rows = self._rows(asked)
         return lambda places: self.ranker.queries(rows[places])
+
+    def item_vectors(self) -> Tensor:
+        """(N, E): what every score is one inner product with; FusionlabError if it is none."""
+        ranker = self.ranker
+        own = type(ranker).__call__ is not Ranker.__call__
+        if own or ranker.product is None or not (ranker.items is None or ranker.folded):
+            raise FusionlabError(
+                f"index: scores of {self.model.name!r} are no inner product here (its strategy "
+                "weighs views by the user, or it ranks in its own way); expected an exact ranking"
+            )
+        return ranker.product.matrix.T
 
     def _rows(self, asked: Asked) -> Tensor:
         return torch.tensor([person.row for person in asked.people], device=self.device)

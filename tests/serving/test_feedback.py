@@ -1,0 +1,114 @@
+"""The feedback log: what it takes, what it refuses, and that it forgets every byte."""
+
+import sqlite3
+
+import pytest
+
+from fusionlab.errors import FusionlabError
+from fusionlab.serving.feedback import Event, FeedbackLog, Kind
+
+USERS, ITEMS = {"anna", "berta"}, {"mug", "jug", "cup"}
+
+
+@pytest.fixture
+def log(tmp_path):
+    with FeedbackLog(tmp_path / "log.sqlite", USERS, ITEMS) as log:
+        yield log
+
+
+def test_events_come_back_as_they_were_in_order(log, tmp_path):
+    events = [
+        Event("impression", "anna", "mug", 3.5, list="l1", context={"page": [1, None]}),
+        Event("click", "anna", "mug", 2.0),
+        Event("rating", "berta", "jug", 9, rating=4.5),
+        Event("dislike", "anna", "cup", 1.0),
+    ]
+    log.add(*events)
+    assert log.events() == events
+    assert log.events("anna", [Kind.CLICK, Kind.DISLIKE]) == [events[1], events[3]]
+    assert FeedbackLog(tmp_path / "log.sqlite").events("berta") == [events[2]]
+
+
+def test_an_event_without_a_time_gets_that_of_its_logging(log):
+    log.add(Event("click", "anna", "mug"))
+    assert log.events()[0].time > 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (Event("clik", "anna", "mug"), "kind: found 'clik'.* did you mean 'click'"),
+        (Event("click", "anne", "mug"), "user: found 'anne', .*2 ids; did you mean 'anna'"),
+        (Event("click", "anna", "mugg"), "item: found 'mugg', .*3 ids; did you mean 'mug'"),
+        (Event("rating", "anna", "mug"), "rating: found None, expected a number"),
+        (Event("rating", "anna", "mug", rating=float("nan")), "rating: found nan"),
+        (Event("click", "anna", "mug", rating=1.0), "expected none beside a click"),
+        (Event("click", "anna", "mug", time=float("inf")), "time: found inf"),
+        (Event("click", "anna", "mug", context={1, 2}), "context: expected what JSON"),
+    ],
+)
+def test_what_is_wrong_is_refused_and_nothing_beside_it_is_written(log, event, message):
+    with pytest.raises(FusionlabError, match=message):
+        log.add(Event("click", "anna", "mug"), event)
+    assert log.events() == []
+
+
+def test_events_cannot_be_changed(log, tmp_path):
+    log.add(Event("click", "anna", "mug"))
+    with (
+        sqlite3.connect(tmp_path / "log.sqlite") as other,
+        pytest.raises(sqlite3.IntegrityError, match="only added"),
+    ):
+        other.execute("UPDATE event SET item = 'jug'")
+
+
+def test_commits_are_flushed(log):
+    settings = [log._open.execute(f"PRAGMA {name}").fetchone()[0] for name in SETTINGS]
+    assert dict(zip(SETTINGS, settings, strict=True)) == SETTINGS
+
+
+SETTINGS = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+
+
+def bytes_of(folder):
+    return b"".join(file.read_bytes() for file in sorted(folder.iterdir()))
+
+
+def test_forgetting_a_user_leaves_none_of_their_bytes(tmp_path):
+    file = tmp_path / "log.sqlite"
+    with FeedbackLog(file) as log:
+        for n in range(400):  # more than a page, between the events of others
+            told = {"said": f"private{n}"}
+            log.add(Event("click", "forgotten@home", f"i{n}", list="their-list", context=told))
+            log.add(Event("click", "stays@home", f"i{n}", context={"said": f"public{n}"}))
+        before = bytes_of(tmp_path)
+        assert all(word in before for word in (b"forgotten@home", b"private399", b"their-list"))
+        assert log.forget("forgotten@home") == 400
+        after = bytes_of(tmp_path)
+        for word in (b"forgotten", b"private", b"their-list"):
+            assert word not in after
+        assert len(log.events()) == 400
+        assert b"public399" in after
+        assert log.forget("forgotten@home") == 0
+
+
+def test_what_cannot_be_forgotten_yet_is_said_and_done_later(tmp_path):
+    file = tmp_path / "log.sqlite"
+    with FeedbackLog(file) as log:
+        log.add(Event("click", "forgotten@home", "mug"))
+        log._open.execute("PRAGMA busy_timeout = 100")
+        reader = sqlite3.connect(file, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM event").fetchall()
+        with pytest.raises(FusionlabError, match="bytes are still in the file"):
+            log.forget("forgotten@home")
+        reader.close()
+        assert log.forget("forgotten@home") == 0
+        assert b"forgotten" not in bytes_of(tmp_path)
+
+
+def test_a_file_that_is_no_log_is_refused(tmp_path):
+    file = tmp_path / "log.sqlite"
+    file.write_bytes(b"something else entirely, longer than a header" * 9)
+    with pytest.raises(FusionlabError, match="cannot be used as a feedback log"):
+        FeedbackLog(file)
