@@ -1,0 +1,165 @@
+"""Items added after training: read, prepared like the others, and ranked for those they suit."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from scipy.stats import spearmanr
+from small_runs import RENDERED, trained_run
+
+from fusionlab.data.interactions import Openings
+from fusionlab.errors import FusionlabError
+from fusionlab.serving.new_items import NewItem, features_of, read_new_items
+from fusionlab.serving.recommend import Service
+from fusionlab.studies.store import RunStore
+
+MODALITIES = ("text", "image", "audio")
+
+
+def raw(trained, row, names=MODALITIES):
+    features = trained.dataset.features
+    return {name: features.values[name][row] for name in names}
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    return trained_run(RunStore(tmp_path_factory.mktemp("runs")), recommender="content")
+
+
+@pytest.mark.parametrize("scaling", ["none", "modality", "feature"])
+def test_vectors_are_scaled_as_those_of_the_catalogue_to_the_bit(scaling, tmp_path):
+    trained = trained_run(RunStore(tmp_path), inputs={"scaling": scaling})
+    items = [NewItem(f"n{row}", vectors=raw(trained, row)) for row in (3, 30)]
+    found = features_of(trained, items)
+    for name, values in trained.task.features.values.items():
+        assert torch.equal(found.values[name], values[[3, 30]])
+
+
+def test_vectors_are_reduced_on_the_axes_of_the_catalogue(tmp_path):
+    trained = trained_run(RunStore(tmp_path), inputs={"energy": 0.9})
+    found = features_of(trained, [NewItem("n", vectors=raw(trained, 3))])
+    for name, values in trained.task.features.values.items():
+        torch.testing.assert_close(found.values[name], values[[3]], atol=1e-5, rtol=1e-5)
+
+
+def test_media_are_encoded_as_those_of_the_catalogue(tmp_path):
+    trained = trained_run(RunStore(tmp_path), **RENDERED)
+    media = trained.dataset.media
+    item = NewItem("n", {name: media[name].entries[3] for name in MODALITIES})
+    found = features_of(trained, [item])
+    for name, values in trained.task.features.values.items():
+        torch.testing.assert_close(found.values[name], values[[3]], atol=1e-4, rtol=1e-4)
+
+
+def test_media_go_through_an_encoder_that_was_trained(tmp_path):
+    text = {"name": "text_transformer", "model": "tiny", "max_length": 16}
+    encoders = {"text": {"of": "text", "encoder": text, "trained": True}}
+    trained = trained_run(RunStore(tmp_path), **{**RENDERED, "encoders": encoders})
+    entry = trained.dataset.media["text"].entries[3]
+    service = Service(trained, [NewItem("n", {"text": entry})])
+    views = service.scoring.ranker.items.views
+    torch.testing.assert_close(views[40], views[3], atol=1e-5, rtol=1e-4)
+
+
+def test_lines_are_read_and_a_modality_may_be_missing(content, tmp_path):
+    vectors = {name: x[0].tolist() for name, x in raw(content, 3).items()}
+    lines = [{"item": "n0", **vectors}, {"item": "n1", "text": vectors["text"], "image": None}]
+    file = tmp_path / "new.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    items = read_new_items(file, content)
+    assert [item.id for item in items] == ["n0", "n1"]
+    found = features_of(content, items)
+    assert found.present("image").tolist() == [True, False]
+    listed = Service(content, items).recommend(["u1"], 40)[0].items
+    assert {one.item for one in listed if one.new} == {"n0", "n1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 1: not JSON"),
+        ("[1]", "an object with an id under 'item'"),
+        ('{"item": "i3"}', "'i3', which is in the catalogue"),
+        ('{"item": "n", "txt": [1]}', "txt: found 'txt', expected .*did you mean 'text'"),
+        ('{"item": "n", "text": "words"}', "text: found 'words', expected a list of numbers"),
+        ('{"item": "n", "text": ["a"]}', r"text: found \['a'\], expected numbers"),
+        ('{"item": "n", "text": [1.0]}', r"item 'n', text: found shape \(1, 1\)"),
+        ('{"item": "n"}', "item 'n': found nothing that run"),
+        ('{"item": "n", "text": [NaN' + ", 0" * 31 + "]}", "not finite"),
+    ],
+)
+def test_what_is_wrong_is_refused(content, tmp_path, line, message):
+    file = tmp_path / "new.jsonl"
+    file.write_text(line)
+    with pytest.raises(FusionlabError, match=message):
+        features_of(content, read_new_items(file, content))
+
+
+def test_recommenders_of_ids_refuse_new_items(tmp_path):
+    trained = trained_run(RunStore(tmp_path), recommender="bpr_mf")
+    with pytest.raises(FusionlabError, match="'bpr_mf' fuses no item features"):
+        Service(trained, [NewItem("n", vectors=raw(trained, 3))])
+
+
+def test_beside_id_factors_content_alone_ranks_new_items_and_it_is_said(tmp_path):
+    trained = trained_run(RunStore(tmp_path), recommender="hybrid")
+    service = Service(trained, [NewItem("n", vectors=raw(trained, 3))])
+    scores = service.scoring.ranker(torch.arange(60)).clone()
+    model = trained.task.model
+    ids = model.ids.user(torch.arange(60)) @ model.ids.item(torch.tensor([3])).T
+    torch.testing.assert_close(scores[:, 40], scores[:, 3] - ids[:, 0], atol=1e-5, rtol=1e-4)
+    assert "no ID score" in service.recommend(["u1"], 3)[0].notes[0]
+
+
+# An item that training never saw, with one modality, against the oracle
+
+KNOWN, ADDED = 160, 40
+
+
+def shop(folder, seed):
+    """A folder with the first items of a synthetic catalogue; returns the whole catalogue."""
+    from fusionlab.data.formats.synthetic import Synthetic
+
+    whole = Synthetic(users=250, items=KNOWN + ADDED, clicks=40, nuisance=0, seed=seed).load()
+    clicks = whole.interactions
+    parts = [clicks.train, clicks.valid, clicks.test.open(Openings(), "a test")]
+    pairs = [(u, i) for p in parts for u, i in zip(p.users.tolist(), p.items.tolist(), strict=True)]
+    kept = [(f"u{u}", f"i{i}") for u, i in sorted(pairs) if i < KNOWN]
+    (folder / "features").mkdir(parents=True)
+    pl.DataFrame(kept, schema=["user", "item"], orient="row").write_csv(folder / "interactions.csv")
+    pl.DataFrame({"item": [f"i{i}" for i in range(KNOWN)]}).write_csv(folder / "items.csv")
+    for name, values in whole.features.values.items():
+        np.save(folder / "features" / f"{name}.npy", values[:KNOWN, 0].numpy())
+    return whole
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(seed, tmp_path):
+    whole = shop(tmp_path / "shop", seed)
+    training = {"epochs": 8, "batch_size": 512, "learning_rate": 0.01, "modality_dropout": 0.3}
+    trained = trained_run(
+        RunStore(tmp_path / "runs"),
+        dataset={"name": "folder", "path": str(tmp_path / "shop")},
+        fusion="sum",
+        training=training,
+        seed=seed,
+    )
+    rows = range(KNOWN, KNOWN + ADDED)
+    agreement, percentiles = [], []
+    for name in MODALITIES[:2]:  # what audio tells alone is little
+        new = [NewItem(f"n{i}", vectors={name: whole.features.values[name][i]}) for i in rows]
+        service = Service(trained, new)
+        users = [int(user[1:]) for user in trained.dataset.interactions.user_ids]
+        scores = service.scoring.ranker(torch.arange(len(users))).clone()
+        places = scores.argsort(1).argsort(1)[:, KNOWN:] / (KNOWN + ADDED - 1)
+        truth = whole.truth.coalition_utility(torch.tensor(users), [name])
+        taste = (truth - whole.truth.tau * whole.truth.popularity)[:, KNOWN:]
+        for item in range(ADDED):
+            agreement.append(spearmanr(places[:, item], taste[:, item]).statistic)
+            fans = taste[:, item].topk(25).indices
+            percentiles.append(float(places[fans, item].mean()))
+    assert np.mean(agreement) > 0.4
+    assert np.mean(percentiles) > 0.65
+    print(f"seed {seed}: rank correlation {np.mean(agreement):.3f}, {np.mean(percentiles):.3f}")
