@@ -1,0 +1,199 @@
+"""Lists of a finished run: those of its model, for its users, with feedback, and for strangers."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from small_runs import RENDERED, trained_run
+
+from fusionlab.cli import main
+from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.ranking import top_k
+from fusionlab.serving.contributions import contributions
+from fusionlab.serving.feedback import Event, FeedbackLog
+from fusionlab.serving.new_items import NewItem
+from fusionlab.serving.people import as_clicks
+from fusionlab.serving.recommend import Service
+from fusionlab.studies.store import RunStore
+
+RECOMMENDERS = {
+    "content": {"fusion": "gated"},
+    "hybrid": {"recommender": "hybrid", "fusion": "user_gate"},
+    "bpr_mf": {"recommender": "bpr_mf"},
+    "lightgcn_id": {"recommender": "lightgcn_id"},
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return RunStore(tmp_path_factory.mktemp("runs"))
+
+
+def items_of(clicks, row):
+    return clicks.items[clicks.indptr[row] : clicks.indptr[row + 1]].tolist()
+
+
+def expected(trained, user, k):
+    """By the model's own ranker, without what the user clicked in train and validation."""
+    clicks = trained.dataset.interactions
+    seen = [{*items_of(clicks.train, u), *items_of(clicks.valid, u)} for u in range(60)]
+    exclude = as_clicks([sorted(one) for one in seen], 40)
+    items, scores = top_k(trained.task.ranker(), exclude, torch.tensor([user]), k)
+    return [f"i{item}" for item in items[0].tolist()], scores[0].tolist()
+
+
+@pytest.mark.parametrize("changes", RECOMMENDERS.values(), ids=RECOMMENDERS)
+def test_lists_are_those_of_the_run(changes, store):
+    trained = trained_run(store, **changes)
+    for user, found in enumerate(Service(trained).recommend(["u0", "u1", "u2"], 7)):
+        ids, scores = expected(trained, user, 7)
+        assert [one.item for one in found.items] == ids
+        assert [one.score for one in found.items] == pytest.approx(scores, abs=1e-5)
+
+
+def test_a_list_is_no_longer_than_what_is_left(store):
+    found = Service(trained_run(store)).recommend(["u0"], 40)[0]
+    clicks = trained_run(store).dataset.interactions
+    assert len(found.items) == 40 - len(items_of(clicks.train, 0)) - len(items_of(clicks.valid, 0))
+
+
+@pytest.mark.parametrize("name", ["content", "hybrid"])
+def test_explanations_are_what_masking_loses_and_the_own_weights(name, store):
+    changes = {**RECOMMENDERS[name], "training": {"epochs": 1, "modality_dropout": 0.3}}
+    trained = trained_run(store, **changes)
+    found = Service(trained).recommend(["u3"], 5, explain=True)[0]
+    lists = torch.tensor([[int(one.item[1:]) for one in found.items]])
+    lost = contributions(trained.task.model, trained.task.judged, torch.tensor([3]), lists)
+    for place, one in enumerate(found.items):
+        told = {name: float(x[0, place]) for name, x in lost.items()}
+        assert one.contributions == pytest.approx(told, abs=1e-5)
+        if name == "hybrid":
+            assert sum(one.view_weights.values()) == pytest.approx(1, abs=1e-5)
+    assert found.coalition_training == "dropout"
+
+
+def test_contributions_are_hidden_where_coalitions_were_not_trained(store):
+    service = Service(trained_run(store))
+    found = service.recommend(["u3"], 5, explain=True)[0]
+    assert found.hidden
+    assert not found.items[0].contributions
+    told = service.recommend(["u3"], 5, explain=True, untrained_coalitions=True)[0]
+    assert not told.hidden
+    assert set(told.items[0].contributions) == {"text", "image", "audio"}
+
+
+def test_a_stranger_who_likes_what_a_user_clicked_has_the_same_scores(store):
+    trained = trained_run(store)
+    liked = [f"i{item}" for item in items_of(trained.dataset.interactions.train, 4)]
+    found = Service(trained).recommend_stranger(40, liked=liked)
+    scores = trained.task.ranker()(torch.tensor([4]))[0]
+    for one in found.items:
+        assert one.score == pytest.approx(float(scores[int(one.item[1:])]), abs=1e-5)
+    assert not {one.item for one in found.items} & {*liked}
+
+
+def test_to_describe_an_item_is_as_good_as_to_like_it(store):
+    trained = trained_run(store)
+    vectors = {name: x[7] for name, x in trained.dataset.features.values.items()}
+    service = Service(trained)
+    by_id = service.recommend_stranger(40, liked=["i3", "i7"])
+    told = service.recommend_stranger(40, liked=["i3"], described=NewItem("x", vectors=vectors))
+    scores = {one.item: one.score for one in told.items}
+    assert {one.item: scores[one.item] for one in by_id.items} == pytest.approx(
+        {one.item: one.score for one in by_id.items}, abs=1e-5
+    )
+    assert "x" not in scores
+
+
+def test_who_cannot_serve_strangers_says_who_can(store):
+    with pytest.raises(FusionlabError, match=r"'hybrid' knows users by .*histories: .*content"):
+        Service(trained_run(store, **RECOMMENDERS["hybrid"])).recommend_stranger(liked=["i1"])
+    with pytest.raises(FusionlabError, match="nothing liked and nothing described"):
+        Service(trained_run(store)).recommend_stranger()
+    with pytest.raises(FusionlabError, match="liked: found 'i99'"):
+        Service(trained_run(store)).recommend_stranger(liked=["i99"])
+    with pytest.raises(FusionlabError, match="user: found 'u99', expected one of 60 ids"):
+        Service(trained_run(store)).recommend(["u99"])
+
+
+def test_feedback_moves_the_next_list(store, tmp_path):
+    trained = trained_run(store)
+    train = [f"i{item}" for item in items_of(trained.dataset.interactions.train, 0)]
+    with FeedbackLog(tmp_path / "log.sqlite") as log:
+        service = Service(trained, log=log)
+        first = [one.item for one in service.recommend(["u0"], 3)[0].items]
+        log.add(Event("impression", "u0", first[2]))
+        assert [one.item for one in service.recommend(["u0"], 3)[0].items] == first
+        log.add(Event("click", "u0", first[0]), Event("dislike", "u0", train[0]))
+        log.add(Event("dislike", "u0", first[1]), Event("click", "u1", first[2]))
+        found = {one.item: one.score for one in service.recommend(["u0"], 40)[0].items}
+        assert not {*first[:2]} & {*found}
+        history = [*train[1:], first[0]]
+        same = service.recommend_stranger(40, liked=history).items
+        scores = {one.item: one.score for one in same}
+        assert found == pytest.approx({item: scores[item] for item in found}, abs=1e-5)
+
+
+def test_learned_vectors_stay_and_it_is_said(store, tmp_path):
+    trained = trained_run(store, **RECOMMENDERS["hybrid"])
+    with FeedbackLog(tmp_path / "log.sqlite") as log:
+        service = Service(trained, log=log)
+        first = service.recommend(["u0"], 40)[0].items
+        log.add(Event("click", "u0", first[0].item))
+        found = service.recommend(["u0"], 40)[0]
+    assert found.items == first[1:]
+    assert "moves nothing else" in found.notes[0]
+
+
+# The command line
+
+
+def run(store, *arguments, fails=False):
+    done = CliRunner().invoke(main, [*arguments, "--runs", str(store.root)])
+    assert bool(done.exit_code) == fails, done.output
+    return done.output
+
+
+def test_the_commands_work_together(store, tmp_path):
+    trained = trained_run(store, fusion="sum")
+    prefix, file = trained.record.id[:12], tmp_path / "list.json"
+    shown = run(store, "recommend", prefix, "--user", "u2", "--k", "3", "--json", str(file))
+    told = json.loads(file.read_text())
+    assert [one["item"] for one in told["items"]] == expected(trained, 2, 3)[0]
+    assert all(one["item"] in shown for one in told["items"])
+    best = told["items"][0]["item"]
+    place = ("feedback", prefix, "--runs", str(store.root))
+
+    def feedback(*arguments, fails=False):
+        done = CliRunner().invoke(main, [*place, *arguments])
+        assert bool(done.exit_code) == fails, done.output
+        return done.output
+
+    event = ("add", "--user", "u2", "--kind", "click", "--context", '{"page": 1}', "--item")
+    assert "did you mean 'i39'" in feedback(*event, "i399", fails=True)
+    feedback(*event, best)
+    assert best in feedback("list", "--user", "u2")
+    assert best not in run(store, "recommend", prefix, "--user", "u2", "--k", "3").split()
+    assert "forgot 1 events of u2" in feedback("forget", "u2")
+    assert "did you mean 'u2" in feedback("forget", "u222", fails=True)
+    assert best in run(store, "recommend", prefix, "--user", "u2", "--k", "3").split()
+    assert "expected either --user" in run(store, "recommend", prefix, fails=True)
+
+
+def test_a_stranger_describes_with_media(store, tmp_path):
+    trained = trained_run(store, **RENDERED)
+    media = {name: one.entries[7] for name, one in trained.dataset.media.items()}
+    image = tmp_path / "a.png"
+    image.write_bytes(media["image"])
+    prefix = trained.record.id[:12]
+    shown = run(store, "recommend", prefix, "--text", media["text"], "--image", str(image))
+    vectors = {name: trained.dataset.features.values[name][7] for name in ("text", "image")}
+    same = Service(trained).recommend_stranger(described=NewItem("x", vectors=vectors))
+    assert [word for word in shown.split() if word[0] == "i" and word[1:].isdigit()] == [
+        one.item for one in same.items
+    ]
+    assert all(one.title in trained.dataset.media["text"].entries for one in same.items)
+    broken = tmp_path / "b.png"
+    broken.write_bytes(b"no picture")
+    assert "image: no image" in run(store, "recommend", prefix, "--image", str(broken), fails=True)
