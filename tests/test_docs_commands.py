@@ -28,6 +28,7 @@ def parsed(words):
     group, context = main, main.make_context("fusionlab", list(words), resilient_parsing=True)
     name, command, rest = group.resolve_command(context, list(words))
     if hasattr(command, "commands"):
+        _, rest, _ = command.make_parser(context).parse_args(list(rest))  # a group's own arguments
         name, command, rest = command.resolve_command(context, rest)
     return name, command.make_context(name, list(rest)).params
 

@@ -119,13 +119,14 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> ItemFeatures:
     """
     experiment = experiment_from(trained.record.config)
     dataset = as_given(experiment, trained.dataset)
-    clicks, read = dataset.interactions, trained.task.features
-    if clicks is None or read is None or trained.task.model.fusion is None:
+    clicks, read, model = dataset.interactions, trained.task.features, trained.task.model
+    if clicks is None or read is None or model.fusion is None or model.reads_features:
         raise FusionlabError(
-            f"recommender {experiment.recommender.name!r} fuses no item features, so it cannot "
-            "score items added after training; expected a run with, for example, 'content'"
+            f"recommender {experiment.recommender.name!r} does not score an item by its fused "
+            "content, so it cannot rank items added after training; expected one that does, such "
+            "as 'content' or 'hybrid'"
         )
-    read_of = _Reader(experiment, dataset, trained.task.model.fusion)
+    read_of = _Reader(experiment, dataset, model.fusion)
     columns = {name: read_of.column(name, items) for name in read.modalities}
     stored = dataset.require_features("new items")
     vocabulary = {name: n for name, n in stored.vocabulary.items() if name in columns}

@@ -97,9 +97,10 @@ def test_what_is_wrong_is_refused(content, tmp_path, line, message):
         features_of(content, read_new_items(file, content))
 
 
-def test_recommenders_of_ids_refuse_new_items(tmp_path):
-    trained = trained_run(RunStore(tmp_path), recommender="bpr_mf")
-    with pytest.raises(FusionlabError, match="'bpr_mf' fuses no item features"):
+@pytest.mark.parametrize("name", ["bpr_mf", "item_graph", "content_knn"])
+def test_recommenders_that_score_otherwise_refuse_new_items(name, tmp_path):
+    trained = trained_run(RunStore(tmp_path), recommender=name)
+    with pytest.raises(FusionlabError, match=f"'{name}' does not score an item by its fused"):
         Service(trained, [NewItem("n", vectors=raw(trained, 3))])
 
 
