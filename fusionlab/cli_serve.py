@@ -89,11 +89,10 @@ def recommend(
 
 @click.group()
 @click.argument("run")
-@runs_option
 @click.pass_context
-def feedback(context: click.Context, run: str, runs: Path) -> None:
+def feedback(context: click.Context, run: str) -> None:
     """The feedback log of RUN: what its users did with what they were shown."""
-    context.obj = run, runs
+    context.obj = run
 
 
 @feedback.command()
@@ -104,8 +103,9 @@ def feedback(context: click.Context, run: str, runs: Path) -> None:
 @click.option("--time", type=float, help="Seconds since 1970; default: now.")
 @click.option("--list", "list", help="The list that was shown.")
 @click.option("--context", "told", help="JSON.")
+@runs_option
 @click.pass_obj
-def add(place: tuple[str, Path], told: str | None, **event: Any) -> None:
+def add(run: str, runs: Path, told: str | None, **event: Any) -> None:
     """Log an event; it is on the disk when this returns."""
     import json
 
@@ -116,41 +116,42 @@ def add(place: tuple[str, Path], told: str | None, **event: Any) -> None:
         context = None if told is None else json.loads(told)
     except ValueError as error:
         raise click.BadParameter(f"not JSON ({error})", param_hint="--context") from None
-    with _log(place) as log:
+    with _log(run, runs) as log:
         log.add(Event(**event, context=context))
     terminal.say("logged")
 
 
 @feedback.command(name="list")
 @click.option("--user", help="Of one user.")
+@runs_option
 @click.pass_obj
-def list_events(place: tuple[str, Path], user: str | None) -> None:
+def list_events(run: str, runs: Path, user: str | None) -> None:
     """Print what is in the log."""
     from fusionlab import terminal
     from fusionlab.reporting.recommended import event_table
 
-    with _log(place) as log:
+    with _log(run, runs) as log:
         terminal.show(event_table(log.events(user)))
 
 
 @feedback.command()
 @click.argument("user")
+@runs_option
 @click.pass_obj
-def forget(place: tuple[str, Path], user: str) -> None:
+def forget(run: str, runs: Path, user: str) -> None:
     """Remove every event of USER, byte by byte."""
     from fusionlab import terminal
     from fusionlab.serving.feedback import require_known
 
-    with _log(place) as log:
+    with _log(run, runs) as log:
         count = log.forget(user)
         if not count:
             require_known("user", user, log.users)
     terminal.say(f"forgot {count} events of {user}")
 
 
-def _log(place: tuple[str, Path]) -> Any:
+def _log(run: str, runs: Path) -> Any:
     from fusionlab.serving.run_feedback import open_feedback
     from fusionlab.studies.store import RunStore
 
-    run, runs = place
     return open_feedback(run, RunStore(runs))

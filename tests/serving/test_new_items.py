@@ -161,6 +161,6 @@ def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(seed, tmp_pa
             agreement.append(spearmanr(places[:, item], taste[:, item]).statistic)
             fans = taste[:, item].topk(25).indices
             percentiles.append(float(places[fans, item].mean()))
-    assert np.mean(agreement) > 0.4
+    assert np.mean(agreement) > 0.6
     assert np.mean(percentiles) > 0.65
     print(f"seed {seed}: rank correlation {np.mean(agreement):.3f}, {np.mean(percentiles):.3f}")

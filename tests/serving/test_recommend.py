@@ -163,12 +163,9 @@ def test_the_commands_work_together(store, tmp_path):
     assert [one["item"] for one in told["items"]] == expected(trained, 2, 3)[0]
     assert all(one["item"] in shown for one in told["items"])
     best = told["items"][0]["item"]
-    place = ("feedback", prefix, "--runs", str(store.root))
 
     def feedback(*arguments, fails=False):
-        done = CliRunner().invoke(main, [*place, *arguments])
-        assert bool(done.exit_code) == fails, done.output
-        return done.output
+        return run(store, "feedback", prefix, *arguments, fails=fails)
 
     event = ("add", "--user", "u2", "--kind", "click", "--context", '{"page": 1}', "--item")
     assert "did you mean 'i39'" in feedback(*event, "i399", fails=True)
