@@ -9,18 +9,18 @@ import click
 
 from fusionlab.cli_options import runs_option
 
-existing_file = click.Path(path_type=Path, exists=True, dir_okay=False)
+a_file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @click.argument("run")
 @click.option("--user", help="A user of the dataset.")
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1), help="Items to list.")
-@click.option("--items", type=existing_file, help="Items added after training, as JSON lines.")
+@click.option("--items", type=a_file, help="Items added after training, as JSON lines.")
 @click.option("--liked", multiple=True, metavar="ID", help="What a stranger likes; once for each.")
 @click.option("--text", help="A text that describes what a stranger likes.")
-@click.option("--image", type=existing_file, help="A picture that does.")
-@click.option("--audio", type=existing_file, help="A sound that does.")
+@click.option("--image", type=a_file, help="A picture that does.")
+@click.option("--audio", type=a_file, help="A sound that does.")
 @click.option("--explain", is_flag=True, help="Tell what modalities and views count.")
 @click.option(
     "--untrained-coalitions",

@@ -28,7 +28,10 @@ def recommended_table(found: Recommended) -> Table:
     if titled:
         table.add_column("title")
     for rank, item in enumerate(found.items, 1):
-        cells = [Text(f"{item.item} (new)" if item.new else item.item), f"{item.score:.4f}"]
+        cells: list[str | Text] = [
+            Text(f"{item.item} (new)" if item.new else item.item),
+            f"{item.score:.4f}",
+        ]
         cells += [f"{item.contributions[name]:+.4f}" for name in names]
         cells += [f"{item.view_weights[view]:.3f}" for view in views]
         table.add_row(str(rank), *cells, *([Text(_short(item.title or ""))] if titled else []))

@@ -23,6 +23,7 @@ from fusionlab.errors import FusionlabError, one_of
 from fusionlab.studies.build import as_given
 from fusionlab.studies.inputs import prepare_more
 from fusionlab.studies.trained import Trained
+from fusionlab.training.ranking import RankingTask
 
 TITLES = ("title", "name")
 
@@ -119,14 +120,21 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> ItemFeatures:
     """
     experiment = experiment_from(trained.record.config)
     dataset = as_given(experiment, trained.dataset)
-    clicks, read, model = dataset.interactions, trained.task.features, trained.task.model
-    if clicks is None or read is None or model.fusion is None or model.reads_features:
+    clicks, read, task = dataset.interactions, trained.task.features, trained.task
+    fusion = task.model.fusion if isinstance(task, RankingTask) else None
+    if (
+        clicks is None
+        or read is None
+        or fusion is None
+        or not isinstance(task, RankingTask)
+        or task.model.reads_features
+    ):
         raise FusionlabError(
             f"recommender {experiment.recommender.name!r} does not score an item by its fused "
             "content, so it cannot rank items added after training; expected one that does, such "
             "as 'content' or 'hybrid'"
         )
-    read_of = _Reader(experiment, dataset, model.fusion)
+    read_of = _Reader(experiment, dataset, fusion)
     columns = {name: read_of.column(name, items) for name in read.modalities}
     stored = dataset.require_features("new items")
     vocabulary = {name: n for name, n in stored.vocabulary.items() if name in columns}
@@ -163,14 +171,14 @@ class _Reader:
         """Values (n, T, d) and mask (n, T) of modality ``name``, before scaling."""
         encoding = self.experiment.encodings.get(name)
         spec, own = self._spec(name)
-        entries = {}
+        entries: dict[str, Raw] = {}
         if encoding is not None:
             entries = {
                 _place(item, encoding.of): item.media[encoding.of]
                 for item in items
                 if encoding.of in item.media and name not in item.vectors
             }
-        encoded = {}
+        encoded: dict[str, tuple[Tensor, Tensor]] = {}
         if encoding is not None and entries:
             device = self.experiment.runtime.device if own is not None else "cpu"
             encoder = own or encoder_of(encoding, self.dataset)
