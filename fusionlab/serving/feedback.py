@@ -130,7 +130,10 @@ class FeedbackLog:
         query = f"SELECT {COLUMNS} FROM event {where} ORDER BY id"
         with self._lock:
             found = self._open.execute(query, asked).fetchall()
-        return [Event(*row[:6], None if row[6] is None else json.loads(row[6])) for row in found]
+        return [
+            Event(*told, context=None if context is None else json.loads(context))
+            for *told, context in found
+        ]
 
     def forget(self, user: str) -> int:
         """Remove every event of ``user`` and every byte of them; returns how many there were.
