@@ -62,16 +62,21 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
         raise ConfigError([(("task",), problem)])
     if experiment.task == "recommendation":
-        balancer = family("balancer")[experiment.balancer.name]
-        check_in_batch(experiment.training, balancer)
-        if experiment.training.pool is not None:
-            check_pooled(_recommender(experiment), balancer)
+        _check_steps(experiment)
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
         features = readable(experiment, features)
         if fuses(experiment):
             build_fusion(experiment.fusion, features.specs, experiment.dim)
             _check_tokenizers(experiment, features)
+
+
+def _check_steps(experiment: Experiment) -> None:
+    """Refuse a way of making steps that recommender, loss or balancer do not go with."""
+    balancer = family("balancer")[experiment.balancer.name]
+    check_in_batch(experiment.training, balancer)
+    if experiment.training.pool is not None:
+        check_pooled(_recommender(experiment), balancer)
 
 
 def _check_names_of_modalities(experiment: Experiment, dataset: Dataset) -> None:
