@@ -131,6 +131,11 @@ class Training(Options):
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled, of AdamW")
     loss: Annotated[Part, PartOf("loss")] = part("loss", "bpr", "of ranking")
     negatives: PositiveInt = Field(1, description="items drawn for each click")
+    sampling: Literal["uniform", "in_batch"] = Field(
+        "uniform",
+        description="of negatives: any items that the user has not clicked, or those of the "
+        "batch's other clicks, with softmax scores corrected for their popularity",
+    )
     pool: int | None = Field(
         None,
         ge=2,

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from fusionlab.data.synthetic import Truth
 
 
+SHARED = 8
+"""A step with at most so many distinct items a candidate of a row scores them all at once."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a recommender may know when it is built: train clicks, widths, seed, a known truth, and
@@ -42,11 +46,20 @@ class Context:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A training step: ``users`` (B,), ``candidates`` (B, C) with the clicked item first, and
-    ``clicks`` (B,), the positions of the clicked pairs in the train clicks."""
+    ``clicks`` (B,), the positions of the clicked pairs in the train clicks.
+
+    ``subtracted`` (B, C) is taken off the scores before the loss, for candidates that were drawn
+    with different chances: the log of how often each is expected, inf to leave it out.
+    """
 
     users: Tensor
     candidates: Tensor
     clicks: Tensor
+    subtracted: Tensor | None = None
+
+    def corrected(self, scores: Tensor) -> Tensor:
+        """Scores (B, C) as the loss is meant to see them."""
+        return scores if self.subtracted is None else scores - self.subtracted
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +269,17 @@ def pair_products(queries: Tensor, candidates: Tensor) -> Tensor:
 
 
 def _view_scores(touched: Touched) -> Tensor:
-    """The candidates' scores by view (B, C, K)."""
-    assert touched.items is not None
-    assert touched.query is not None
-    return pair_products(touched.query, touched.items.take(touched.batch.candidates))
+    """The candidates' scores by view (B, C, K).
+
+    Rows with many of few items share them, and one matrix product scores all of these.
+    """
+    items, query, candidates = touched.items, touched.query, touched.batch.candidates
+    assert items is not None
+    assert query is not None
+    if len(items.views) > SHARED * candidates.shape[1]:
+        return pair_products(query, items.take(candidates))
+    scores = torch.einsum("bkd,nkd->bnk", query, items.views)
+    return scores.gather(1, items.rows(candidates)[..., None].expand(-1, -1, scores.shape[2]))
 
 
 RECOMMENDERS: Registry[Recommender] = Registry("recommender", Recommender, "fusionlab.recommenders")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Batch, Context, IdRows, Touched
 from fusionlab.recommenders.rows import squared_size, take_rows
 
@@ -47,3 +49,12 @@ class IdFactors(nn.Module):
         assert touched.ids is not None
         size = squared_size(touched.ids.users) + squared_size(touched.ids.items)
         return self.l2 / (2 * len(touched.ids.users)) * size
+
+
+def check_ids(item_ids: bool, fusion: Fusion) -> None:
+    """Refuse an ID score beside a strategy that votes by rank."""
+    if item_ids and fusion.by_rank:
+        raise FusionlabError(
+            f"recommender.item_ids: found true beside the fusion {fusion.name!r}, whose votes by "
+            "rank an ID score would drown; expected false"
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
-from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
@@ -16,7 +15,7 @@ from fusionlab.recommenders.contract import (
     Recommender,
     Touched,
 )
-from fusionlab.recommenders.factors import IdFactors
+from fusionlab.recommenders.factors import IdFactors, check_ids
 from fusionlab.recommenders.rows import squared_size, take_rows
 
 
@@ -48,11 +47,7 @@ class Hybrid(Recommender):
     ) -> None:
         super().__init__(context, fusion)
         assert fusion is not None
-        if item_ids and fusion.by_rank:
-            raise FusionlabError(
-                f"recommender.item_ids: found true beside the fusion {fusion.name!r}, whose votes "
-                "by rank an ID score would drown; expected false"
-            )
+        check_ids(item_ids, fusion)
         self.l2 = l2
         self.tastes = nn.Embedding(self.n_users, fusion.n_views * context.dim)
         nn.init.normal_(self.tastes.weight, std=0.01)

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures
-from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import MODALITY, Fusion
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
@@ -22,6 +21,7 @@ from fusionlab.recommenders.contract import (
     ItemViews,
     Touched,
 )
+from fusionlab.recommenders.factors import check_ids
 from fusionlab.recommenders.lightgcn import LightGcn, Tables
 from fusionlab.recommenders.neighbours import similarity_graph
 from fusionlab.recommenders.ranker import Ranker, TableRanker
@@ -76,11 +76,7 @@ class ItemGraph(LightGcn):
         super().__init__(context, fusion, layers=layers, l2=l2)
         assert context.features is not None
         assert fusion is not None
-        if item_ids and fusion.by_rank:
-            raise FusionlabError(
-                f"recommender.item_ids: found true beside the fusion {fusion.name!r}, whose votes "
-                "by rank an ID score would drown; expected false"
-            )
+        check_ids(item_ids, fusion)
         self.neighbours, self.item_ids = neighbours, item_ids
         self.importance: Mapping[str, float] = importance or {}
         self.similar = self._graph_of(context.features)

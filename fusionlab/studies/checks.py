@@ -18,6 +18,7 @@ from fusionlab.studies.curves import curve_names
 from fusionlab.studies.inputs import readable
 from fusionlab.studies.one_missing import ONE_MISSING
 from fusionlab.training.augmented import check_augmentations
+from fusionlab.training.in_batch import check_in_batch
 from fusionlab.training.pools import check_pooled
 from fusionlab.training.ranking import DEFAULT_METRICS
 
@@ -60,14 +61,22 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if getattr(dataset, wanted) is None:
         problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
         raise ConfigError([(("task",), problem)])
-    if experiment.task == "recommendation" and experiment.training.pool is not None:
-        check_pooled(_recommender(experiment), family("balancer")[experiment.balancer.name])
+    if experiment.task == "recommendation":
+        _check_steps(experiment)
     if reads_content(experiment):
         features = dataset.require_features(f"recommender {experiment.recommender.name!r}")
         features = readable(experiment, features)
         if fuses(experiment):
             build_fusion(experiment.fusion, features.specs, experiment.dim)
             _check_tokenizers(experiment, features)
+
+
+def _check_steps(experiment: Experiment) -> None:
+    """Refuse a way of making steps that recommender, loss or balancer do not go with."""
+    balancer = family("balancer")[experiment.balancer.name]
+    check_in_batch(experiment.training, balancer)
+    if experiment.training.pool is not None:
+        check_pooled(_recommender(experiment), balancer)
 
 
 def _check_names_of_modalities(experiment: Experiment, dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,10 @@ from fusionlab.registry import Registry
 
 class Loss(ABC):
     """Scores (..., C) with the clicked item first to a loss a row (...)."""
+
+    normalised: ClassVar[bool] = False
+    """Is it a softmax over the candidates? Then a score of -inf leaves a candidate out, and less
+    log q corrects for how often it is drawn."""
 
     @abstractmethod
     def __call__(self, scores: Tensor) -> Tensor:
@@ -64,8 +69,10 @@ class Softmax(Loss):
     """Sampled softmax: -log of the clicked item's share among the candidates.
 
     The other candidates are drawn uniformly, so no correction for their probability is needed: it
-    is the same for all and cancels.
+    is the same for all and cancels. With `training.sampling: in_batch` it is subtracted.
     """
+
+    normalised = True
 
     def __call__(self, scores: Tensor) -> Tensor:
         """Cross-entropy with the clicked item as the class."""

@@ -27,6 +27,7 @@ from fusionlab.recommenders.contract import Batch, ItemViews, Recommender, Touch
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.training.augmented import Augmented
 from fusionlab.training.held_out import HeldOut
+from fusionlab.training.in_batch import InBatch, check_in_batch
 from fusionlab.training.items import catalogue_ranker, catalogue_views
 from fusionlab.training.losses import Loss
 from fusionlab.training.pools import Pools, check_pooled
@@ -79,6 +80,7 @@ class RankingTask:
         self.balancer, self.round_items = balancer or NoBalancer(()), round_items
         if training.pool is not None:
             check_pooled(type(recommender), type(self.balancer))
+        check_in_batch(training, type(self.balancer))
         self.augment = augment or Augmented({})
         self.model, self.features, self.worlds = recommender, features, worlds
         self.judged = features if worlds is None else worlds.test
@@ -94,7 +96,9 @@ class RankingTask:
         """Set up what only training needs: the sampler, the buffers of a step, the balancer."""
         self.users = self.train.users.to(self.device)
         self.items = self.train.items.to(self.device)
-        if self.training.pool is None:
+        if self.training.sampling == "in_batch":
+            self.in_batch = InBatch(self.train, self.users, self.items)
+        elif self.training.pool is None:
             self.sampler = NegativeSampler(self.train, self.device)
         else:
             self.pools = Pools(self.users, self.items, self.train.n_items, self.training.pool)
@@ -106,11 +110,15 @@ class RankingTask:
         """An epoch: negatives drawn for all clicks at once, then the clicks in random order.
 
         Each click once, unless the balancer draws otherwise (`Balancer.draw`). With `training.pool`
-        a pool of items at a time (`Pools`).
+        a pool of items at a time (`Pools`); with `training.sampling` in_batch negatives are other
+        clicks of the step (`InBatch`).
         """
         count, size = self.training.negatives, self.training.batch_size
         if self.training.pool is not None:
             yield from self.pools.batches(size, count, generator)
+            return
+        if self.training.sampling == "in_batch":
+            yield from self.in_batch.batches(size, count, generator)
             return
         users, items, drawn = self.users, self.items, self.balancer.draw(generator)
         if drawn is not None:
@@ -155,8 +163,8 @@ class RankingTask:
         return Step(
             joint,
             self.model.fusion,
-            loss,
-            loss.confidence,
+            lambda scores: loss(batch.corrected(scores)),
+            lambda scores: loss.confidence(batch.corrected(scores)),
             said,
             taught,
             right,
@@ -178,7 +186,8 @@ class RankingTask:
         if touched.items is not None and self.model.trains_by_view:
             total = self._loss_by_view(touched)
         else:
-            total = self.ranking_loss(self.model.pair_scores(touched)).mean()
+            scores = touched.batch.corrected(self.model.pair_scores(touched))
+            total = self.ranking_loss(scores).mean()
         for term in (extra, self.model.penalty(touched)):
             total = total if term is None else total + term
         return total
@@ -202,7 +211,7 @@ class RankingTask:
         """The sum over views of each one's own mean loss."""
         total = torch.zeros((), device=self.device)
         for scores, counted in self.model.scores_by_view(touched):
-            losses = torch.where(counted, self.ranking_loss(scores), 0)
+            losses = torch.where(counted, self.ranking_loss(touched.batch.corrected(scores)), 0)
             total = total + losses.sum() / counted.sum().clamp(min=1)
         return total
 
