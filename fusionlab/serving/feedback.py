@@ -131,8 +131,8 @@ class FeedbackLog:
         with self._lock:
             found = self._open.execute(query, asked).fetchall()
         return [
-            Event(*told, context=None if context is None else json.loads(context))
-            for *told, context in found
+            Event(kind, who, item, time, rating, shown, context and json.loads(context))
+            for kind, who, item, time, rating, shown, context in found
         ]
 
     def forget(self, user: str) -> int:
