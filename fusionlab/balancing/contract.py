@@ -197,11 +197,21 @@ class Balancer(nn.Module):
         names = ("joint", *self.modalities)[-len(values) :]
         return {f"{kind}.{name}": x for name, x in zip(names, values.tolist(), strict=True)}
 
+    def heard(self, step: Step) -> Tensor:
+        """Which modalities some example of the batch has (M,)."""
+        return torch.stack([step.said[one].counted.any() for one in self.alone])
+
     def lead(self, step: Step) -> Tensor:
-        """How far each modality is ahead (M,): its certainty over the mean of the others'."""
-        certain = torch.stack([step.certainty(one) for one in self.alone])
-        others = (certain.sum() - certain) / (len(certain) - 1)
-        return certain / others.clamp(min=1e-12)
+        """How far each modality is ahead (M,): its certainty over the mean of the others'.
+
+        A modality that no example of the batch has is none of the others, and neither ahead nor
+        behind: 1, as where there are no others.
+        """
+        heard = self.heard(step)
+        certain = torch.stack([step.certainty(one) for one in self.alone])  # not heard: 0
+        others = (certain.sum() - certain) / (heard.sum() - 1).clamp(min=1)
+        ratio = certain / others.clamp(min=1e-12)
+        return torch.where(heard & (heard.sum() > 1), ratio, 1)
 
 
 BALANCERS: Registry[Balancer] = Registry("balancer", Balancer, "fusionlab.balancing")

@@ -21,7 +21,8 @@ class Opm(Balancer):
     rho_m = c_m / mean of the other modalities' c,  c: mean probability of what is right
 
     c_m is what the model said of the last step where it saw modality m alone; in the first step
-    nothing is dropped, and an item's last modality never is. p_m is at most one.
+    nothing is dropped, and an item's last modality never is. p_m is at most one. A modality that no
+    example of a batch has is not compared.
 
     In the paper c comes from the halves of one linear map, an example without any modality is left
     out, features are multiplied by 1 / (1 - mean p) and some batches are spared; here a strategy is

@@ -78,7 +78,7 @@ class Pmr(Balancer):
         return self.named("weight", self.weight)
 
     def _weigh(self, near: Step) -> None:
-        heard = torch.stack([near.said[one].counted.any() for one in self.alone])
+        heard = self.heard(near)
         certain = torch.stack([near.certainty(one) for one in self.alone])
         others = (certain.sum() - certain) / (heard.sum() - 1).clamp(min=1)
         ratio = others / certain.clamp(min=1e-12)

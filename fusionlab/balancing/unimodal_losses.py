@@ -26,15 +26,16 @@ class WeightedLosses(Balancer):
         """Each modality alone."""
         return self.alone
 
-    def weights(self, losses: Tensor) -> Tensor:
-        """w (M,) for the unimodal losses (M,) of a step; no gradient flows through it."""
+    def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
+        """w (M,) for the unimodal losses (M,) of a step, 0 of a modality that is not ``heard``
+        (M,): no example has it. No gradient flows through it."""
         raise NotImplementedError
 
     def loss(self, step: Step) -> Tensor:
         """The weighted sum."""
         losses = torch.stack([step.loss(coalition) for coalition in self.coalitions])
         with torch.no_grad():
-            weights = self.weights(losses.detach())
+            weights = self.weights(losses.detach(), self.heard(step))
             self.last.copy_(weights)
         return step.joint + (weights * losses).sum()
 
@@ -58,7 +59,7 @@ class UnimodalLosses(WeightedLosses):
         super().__init__(modalities)
         self.weight = weight
 
-    def weights(self, losses: Tensor) -> Tensor:
+    def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """w for all."""
         return torch.full_like(losses, self.weight)
 
@@ -79,6 +80,6 @@ class FixedWeights(WeightedLosses):
         super().__init__(modalities)
         self.register_buffer("given", by_modality("weight", weight, modalities, 0.0))
 
-    def weights(self, losses: Tensor) -> Tensor:
+    def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """Those that were given."""
         return self.given

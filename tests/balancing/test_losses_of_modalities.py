@@ -77,6 +77,28 @@ def test_inverse_speed_gives_more_to_what_is_left(m):
     assert max(told, key=told.get) == f"weight.{slowest}"
 
 
+def test_inverse_speed_begins_with_the_first_step_that_has_the_modality():
+    of = task(3, name="inverse_speed", weight=0.5, alpha=1.5, memory=0.6)
+    first, average = {}, {}
+    rows = (
+        torch.tensor([3]),
+        BATCHES[0],
+        torch.tensor([7]),
+        BATCHES[1],
+    )  # of 3 no text, of 7 no image
+    for some in rows:
+        hand = ByHand(of)
+        for name in NAMES:
+            if (value := hand.loss(some, [name]).item()) == value:
+                average[name] = 0.6 * average[name] + 0.4 * value if name in first else value
+                first.setdefault(name, value)
+        left = {name: (average[name] / first[name]) ** 1.5 for name in first}
+        told = {f"weight.{n}": 0.5 * x * len(left) / sum(left.values()) for n, x in left.items()}
+        gradients(of, some)
+        assert of.balancer.told() == pytest.approx({"weight.text": 0.0} | told)
+        descend(of)
+
+
 @pytest.mark.parametrize("m", [2, 3])
 def test_uncertainty_learns_its_weights(m):
     names = NAMES[:m]

@@ -61,3 +61,13 @@ def test_noise_is_as_large_as_the_gradient_varies_and_only_of_what_is_ahead():
             torch.testing.assert_close(noise.std(), spread, rtol=0.1, atol=0)
         else:
             assert noise.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_a_modality_that_no_example_has_is_not_compared(m):
+    of, rows = task(m, name="ogm_ge", alpha=0.8), torch.tensor([3])  # it has no text
+    gradients(of, rows)
+    heard = NAMES[1:m]
+    expected = scales(ByHand(of), rows, heard, 0.8) if m > 2 else {"image": 1.0}
+    told = {f"scale.{name}": k for name, k in (expected | {"text": 1.0}).items()}
+    assert of.balancer.told() == pytest.approx(told)

@@ -62,3 +62,12 @@ def test_no_item_loses_its_last_modality():
     left = of.balancer.inputs(features, torch.Generator())
     count = sum(left.present(name).int() for name in left.modalities)
     assert (count == 1).all()
+
+
+def test_a_modality_that_no_example_has_is_not_compared():
+    of, rows = task(3, name="opm", q=0.35, alpha=0.9), torch.tensor([3])  # it has no text
+    gradients(of, rows)
+    expected = chances(ByHand(of), rows, ("image", "audio"), 0.35, 0.9)
+    told = {f"dropped.{name}": p for name, p in (expected | {"text": 0.0}).items()}
+    assert of.balancer.told() == pytest.approx(told)
+    assert max(expected.values()) < 0.35 * 1.9  # nobody is infinitely far ahead
