@@ -90,9 +90,9 @@ class GradNorm(Balancer):
         moved = (self.weight - self.rate * torch.where(heard, slope, 0)).clamp(min=LEAST)
         self.weight.copy_(moved * len(moved) / moved.sum())
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The weights of the next step."""
-        return self.named("weight", self.weight)
+        return {"weight": self.weight}
 
 
 def _mean(values: Tensor, of: Tensor) -> Tensor:

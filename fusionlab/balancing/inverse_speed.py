@@ -51,6 +51,11 @@ class InverseSpeed(WeightedLosses):
         self.register_buffer("average", torch.ones(len(modalities)))
         self.register_buffer("begun", torch.zeros(len(modalities), dtype=torch.bool))
 
+    @property
+    def weighted(self) -> Sequence[str]:
+        """All or none."""
+        return self.modalities if self.weight else ()
+
     def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """From what is left of each loss."""
         # The first step sets both; no value leaves the device for it.

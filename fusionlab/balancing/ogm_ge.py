@@ -31,6 +31,7 @@ class OgmGe(Balancer):
     Source: Peng et al. 2022, Balanced multimodal learning via on-the-fly gradient modulation.
     """
 
+    owners = 1
     scale: Tensor
 
     def __init__(
@@ -56,9 +57,9 @@ class OgmGe(Balancer):
                     self._modulate(parameter.grad, scale, ahead)
         return loss
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """k, of the last step."""
-        return self.named("scale", self.scale)
+        return {"scale": self.scale}
 
     def _modulate(self, gradient: Tensor, scale: Tensor, ahead: Tensor) -> None:
         spread = gradient.std(correction=0)

@@ -36,7 +36,6 @@ class Opm(Balancer):
         modulation).
     """
 
-    trains = "dropout"
     rate: Tensor
 
     def __init__(
@@ -49,6 +48,11 @@ class Opm(Balancer):
         super().__init__(modalities)
         self.q, self.alpha = q, alpha
         self.register_buffer("rate", torch.zeros(len(modalities)))
+
+    @property
+    def trains(self) -> str:
+        """Dropout, at a chance above 0."""
+        return "dropout" if self.q else ""
 
     @property
     def coalitions(self) -> tuple[Coalition, ...]:
@@ -71,6 +75,6 @@ class Opm(Balancer):
         self.rate.copy_(torch.where(ratio > 1, chance.clamp(max=1), 0))
         return step.joint
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """p, for the next step."""
-        return self.named("dropped", self.rate)
+        return {"dropped": self.rate}

@@ -8,18 +8,34 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step, by_modality
+from fusionlab.balancing.contract import (
+    BALANCERS,
+    Balancer,
+    Coalition,
+    Step,
+    by_modality,
+    trained_on,
+)
 
 
 class WeightedLosses(Balancer):
     """L + sum_m w_m L_m, with weights (M,) that a subclass gives; L_m is the coalition {m}'s."""
 
-    trains = "unimodal losses"
     last: Tensor
 
     def __init__(self, modalities: Sequence[str]) -> None:
         super().__init__(modalities)
         self.register_buffer("last", torch.zeros(len(modalities)))
+
+    @property
+    def trains(self) -> str:
+        """Losses of those that have a weight."""
+        return trained_on("unimodal losses", self.weighted, self.modalities)
+
+    @property
+    def weighted(self) -> Sequence[str]:
+        """The modalities whose losses have a weight by the options."""
+        raise NotImplementedError
 
     @property
     def coalitions(self) -> tuple[Coalition, ...]:
@@ -39,9 +55,9 @@ class WeightedLosses(Balancer):
             self.last.copy_(weights)
         return step.joint + (weights * losses).sum()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The weights of the last step."""
-        return self.named("weight", self.last)
+        return {"weight": self.last}
 
 
 @BALANCERS.register("unimodal_losses")
@@ -58,6 +74,11 @@ class UnimodalLosses(WeightedLosses):
     def __init__(self, modalities: Sequence[str], *, weight: NonNegativeFloat = 1.0) -> None:
         super().__init__(modalities)
         self.weight = weight
+
+    @property
+    def weighted(self) -> Sequence[str]:
+        """All or none."""
+        return self.modalities if self.weight else ()
 
     def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """w for all."""
@@ -79,6 +100,12 @@ class FixedWeights(WeightedLosses):
     ) -> None:
         super().__init__(modalities)
         self.register_buffer("given", by_modality("weight", weight, modalities, 0.0))
+        self._weighted = [name for name in modalities if weight.get(name)]
+
+    @property
+    def weighted(self) -> Sequence[str]:
+        """Those that were given one."""
+        return self._weighted
 
     def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """Those that were given."""
