@@ -38,6 +38,7 @@ class Agm(Balancer):
         modulation.
     """
 
+    owners = 1
     usual: Tensor
     steps: Tensor
     scale: Tensor
@@ -65,9 +66,9 @@ class Agm(Balancer):
                         parameter.grad.mul_(scale)
         return loss
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The factors of the last step."""
-        return self.named("scale", self.scale)
+        return {"scale": self.scale}
 
     def _hear(self, step: Step) -> None:
         counted = torch.stack([step.said[one].counted for one in self.alone])

@@ -36,7 +36,6 @@ class BalancedResampling(Balancer):
     Source: Wei et al. 2024, Enhancing multimodal cooperation via sample-level modality valuation.
     """
 
-    trains = "unimodal losses"
     draws = True
     copies: Tensor
     epochs: Tensor
@@ -52,6 +51,16 @@ class BalancedResampling(Balancer):
         self.strength, self.warmup = strength, warmup
         self.register_buffer("copies", torch.zeros(0, len(modalities)))  # (n, M) once bound
         self.register_buffer("epochs", torch.zeros((), dtype=torch.long))
+
+    @property
+    def trains(self) -> str:
+        """Unimodal losses, from the end of the warm-up on."""
+        return "unimodal losses" if self.strength and int(self.epochs) > self.warmup else ""
+
+    @property
+    def differentiates(self) -> bool:
+        """As they come to be trained on."""
+        return bool(self.strength)
 
     def bind(self, model: nn.Module, examples: int) -> None:
         """Make room for what is heard of each example."""
@@ -80,9 +89,9 @@ class BalancedResampling(Balancer):
             self.copies[step.examples] = self._needed(step)
         return step.joint + (share * losses).sum(1).mean()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """k, as a mean over all examples."""
-        return self.named("copies", self.copies.mean(0))
+        return {"copies": self.copies.mean(0)}
 
     def _needed(self, step: Step) -> Tensor:
         """k (B, M)."""

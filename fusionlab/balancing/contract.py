@@ -114,9 +114,9 @@ class Balancer(nn.Module):
     """
 
     name: ClassVar[str]
-    trains: ClassVar[str] = ""
-    """What of coalitions the model is trained on ("unimodal losses"), if anything; it stands in the
-    run's record beside every signal that is read from coalitions."""
+    owners: ClassVar[int] = 0
+    """How many modalities must have trained parameters of their own (`Step.own`) for it to do
+    anything; a run in which fewer have warns of it."""
     validates: bool = False
     """Does it read losses by coalition on validation? An option may set it on the instance."""
     draws: ClassVar[bool] = False
@@ -139,6 +139,16 @@ class Balancer(nn.Module):
     def teachers(self) -> Mapping[str, nn.Module]:
         """Models of its own that read one modality, by its name; it must hear them in each step."""
         return {}
+
+    @property
+    def trains(self) -> str:
+        """What of coalitions the model is trained on ("unimodal losses"), if anything, with the
+        modalities where not all are (`trained_on`).
+
+        It stands in the run's record beside every signal that is read from coalitions; a class
+        attribute where no option changes it.
+        """
+        return ""
 
     @property
     def differentiates(self) -> bool:
@@ -187,21 +197,34 @@ class Balancer(nn.Module):
     def after_epoch(self, epoch: Epoch) -> None:
         """Learn of an epoch; called after each validation."""
 
-    def told(self) -> dict[str, float]:
-        """What it did lately (weights, say), for the history of the run, ``kind.modality`` each."""
+    def told(self) -> dict[str, Tensor]:
+        """What it did in a step (weights, say), by kind: (M,), or (M + 1,) where that of the joint
+        loss comes first; NaN where there is nothing to tell.
+
+        It is asked after each backward pass and before the update; means over an epoch's steps
+        stand in the history of the run. Nothing must leave the device for it.
+        """
         return {}
 
-    def named(self, kind: str, values: Tensor) -> dict[str, float]:
-        """``kind.modality`` to the entries of (M,), or (M + 1,) where that of the joint loss comes
-        first, as ``kind.joint``."""
-        names = ("joint", *self.modalities)[-len(values) :]
-        return {f"{kind}.{name}": x for name, x in zip(names, values.tolist(), strict=True)}
+    def names(self, kind: str, count: int) -> list[str]:
+        """What the ``count`` numbers of a kind are called: ``kind.modality``, ``kind.joint``."""
+        return [f"{kind}.{name}" for name in ("joint", *self.modalities)[-count:]]
+
+    def heard(self, step: Step) -> Tensor:
+        """Which modalities some example of the batch has (M,)."""
+        return torch.stack([step.said[one].counted.any() for one in self.alone])
 
     def lead(self, step: Step) -> Tensor:
-        """How far each modality is ahead (M,): its certainty over the mean of the others'."""
-        certain = torch.stack([step.certainty(one) for one in self.alone])
-        others = (certain.sum() - certain) / (len(certain) - 1)
-        return certain / others.clamp(min=1e-12)
+        """How far each modality is ahead (M,): its certainty over the mean of the others'.
+
+        A modality that no example of the batch has is none of the others, and neither ahead nor
+        behind: 1, as where there are no others.
+        """
+        heard = self.heard(step)
+        certain = torch.stack([step.certainty(one) for one in self.alone])  # not heard: 0
+        others = (certain.sum() - certain) / (heard.sum() - 1).clamp(min=1)
+        ratio = certain / others.clamp(min=1e-12)
+        return torch.where(heard & (heard.sum() > 1), ratio, 1)
 
 
 BALANCERS: Registry[Balancer] = Registry("balancer", Balancer, "fusionlab.balancing")
@@ -210,6 +233,13 @@ BALANCERS: Registry[Balancer] = Registry("balancer", Balancer, "fusionlab.balanc
 def name_of(coalition: Coalition, modalities: Sequence[str]) -> str:
     """Its modalities in their order, joined by +."""
     return "+".join(name for name in modalities if name in coalition)
+
+
+def trained_on(what: str, some: Sequence[str], modalities: Sequence[str]) -> str:
+    """``what`` of ``some`` of the modalities, who are named where they are not all; "" of none."""
+    if len(some) in (0, len(modalities)):
+        return what if some else ""
+    return f"{what} ({', '.join(some)})"
 
 
 def by_modality(

@@ -45,7 +45,6 @@ class CounterfactualDistillation(Balancer):
         mutual: Zhang et al. 2018, Deep mutual learning.
     """
 
-    trains = "distillation"
     rho: Tensor
     taught: Tensor
 
@@ -64,6 +63,11 @@ class CounterfactualDistillation(Balancer):
         self.models: ByName[nn.Module] = ByName({})
         self.register_buffer("rho", torch.zeros(len(modalities)))
         self.register_buffer("taught", torch.zeros(len(modalities)))
+
+    @property
+    def trains(self) -> str:
+        """Distillation, with a weight above 0."""
+        return "distillation" if self.weight else ""
 
     def bind(self, model: nn.Module, examples: int) -> None:
         """Copy the model for each modality; weights that are not trained are shared."""
@@ -104,9 +108,9 @@ class CounterfactualDistillation(Balancer):
         total.backward()
         return loss.detach()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """Mean rho, and the teachers' losses, in the last step."""
-        return self.named("weight", self.rho) | self.named("teacher_loss", self.taught)
+        return {"weight": self.rho, "teacher_loss": self.taught}
 
     @torch.no_grad()
     def _weigh(self, step: Step) -> Tensor:

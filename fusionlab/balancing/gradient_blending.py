@@ -80,6 +80,6 @@ class GradientBlending(Balancer):
         self.valid_losses.copy_(valid)
         self.checkpoint.fill_(epoch.number)
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The weights."""
-        return self.named("weight", self.weights)
+        return {"weight": self.weights}

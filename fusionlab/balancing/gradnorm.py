@@ -73,10 +73,9 @@ class GradNorm(Balancer):
             norms.append(_add_gradients(self.weight[number] * loss, shared, keep=keep))
         losses = torch.stack([step.joint, *alone]).detach()
         total = (self.weight * losses).sum()
-        counted = torch.stack([step.said[one].counted.any() for one in self.coalitions])
-        self._reweight(
-            torch.stack(norms), losses, torch.cat([torch.ones_like(counted[:1]), counted])
-        )
+        heard = self.heard(step)
+        heard = torch.cat([torch.ones_like(heard[:1]), heard])  # the joint loss always
+        self._reweight(torch.stack(norms), losses, heard)
         return total
 
     @torch.no_grad()
@@ -91,9 +90,9 @@ class GradNorm(Balancer):
         moved = (self.weight - self.rate * torch.where(heard, slope, 0)).clamp(min=LEAST)
         self.weight.copy_(moved * len(moved) / moved.sum())
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The weights of the next step."""
-        return self.named("weight", self.weight)
+        return {"weight": self.weight}
 
 
 def _mean(values: Tensor, of: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -36,7 +35,9 @@ class GreedyFreeze(Balancer):
         multi-modal deep neural networks.
     """
 
+    owners = 2
     speed: Tensor
+    rest: Tensor
     resting: Tensor
     left: Tensor
 
@@ -46,6 +47,7 @@ class GreedyFreeze(Balancer):
         super().__init__(modalities)
         self.threshold, self.steps = threshold, steps
         self.register_buffer("speed", torch.zeros(len(modalities)))
+        self.register_buffer("rest", torch.zeros(len(modalities)))
         self.register_buffer("resting", torch.zeros((), dtype=torch.long))
         self.register_buffer("left", torch.zeros((), dtype=torch.long))
 
@@ -53,7 +55,9 @@ class GreedyFreeze(Balancer):
         """Gradients of the joint loss, without those of the modality that rests."""
         loss = super().backward(step)
         own = [step.own(name) for name in self.modalities]
+        self.rest.zero_()
         if self.left:
+            self.rest[self.resting] = 1
             for parameter in own[int(self.resting)]:
                 parameter.grad = None
             self.left -= 1
@@ -65,10 +69,10 @@ class GreedyFreeze(Balancer):
             self.left.fill_(self.steps)
         return loss
 
-    def told(self) -> dict[str, float]:
-        """log V, where it has begun."""
-        speeds = zip(self.modalities, self.speed.tolist(), strict=True)
-        return {f"log_v.{name}": math.log(v) for name, v in speeds if v > 0}
+    def told(self) -> dict[str, Tensor]:
+        """log V, where it has begun, and 1 of the modality that rested."""
+        speed = torch.where(self.speed > 0, self.speed.log(), torch.nan)
+        return {"log_v": speed, "rest": self.rest}
 
     def _relative(self, parameters: Sequence[nn.Parameter]) -> Tensor:
         """|g|^2 / |theta|^2 of all of them."""

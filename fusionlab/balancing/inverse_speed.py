@@ -19,6 +19,9 @@ class InverseSpeed(WeightedLosses):
 
     r_m = l_m(t) / l_m(0),  l_m: the moving average of L_m, and L_m of the first step
 
+    A step in which no example has modality m leaves r_m as it was, and its first step is that in
+    which one has it; until then it has no weight, and no part in the mean.
+
     r is the inverse training rate: what is left of a modality's loss. One that has been learned
     less than the others gets more weight, whatever the heights of the losses are.
 
@@ -46,14 +49,23 @@ class InverseSpeed(WeightedLosses):
         self.weight, self.alpha, self.memory = weight, alpha, memory
         self.register_buffer("first", torch.ones(len(modalities)))
         self.register_buffer("average", torch.ones(len(modalities)))
-        self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("begun", torch.zeros(len(modalities), dtype=torch.bool))
 
-    def weights(self, losses: Tensor) -> Tensor:
+    @property
+    def weighted(self) -> Sequence[str]:
+        """All or none."""
+        return self.modalities if self.weight else ()
+
+    def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """From what is left of each loss."""
         # The first step sets both; no value leaves the device for it.
-        self.first.copy_(torch.where(self.begun, self.first, losses))
+        begins = heard & ~self.begun
+        self.first.copy_(torch.where(begins, losses, self.first))
         moved = self.memory * self.average + (1 - self.memory) * losses
-        self.average.copy_(torch.where(self.begun, moved, losses))
-        self.begun.fill_(True)
+        moved = torch.where(heard, moved, self.average)
+        self.average.copy_(torch.where(begins, losses, moved))
+        self.begun.logical_or_(heard)
         left = (self.average / self.first.clamp(min=1e-12)) ** self.alpha
-        return self.weight * left / left.mean().clamp(min=1e-12)
+        left = torch.where(self.begun, left, 0)
+        mean = left.sum() / self.begun.sum().clamp(min=1)
+        return self.weight * left / mean.clamp(min=1e-12)

@@ -52,9 +52,9 @@ class MmPareto(Balancer):
             _bring_together(share, parameters, gradients)
         return (step.joint + alone).detach()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The joint gradient's weight a of the last step; the unimodal one's is 1 - a."""
-        return self.named("joint_weight", self.share[:, 0])
+        return {"joint_weight": self.share[:, 0]}
 
 
 def _taken(parameter: nn.Parameter) -> Tensor | None:

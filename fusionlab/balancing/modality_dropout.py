@@ -26,13 +26,16 @@ class ModalityDropout(Balancer):
     Source: Neverova et al. 2016, ModDrop: adaptive multi-modal gesture recognition.
     """
 
-    trains = "dropout"
-
     def __init__(
         self, modalities: Sequence[str], *, rate: Annotated[float, Field(ge=0, lt=1)] = 0.3
     ) -> None:
         super().__init__(modalities)
         self.rate = rate
+
+    @property
+    def trains(self) -> str:
+        """Dropout, at a rate above 0."""
+        return "dropout" if self.rate else ""
 
     def inputs(self, items: ItemFeatures, generator: torch.Generator) -> ItemFeatures:
         """The items with fewer modalities."""

@@ -33,6 +33,7 @@ class Mslr(Balancer):
         additive late-fusion.
     """
 
+    owners = 1
     factors: Tensor
     total: Tensor
     counted: Tensor
@@ -77,6 +78,6 @@ class Mslr(Balancer):
             self.total.zero_()
             self.counted.zero_()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The factors."""
-        return self.named("rate", self.factors)
+        return {"rate": self.factors}

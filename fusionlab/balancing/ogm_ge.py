@@ -18,8 +18,8 @@ class OgmGe(Balancer):
     rho_m = c_m / mean of the other modalities' c,  c: mean probability of what is right
 
     g_m is the gradient of the parameters that belong to modality m alone, c_m what the model says
-    where it sees that modality alone. In the paper c comes from the halves of one linear map, for
-    two modalities.
+    where it sees that modality alone. A modality that no example of a batch has is not compared.
+    In the paper c comes from the halves of one linear map, for two modalities.
 
     AdamW divides by the size of past gradients, so a k that stays the same is undone by it: what it
     leaves is how k changes, and the noise.
@@ -31,6 +31,7 @@ class OgmGe(Balancer):
     Source: Peng et al. 2022, Balanced multimodal learning via on-the-fly gradient modulation.
     """
 
+    owners = 1
     scale: Tensor
 
     def __init__(
@@ -56,9 +57,9 @@ class OgmGe(Balancer):
                     self._modulate(parameter.grad, scale, ahead)
         return loss
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """k, of the last step."""
-        return self.named("scale", self.scale)
+        return {"scale": self.scale}
 
     def _modulate(self, gradient: Tensor, scale: Tensor, ahead: Tensor) -> None:
         spread = gradient.std(correction=0)

@@ -21,7 +21,8 @@ class Opm(Balancer):
     rho_m = c_m / mean of the other modalities' c,  c: mean probability of what is right
 
     c_m is what the model said of the last step where it saw modality m alone; in the first step
-    nothing is dropped, and an item's last modality never is. p_m is at most one.
+    nothing is dropped, and an item's last modality never is. p_m is at most one. A modality that no
+    example of a batch has is not compared.
 
     In the paper c comes from the halves of one linear map, an example without any modality is left
     out, features are multiplied by 1 / (1 - mean p) and some batches are spared; here a strategy is
@@ -35,7 +36,6 @@ class Opm(Balancer):
         modulation).
     """
 
-    trains = "dropout"
     rate: Tensor
 
     def __init__(
@@ -48,6 +48,11 @@ class Opm(Balancer):
         super().__init__(modalities)
         self.q, self.alpha = q, alpha
         self.register_buffer("rate", torch.zeros(len(modalities)))
+
+    @property
+    def trains(self) -> str:
+        """Dropout, at a chance above 0."""
+        return "dropout" if self.q else ""
 
     @property
     def coalitions(self) -> tuple[Coalition, ...]:
@@ -70,6 +75,6 @@ class Opm(Balancer):
         self.rate.copy_(torch.where(ratio > 1, chance.clamp(max=1), 0))
         return step.joint
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """p, for the next step."""
-        return self.named("dropped", self.rate)
+        return {"dropped": self.rate}

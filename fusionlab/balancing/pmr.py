@@ -39,7 +39,6 @@ class Pmr(Balancer):
     Source: Fan et al. 2023, PMR: Prototypical modal rebalance for multimodal learning.
     """
 
-    trains = "prototype losses"
     weight: Tensor
     prototypes: Tensor
     seen: Tensor
@@ -58,6 +57,14 @@ class Pmr(Balancer):
         self.register_buffer("seen", torch.empty(0, dtype=torch.bool))  # (M, C)
 
     @property
+    def trains(self) -> str:
+        """Prototype losses; the heads of classes, which they pass by, never see a subset."""
+        if not self.alpha:
+            return ""
+        classes = self.seen.numel() > 0  # there are prototypes
+        return "prototype losses (views, not heads)" if classes else "prototype losses"
+
+    @property
     def coalitions(self) -> tuple[Coalition, ...]:
         """Each modality alone."""
         return self.alone
@@ -73,12 +80,12 @@ class Pmr(Balancer):
         losses = torch.stack([near.loss(one) for one in self.alone])
         return step.joint + (self.weight * losses).sum()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The weights of the last step."""
-        return self.named("weight", self.weight)
+        return {"weight": self.weight}
 
     def _weigh(self, near: Step) -> None:
-        heard = torch.stack([near.said[one].counted.any() for one in self.alone])
+        heard = self.heard(near)
         certain = torch.stack([near.certainty(one) for one in self.alone])
         others = (certain.sum() - certain) / (heard.sum() - 1).clamp(min=1)
         ratio = others / certain.clamp(min=1e-12)

@@ -23,9 +23,10 @@ class Signals:
     - ``gradient``: |g_m|, the norm of the gradient that the step leaves for the parameters which
       belong to modality m alone, whatever the balancer has made of it; nothing for a modality
       without such parameters;
+    - what the balancer tells (`Balancer.told`), of each step;
     - ``speed``: 1 - L_m(t) / L_m(t - 1), the relative fall of the loss from the last epoch.
 
-    All but ``speed`` are read in the first step of an epoch and every n-th after it, before the
+    The first three are read in the first step of an epoch and every n-th after it, before the
     parameters move: losses in evaluation mode and without gradients, so nothing is drawn and
     training keeps its bits. What the balancer itself hears, in training mode and in each step, is
     not read a second time, and stands there for whatever coalition it is. Means are over examples
@@ -57,18 +58,18 @@ class Signals:
     def hear(self, step: Step, number: int) -> None:
         """Add the step of this number, from 0, after its backward pass and before its update."""
         self._add_losses(step)
+        self._add_told()
         several = step.fusion is not None and len(self.balancer.modalities) > 1
         if several and self.every and number % self.every == 0:
             self._add_losses(self._alone(step))
             self._add_gradients(step)
 
     def of_the_epoch(self, before: Sequence[Mapping[str, float]] = ()) -> dict[str, float]:
-        """The means since the last call, speeds from the entry ``before`` if there is one, and what
-        the balancer tells."""
+        """The means since the last call, and speeds from the entry ``before`` if there is one."""
         found = self._means()
         for entry in before:
             found |= self._speeds(entry, found)
-        return found | self.balancer.told()
+        return found
 
     def _alone(self, step: Step) -> Step:
         """The step as each modality that the balancer did not hear says it."""
@@ -91,6 +92,11 @@ class Signals:
                 norm = norm.to(own[0].device)  # of nothing it is on the CPU
                 self._add(f"gradient.{name}", norm, torch.ones_like(norm))
 
+    def _add_told(self) -> None:
+        for kind, values in self.balancer.told().items():
+            known = ~values.isnan()
+            self._add(kind, values.nan_to_num(0), known)
+
     def _add(self, key: str, value: Tensor, count: Tensor) -> None:
         self.sums[key] = self.sums.get(key, 0) + value.detach().float() * count
         self.counts[key] = self.counts.get(key, 0) + count
@@ -99,15 +105,18 @@ class Signals:
         """Of what was read since the last call; nothing of what no example had."""
         if not self.sums:
             return {}
-        pairs = torch.stack([*self.sums.values(), *self.counts.values()]).double().view(2, -1)
-        totals, counts = pairs.tolist()
-        names = list(self.sums)
+        pairs = [torch.cat([x.flatten() for x in d.values()]) for d in (self.sums, self.counts)]
+        totals, counts = torch.stack([x.double() for x in pairs]).tolist()
+        names = [name for key, x in self.sums.items() for name in self._names(key, x)]
         self.sums, self.counts = {}, {}
         return {
             name: total / count
             for name, total, count in zip(names, totals, counts, strict=True)
             if count
         }
+
+    def _names(self, key: str, of: Tensor) -> list[str]:
+        return self.balancer.names(key, len(of)) if of.ndim else [key]
 
     def _speeds(self, before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
         keys = {name: f"loss.{name}" for name in self.balancer.modalities}

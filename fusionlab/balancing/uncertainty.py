@@ -37,6 +37,6 @@ class Uncertainty(Balancer):
         losses = torch.stack([step.joint, *(step.loss(one) for one in self.coalitions)])
         return (torch.exp(-self.log_variance) * losses + self.log_variance / 2).sum()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The weights."""
-        return self.named("weight", torch.exp(-self.log_variance))
+        return {"weight": torch.exp(-self.log_variance)}

@@ -8,13 +8,19 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step, by_modality
+from fusionlab.balancing.contract import (
+    BALANCERS,
+    Balancer,
+    Coalition,
+    Step,
+    by_modality,
+    trained_on,
+)
 
 
 class WeightedLosses(Balancer):
     """L + sum_m w_m L_m, with weights (M,) that a subclass gives; L_m is the coalition {m}'s."""
 
-    trains = "unimodal losses"
     last: Tensor
 
     def __init__(self, modalities: Sequence[str]) -> None:
@@ -22,25 +28,36 @@ class WeightedLosses(Balancer):
         self.register_buffer("last", torch.zeros(len(modalities)))
 
     @property
+    def trains(self) -> str:
+        """Losses of those that have a weight."""
+        return trained_on("unimodal losses", self.weighted, self.modalities)
+
+    @property
+    def weighted(self) -> Sequence[str]:
+        """The modalities whose losses have a weight by the options."""
+        raise NotImplementedError
+
+    @property
     def coalitions(self) -> tuple[Coalition, ...]:
         """Each modality alone."""
         return self.alone
 
-    def weights(self, losses: Tensor) -> Tensor:
-        """w (M,) for the unimodal losses (M,) of a step; no gradient flows through it."""
+    def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
+        """w (M,) for the unimodal losses (M,) of a step, 0 of a modality that is not ``heard``
+        (M,): no example has it. No gradient flows through it."""
         raise NotImplementedError
 
     def loss(self, step: Step) -> Tensor:
         """The weighted sum."""
         losses = torch.stack([step.loss(coalition) for coalition in self.coalitions])
         with torch.no_grad():
-            weights = self.weights(losses.detach())
+            weights = self.weights(losses.detach(), self.heard(step))
             self.last.copy_(weights)
         return step.joint + (weights * losses).sum()
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, Tensor]:
         """The weights of the last step."""
-        return self.named("weight", self.last)
+        return {"weight": self.last}
 
 
 @BALANCERS.register("unimodal_losses")
@@ -58,7 +75,12 @@ class UnimodalLosses(WeightedLosses):
         super().__init__(modalities)
         self.weight = weight
 
-    def weights(self, losses: Tensor) -> Tensor:
+    @property
+    def weighted(self) -> Sequence[str]:
+        """All or none."""
+        return self.modalities if self.weight else ()
+
+    def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """w for all."""
         return torch.full_like(losses, self.weight)
 
@@ -78,7 +100,13 @@ class FixedWeights(WeightedLosses):
     ) -> None:
         super().__init__(modalities)
         self.register_buffer("given", by_modality("weight", weight, modalities, 0.0))
+        self._weighted = [name for name in modalities if weight.get(name)]
 
-    def weights(self, losses: Tensor) -> Tensor:
+    @property
+    def weighted(self) -> Sequence[str]:
+        """Those that were given one."""
+        return self._weighted
+
+    def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """Those that were given."""
         return self.given

@@ -47,3 +47,7 @@ class ByName(nn.Module, Generic[Part]):
     def items(self) -> ItemsView[str, Part]:
         """Names and parts, likewise."""
         return {name: self[name] for name in self}.items()
+
+
+class OfModalities(ByName[Part]):
+    """Parts that belong to one modality each, of all modalities or only some."""

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fusionlab.data.by_name import ByName
+from fusionlab.data.by_name import OfModalities
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.contract import Encoder, Sample
@@ -42,7 +42,7 @@ class TrainedEncoders(nn.Module):
         learning_rates: Mapping[str, float | None],
     ) -> None:
         super().__init__()
-        self.encoders = ByName(encoders)
+        self.encoders = OfModalities(encoders)
         self.samples, self.batch_sizes = Prepared(samples), dict(batch_sizes)
         self.learning_rates = dict(learning_rates)
 

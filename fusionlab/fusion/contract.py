@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fusionlab.data.by_name import ByName
+from fusionlab.data.by_name import ByName, OfModalities
 from fusionlab.data.features import FUSED, FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import clean
 from fusionlab.registry import Part, Registry
@@ -145,11 +145,16 @@ class Fusion(nn.Module):
         return present.float() if self.n_views == 1 else None
 
     def modality_parameters(self, modality: str) -> Iterator[nn.Parameter]:
-        """The parameters that belong to one modality alone (a balancer may modulate them)."""
+        """The parameters that belong to one modality alone (a balancer may modulate them).
+
+        Those of its parts in `OfModalities` (trained encoders, a learned imputer), and in other
+        containers by name that have a part for each modality and no other.
+        """
         for module in self.modules():
             if not isinstance(module, ByName | nn.ModuleDict | nn.ParameterDict):
                 continue
-            if set(module) == set(self.specs):
+            whole = isinstance(module, OfModalities) or set(module) == set(self.specs)
+            if whole and modality in set(module):
                 part = module[modality]
                 yield from part.parameters() if isinstance(part, nn.Module) else (part,)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from fusionlab.data.by_name import ByName
+from fusionlab.data.by_name import OfModalities
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import CrossBlock, KeyMask, clean, pool_tokens, project
 
@@ -123,17 +123,13 @@ class SoftTokens(nn.Module):
         super().__init__()
         self.count = count
         make, width = PROJECTORS[kind], len(next(iter(marks.values()), ()))
-        self.project = ByName({name: make(spec, width, count, dim) for name, spec in specs.items()})
-        self.norm = ByName({name: nn.RMSNorm(width, eps=1e-6) for name in specs})
-        self.mark = ByName({name: nn.Parameter(marks[name].clone()) for name in specs})
+        self.project = OfModalities(
+            {name: make(spec, width, count, dim) for name, spec in specs.items()}
+        )
+        self.norm = OfModalities({name: nn.RMSNorm(width, eps=1e-6) for name in specs})
+        self.mark = OfModalities({name: nn.Parameter(marks[name].clone()) for name in specs})
         for scale in self.norm.parameters():
             nn.init.constant_(scale, norm / width**0.5)
-
-    def parameters_of(self, modality: str) -> Iterator[nn.Parameter]:
-        """The parameters of one modality."""
-        for parts in (self.project, self.norm):
-            yield from parts[modality].parameters()
-        yield self.mark[modality]
 
     def forward(self, items: ItemFeatures) -> tuple[list[Tensor], list[Tensor]]:
         """Soft tokens (B, n, E) of each modality that the items have a column of, and which are

@@ -12,6 +12,7 @@ import polars as pl
 import torch
 from filelock import Timeout
 
+from fusionlab.balancing.contract import trained_on
 from fusionlab.config import Experiment, Runtime
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
@@ -23,6 +24,7 @@ from fusionlab.studies.curves import with_curves
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
+from fusionlab.studies.idle import idle_balancer
 from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.one_missing import one_missing
 from fusionlab.studies.record import Cost, RunRecord, environment
@@ -93,17 +95,26 @@ def _run(
         coalition_training=_coalition_training(experiment, task),
         test_opened=ledger.entries,
         truth=gains_of_atoms(dataset, task, evaluations),
-        warnings=unused_modalities(task),
+        warnings=[*unused_modalities(task), *idle_balancer(task)],
     )
     per_user = _per_user(experiment, dataset, evaluations)
     return store.save(record, per_user, task.model.state_dict())
 
 
 def _coalition_training(experiment: Experiment, task: AnyTask) -> str:
-    """On what of coalitions the model was trained."""
-    found = ["dropout"] if experiment.training.modality_dropout else []
-    found += ["missing items"] if experiment.inputs.missing.train else []
-    found += filter(None, [task.balancer.trains])
+    """On what of coalitions the model was trained, with the modalities where not on all; one
+    modality has no subsets."""
+    names = () if task.features is None else task.features.modalities
+    if len(names) < 2:
+        return "none"
+    missing = experiment.inputs.missing
+    lost = [name for name in names if missing.modalities is None or name in missing.modalities]
+    found = [
+        "dropout" if experiment.training.modality_dropout else "",
+        trained_on("missing items", lost, names) if missing.train else "",
+        task.balancer.trains,
+    ]
+    found = [one for one in found if one]
     return ", ".join(dict.fromkeys(found)) or "none"
 
 

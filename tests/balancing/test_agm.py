@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 import torch
 import torch.nn.functional as F
-from toy import BATCHES, NAMES, ByHand, data, descend, gradients, own, task
+from toy import BATCHES, NAMES, ByHand, data, descend, gradients, numbers_told, own, task
 
 from fusionlab.balancing.contract import BALANCERS
 
@@ -45,7 +45,7 @@ def ratios(s):
 
 
 def scales(of):
-    return {key.removeprefix("scale."): value for key, value in of.balancer.told().items()}
+    return {key.removeprefix("scale."): value for key, value in numbers_told(of).items()}
 
 
 def plain(of, rows, names):

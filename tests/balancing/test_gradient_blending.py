@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy import BATCHES, NAMES, ByHand, descend, gradients, task
+from toy import BATCHES, NAMES, ByHand, descend, gradients, numbers_told, task
 
 from fusionlab.balancing.contract import Epoch
 
@@ -22,7 +22,7 @@ def blended(first, second):
 
 
 def weights(of):
-    return [*of.balancer.told().values()]
+    return [*numbers_told(of).values()]
 
 
 @pytest.mark.parametrize("m", [2, 3])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from toy import BATCHES, NAMES, ByHand, own, task
+from toy import BATCHES, NAMES, ByHand, numbers_told, own, task
 
 from fusionlab.training.optimizer import EagerAdamW
 
@@ -50,8 +50,9 @@ def test_the_faster_modality_rests_and_then_learns_again(m):
             if max(slowness.values()) - min(slowness.values()) > 0.05:
                 resting, left = min(slowness, key=slowness.get), 2
         assert step(of, optimizer, rows) == expected
-        told = {f"log_v.{name}": math.log(v) for name, v in speed.items()}
-        assert of.balancer.told() == pytest.approx(told, rel=1e-4)
+        told = {f"rest.{name}": float(name not in expected) for name in names}
+        told |= {f"log_v.{name}": math.log(v) for name, v in speed.items()}
+        assert numbers_told(of) == pytest.approx(told, rel=1e-4)
     assert rested
 
 
@@ -67,5 +68,5 @@ def test_a_modality_that_no_example_has_takes_no_part():
     optimizer = EagerAdamW(of.model.parameters(), lr=0.05)
     for _ in range(3):
         step(of, optimizer, torch.tensor([3]))  # it has no text
-    assert of.balancer.told().keys() == {"log_v.image"}
+    assert numbers_told(of).keys() == {"log_v.image", "rest.text", "rest.image"}
     assert not of.balancer.left

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from toy import BATCHES, NAMES, ByHand, descend, gradients, task
+from toy import BATCHES, NAMES, ByHand, descend, gradients, numbers_told, task
 
 from fusionlab.errors import ConfigError
 
@@ -71,10 +71,32 @@ def test_inverse_speed_gives_more_to_what_is_left(m):
 
     of = task(m, name="inverse_speed", weight=0.5, alpha=1.5, memory=0.6)
     assert_two_steps(of, loss)
-    told = of.balancer.told()
+    told = numbers_told(of)
     assert sum(told.values()) == pytest.approx(0.5 * m)
     slowest = max(names, key=lambda name: average[name] / first[name])
     assert max(told, key=told.get) == f"weight.{slowest}"
+
+
+def test_inverse_speed_begins_with_the_first_step_that_has_the_modality():
+    of = task(3, name="inverse_speed", weight=0.5, alpha=1.5, memory=0.6)
+    first, average = {}, {}
+    rows = (
+        torch.tensor([3]),
+        BATCHES[0],
+        torch.tensor([7]),
+        BATCHES[1],
+    )  # of 3 no text, of 7 no image
+    for some in rows:
+        hand = ByHand(of)
+        for name in NAMES:
+            if (value := hand.loss(some, [name]).item()) == value:
+                average[name] = 0.6 * average[name] + 0.4 * value if name in first else value
+                first.setdefault(name, value)
+        left = {name: (average[name] / first[name]) ** 1.5 for name in first}
+        told = {f"weight.{n}": 0.5 * x * len(left) / sum(left.values()) for n, x in left.items()}
+        gradients(of, some)
+        assert numbers_told(of) == pytest.approx({"weight.text": 0.0} | told)
+        descend(of)
 
 
 @pytest.mark.parametrize("m", [2, 3])

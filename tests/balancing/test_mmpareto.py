@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy import BATCHES, NAMES, ByHand, descend, gradients, own, task
+from toy import BATCHES, NAMES, ByHand, descend, gradients, numbers_told, own, task
 
 from fusionlab.balancing.mmpareto import pareto_weights
 
@@ -47,7 +47,7 @@ def test_two_steps_are_those_of_the_paper(m):
             mine = list(own(of, name))
             weight, expected = by_hand(flat(joint[n] for n in mine), flat(alone[n] for n in mine))
             torch.testing.assert_close(flat(found[n] for n in mine), expected)
-            assert of.balancer.told()[f"joint_weight.{name}"] == pytest.approx(weight, rel=1e-4)
+            assert numbers_told(of)[f"joint_weight.{name}"] == pytest.approx(weight, rel=1e-4)
             weights.append(weight)
         for shared in ("heads", "bias"):
             torch.testing.assert_close(found[shared], joint[shared] + alone[shared])
@@ -85,7 +85,7 @@ def test_gradients_straight_against_each_other_leave_nothing():
     )
     of.balancer.backward(opposed)
     for name in NAMES[:2]:
-        assert of.balancer.told()[f"joint_weight.{name}"] == pytest.approx(0.25)
+        assert numbers_told(of)[f"joint_weight.{name}"] == pytest.approx(0.25)
         for parameter in own(of, name).values():
             assert parameter.grad.abs().max() == 0
 

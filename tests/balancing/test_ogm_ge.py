@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from toy import BATCHES, NAMES, ByHand, descend, gradients, own, task
+from toy import BATCHES, NAMES, ByHand, descend, gradients, numbers_told, own, task
 
 
 def scales(hand, rows, names, alpha):
@@ -31,7 +31,7 @@ def test_gradients_of_the_modality_that_is_ahead_are_made_smaller(m):
         assert scale_of.keys() | {"heads", "bias"} == found.keys()
         for (name, gradient), before in zip(found.items(), plain, strict=True):
             torch.testing.assert_close(gradient, before * scale_of.get(name, 1), msg=name)
-        told = of.balancer.told()
+        told = numbers_told(of)
         assert told == pytest.approx({f"scale.{n}": k for n, k in expected.items()})
         descend(of)
 
@@ -61,3 +61,13 @@ def test_noise_is_as_large_as_the_gradient_varies_and_only_of_what_is_ahead():
             torch.testing.assert_close(noise.std(), spread, rtol=0.1, atol=0)
         else:
             assert noise.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_a_modality_that_no_example_has_is_not_compared(m):
+    of, rows = task(m, name="ogm_ge", alpha=0.8), torch.tensor([3])  # it has no text
+    gradients(of, rows)
+    heard = NAMES[1:m]
+    expected = scales(ByHand(of), rows, heard, 0.8) if m > 2 else {"image": 1.0}
+    told = {f"scale.{name}": k for name, k in (expected | {"text": 1.0}).items()}
+    assert numbers_told(of) == pytest.approx(told)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from toy import BATCHES, NAMES, ByHand, data, descend, gradients, task
+from toy import BATCHES, NAMES, ByHand, data, descend, gradients, numbers_told, task
 
 
 def chances(hand, rows, names, q, alpha):
@@ -46,7 +46,7 @@ def test_the_modality_that_was_ahead_is_kept_from_some_items(m):
         chance = chances(hand, rows, names, 0.35, 0.9)
         for (name, gradient), before in zip(gradients(of, rows).items(), plain, strict=True):
             torch.testing.assert_close(gradient, before, msg=name)
-        told = of.balancer.told()
+        told = numbers_told(of)
         assert told == pytest.approx({f"dropped.{n}": p for n, p in chance.items()})
         assert max(chance.values()) > 0
         assert min(chance.values()) == 0
@@ -62,3 +62,12 @@ def test_no_item_loses_its_last_modality():
     left = of.balancer.inputs(features, torch.Generator())
     count = sum(left.present(name).int() for name in left.modalities)
     assert (count == 1).all()
+
+
+def test_a_modality_that_no_example_has_is_not_compared():
+    of, rows = task(3, name="opm", q=0.35, alpha=0.9), torch.tensor([3])  # it has no text
+    gradients(of, rows)
+    expected = chances(ByHand(of), rows, ("image", "audio"), 0.35, 0.9)
+    told = {f"dropped.{name}": p for name, p in (expected | {"text": 0.0}).items()}
+    assert numbers_told(of) == pytest.approx(told)
+    assert max(expected.values()) < 0.35 * 1.9  # nobody is infinitely far ahead

@@ -214,3 +214,38 @@ def test_a_compiled_fusion_is_compiled_no_further():
     assert graphs[0] == graphs[1] > 0
     for one, two in zip(found[0], found[1], strict=True):
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("name", ["greedy_freeze", "opm", "ogm_ge", "inverse_speed", "mmpareto"])
+def test_what_a_balancer_does_is_a_mean_over_the_steps(name):
+    of = toy.task(2, **({"name": name} | ({"threshold": 0.05} if name == "greedy_freeze" else {})))
+    loop, steps = Loop(of, of.training, Runtime(), seed=0), []
+    loop.optimizer = torch.optim.SGD(of.model.parameters(), lr=0.5)
+    for number, rows in enumerate(toy.BATCHES * 4):
+        step = of.step(rows, torch.Generator())
+        loop.optimizer.zero_grad()
+        of.balancer.backward(step)
+        with Stays():
+            loop.signals.hear(step, number)
+        of.balancer.update(step, loop.optimizer.step)
+        steps.append(toy.numbers_told(of))
+    found = loop.signals.of_the_epoch()
+    assert any(one != steps[-1] for one in steps)
+    for key in steps[-1]:
+        assert found[key] == pytest.approx(sum(one[key] for one in steps) / len(steps)), key
+    if name == "greedy_freeze":
+        assert 0 < found["rest.text"] + found["rest.image"] < 1
+
+
+def test_what_was_not_yet_to_be_told_is_left_out_of_the_mean():
+    of = toy.task(2, name="greedy_freeze", threshold=50)
+    signals, rows = Loop(of, of.training, Runtime(), seed=0).signals, (3, 5)  # of 3 no text
+    for row in rows:
+        step = of.step(torch.tensor([row]), torch.Generator())
+        of.balancer.backward(step)
+        signals.hear(step, 0)
+        if row == 3:
+            assert "log_v.text" not in toy.numbers_told(of)
+    found = signals.of_the_epoch()
+    assert found["log_v.text"] == pytest.approx(toy.numbers_told(of)["log_v.text"])
+    assert found["rest.text"] == 0

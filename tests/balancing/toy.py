@@ -89,6 +89,15 @@ def own(of, name):
     return {n: p for n, p in of.model.named_parameters() if id(p) in mine}
 
 
+def numbers_told(of):
+    """What the balancer tells of the last step, as numbers by name."""
+    found = {}
+    for kind, values in of.balancer.told().items():
+        numbers = zip(of.balancer.names(kind, len(values)), values.tolist(), strict=True)
+        found |= {name: x for name, x in numbers if x == x}
+    return found
+
+
 def gradients(of, rows):
     """Those that the balancer leaves after a batch, by name."""
     of.model.zero_grad(set_to_none=True)

@@ -1,20 +1,28 @@
 """Encoders that are trained with the recommender."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from letters import LetterClasses, Letters, encoding
 
-from fusionlab.config import experiment_from
-from fusionlab.data.features import ItemFeatures
+from fusionlab.balancing.contract import BALANCERS
+from fusionlab.config import Training, experiment_from
+from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.encode import encoded_dataset
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import ConfigError
+from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.imputers.contract import IMPUTERS
+from fusionlab.schema import validate
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
+from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.loop import Loop
 
 ENCODERS = {"text": {"of": "title", "encoder": "letters", "batch_size": 8, "trained": True}}
@@ -153,3 +161,51 @@ def test_closed_forms_are_fitted_on_what_the_encoder_gives(experiment, tmp_path)
     with_pca = experiment.varied({"fusion": "pca", "dim": 4})
     task = build_task(with_pca, load_dataset(with_pca, store.features))
     assert all(x.isfinite().all() for x in task.model.state_dict().values())
+
+
+@pytest.mark.parametrize("strategy", ["concat", "pca"])
+def test_a_trained_encoder_is_its_modalitys_own_beside_stored_features(dataset, strategy):
+    _, encoders = dataset
+    specs = {"image": FeatureSpec(5), "text": encoders.encoders["text"].spec}
+    fusion = FUSIONS.parse(strategy).build(specs, 4)
+    before = {name: {*map(id, fusion.modality_parameters(name))} for name in specs}
+    encoders.attach(fusion)
+    inner = {*map(id, encoders.parameters())}
+    own = {name: [*map(id, fusion.modality_parameters(name))] for name in specs}
+    assert len(own["text"]) == len({*own["text"]})
+    assert {*own["text"]} == before["text"] | inner > before["text"]
+    assert {*own["image"]} == before["image"]
+    imputer = IMPUTERS.parse("learned").build(specs)
+    imputer.attach(fusion)
+    for name in specs:
+        vector = {id(imputer.vectors[name])}
+        assert {*map(id, fusion.modality_parameters(name))} == {*own[name]} | vector
+
+
+def test_balancers_scale_gradients_of_a_trained_encoder(dataset):
+    found, encoders = dataset
+    stored = torch.randn(120, 1, 5, generator=torch.Generator().manual_seed(0))
+    features = replace(
+        found.features,
+        values=found.features.values | {"image": stored},
+        mask=found.features.mask | {"image": torch.ones(120, 1, dtype=torch.bool)},
+    )
+    torch.manual_seed(0)
+    fusion = FUSIONS.parse("concat").build(encoders.specs(features), 4)
+    encoders.attach(fusion)
+    model, table = Classifier(fusion, 2), encoders.encoders["text"].table
+    training, labels = validate(Training, {}), found.labels
+    options = {"name": "ogm_ge", "alpha": 0.8, "noise": False}
+    gradients = {}
+    for part in ("none", options):
+        balancer = BALANCERS.parse(part).build(features.modalities)
+        task = ClassificationTask(model, labels, features, training, "accuracy", balancer=balancer)
+        model.zero_grad(set_to_none=True)
+        balancer.backward(task.step(torch.arange(40), torch.Generator()))
+        gradients[balancer.name] = table.grad.clone()
+    scale = balancer.scale[features.modalities.index("text")]
+    torch.testing.assert_close(gradients["ogm_ge"], gradients["none"] * scale)
+    model.zero_grad(set_to_none=True)
+    balancer.lead = lambda _: torch.full((2,), 2.0)  # whoever is ahead
+    balancer.backward(task.step(torch.arange(40), torch.Generator()))
+    torch.testing.assert_close(table.grad, gradients["none"] * (1 - math.tanh(1.6)))

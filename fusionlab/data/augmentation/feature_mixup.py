@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
@@ -48,11 +47,15 @@ class FeatureMixup(Augmentation):
         return torch.where((mask & mask[other])[..., None], mixed, values), mask
 
     def _shares(self, count: int, generator: torch.Generator) -> Tensor:
-        """lambda (count,): the upper half of a symmetric Beta, by its inverse distribution."""
-        from scipy.special import betaincinv
+        """lambda (count,): g / (g + g'), g >= g', of two Gammas of shape alpha.
 
-        uniform = torch.rand(
-            count, generator=generator, device=generator.device, dtype=torch.float64
+        Gamma(alpha) = Gamma(alpha + 1) u^(1 / alpha), u ~ U(0, 1), and a share is the sigmoid of
+        a difference of logarithms, so a small alpha makes no 0 / 0.
+        """
+        shape = torch.full((2, count), self.alpha + 1, device=generator.device, dtype=torch.float64)
+        above = torch._standard_gamma(shape, generator=generator).log()
+        uniform = 1 - torch.rand(  # of (0, 1]
+            shape.shape, generator=generator, device=shape.device, dtype=shape.dtype
         )
-        found = betaincinv(self.alpha, self.alpha, 0.5 + uniform.cpu().numpy() / 2)
-        return torch.from_numpy(np.asarray(found)).to(generator.device)
+        first, second = above + uniform.log() / self.alpha
+        return (first - second).abs().sigmoid()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from fusionlab.data.by_name import ByName
+from fusionlab.data.by_name import OfModalities
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.imputers.contract import IMPUTERS, Imputer, token_means
 
@@ -20,7 +20,7 @@ class Learned(Imputer):
 
     def __init__(self, specs: Mapping[str, FeatureSpec]) -> None:
         super().__init__(specs)
-        self.vectors = ByName(
+        self.vectors = OfModalities(
             {
                 name: nn.Parameter(torch.zeros(spec.tokens, spec.dim))
                 for name, spec in self.specs.items()

@@ -145,11 +145,6 @@ class LlmPrefix(Fusion):
         """The language model; it is no part of the state."""
         return self._reader.llm
 
-    def modality_parameters(self, modality: str) -> Iterator[nn.Parameter]:
-        """Those of its projector; text has none of its own."""
-        if modality not in self.texts:
-            yield from self.soft.parameters_of(modality)
-
     def own_rates(self) -> Iterator[tuple[Iterable[nn.Parameter], float]]:
         """What LoRA trains, and its learning rate."""
         if self.lora:

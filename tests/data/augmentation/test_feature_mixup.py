@@ -47,3 +47,16 @@ def test_alone_an_item_stays_itself():
     mask = torch.tensor([[False], [True], [False]])
     found, _ = mixup(1.0).features(values, mask, torch.Generator().manual_seed(0))
     torch.testing.assert_close(found, values)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.2, 2.0])
+def test_shares_have_the_moments_of_a_beta(alpha):
+    drawn = [mixup(alpha)._shares(40_000, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert drawn[0].isfinite().all()
+    # E(u^2) and E(u^4) of max(u, 1 - u) about a half are those of u: symmetric about it.
+    about = drawn[0] - 0.5
+    variance, kurtosis = beta(alpha, alpha).stats("vk")
+    assert about.square().mean().item() == pytest.approx(variance, rel=0.02)
+    assert about.pow(4).mean().item() == pytest.approx((kurtosis + 3) * variance**2, rel=0.03)

@@ -1,0 +1,25 @@
+"""A balancer that finds nothing to act on is said loudly."""
+
+from __future__ import annotations
+
+from fusionlab.studies.build import AnyTask
+
+
+def idle_balancer(task: AnyTask) -> list[str]:
+    """A sentence if the balancer acts on parameters of single modalities alone (`Balancer.owners`)
+    and too few modalities have any that are trained: what is said of it is said of none."""
+    balancer, fusion = task.balancer, task.model.fusion
+    if fusion is None or not balancer.owners:
+        return []
+    owners = [
+        name
+        for name in balancer.modalities
+        if any(parameter.requires_grad for parameter in fusion.modality_parameters(name))
+    ]
+    if len(owners) >= balancer.owners:
+        return []
+    found = f"parameters of {', '.join(owners)} alone" if owners else "no parameters"
+    of = "" if owners else " of single modalities"
+    return [
+        f"balancer {balancer.name!r} finds {found}{of} in fusion {fusion.name!r}: it does nothing"
+    ]
