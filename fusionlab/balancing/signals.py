@@ -23,14 +23,15 @@ class Signals:
     - ``gradient``: |g_m|, the norm of the gradient that the step leaves for the parameters which
       belong to modality m alone, whatever the balancer has made of it; nothing for a modality
       without such parameters;
-    - what the balancer tells (`Balancer.told`), of each step;
-    - ``speed``: 1 - L_m(t) / L_m(t - 1), the relative fall of the loss from the last epoch.
+    - ``speed``: 1 - L_m(t) / L_m(t - 1), the relative fall of the loss from the last epoch;
+    - what the balancer tells (`Balancer.told`), and ``heard_loss``, ``heard_certainty`` of the
+      coalitions that it hears, in training mode and in each step.
 
     The first three are read in the first step of an epoch and every n-th after it, before the
     parameters move: losses in evaluation mode and without gradients, so nothing is drawn and
-    training keeps its bits. What the balancer itself hears, in training mode and in each step, is
-    not read a second time, and stands there for whatever coalition it is. Means are over examples
-    that count, of gradients over steps; nothing leaves the device before the epoch's end.
+    training keeps its bits. They are read alike with every balancer, so that rows compare; those
+    of few steps an epoch are noisy. Means are over examples that count, of gradients over steps;
+    nothing leaves the device before the epoch's end.
 
     Source of ``speed``: Chen et al. 2018, GradNorm, whose inverse training rate L(t) / L(0) it
         takes from epoch to epoch. Wu et al. 2022, Characterizing and overcoming the greedy nature
@@ -39,7 +40,7 @@ class Signals:
     Args:
         balancer: what names the modalities.
         model: is in evaluation mode while signals are read.
-        every: n; 0: the balancer's own coalitions alone.
+        every: n; 0: what the balancer hears and tells alone.
         aside: the setting in which the model computes then.
     """
 
@@ -57,7 +58,7 @@ class Signals:
     @torch.no_grad()
     def hear(self, step: Step, number: int) -> None:
         """Add the step of this number, from 0, after its backward pass and before its update."""
-        self._add_losses(step)
+        self._add_losses(step, "heard_")
         self._add_told()
         several = step.fusion is not None and len(self.balancer.modalities) > 1
         if several and self.every and number % self.every == 0:
@@ -72,18 +73,15 @@ class Signals:
         return found
 
     def _alone(self, step: Step) -> Step:
-        """The step as each modality that the balancer did not hear says it."""
-        rest = [one for one in self.balancer.alone if one not in step.said]
-        if not rest:
-            return replace(step, said={})
+        """The step as each modality alone says it, in evaluation mode."""
         with evaluating(self.model), self.aside():
-            return replace(step, said=step.listen(rest))
+            return replace(step, said=step.listen(self.balancer.alone))
 
-    def _add_losses(self, step: Step) -> None:
+    def _add_losses(self, step: Step, how: str = "") -> None:
         for coalition, said in step.said.items():
             name, count = name_of(coalition, self.balancer.modalities), said.counted.sum()
-            self._add(f"loss.{name}", step.loss(coalition), count)
-            self._add(f"certainty.{name}", step.certainty(coalition), count)
+            self._add(f"{how}loss.{name}", step.loss(coalition), count)
+            self._add(f"{how}certainty.{name}", step.certainty(coalition), count)
 
     def _add_gradients(self, step: Step) -> None:
         for name in self.balancer.modalities:

@@ -12,7 +12,7 @@ from fusionlab.reporting.scores import Floats
 from fusionlab.studies.record import Row
 
 JOINT = "joint"
-READ = {*SIGNALS, "valid_loss"}
+READ = {*SIGNALS, "heard_loss", "heard_certainty", "valid_loss"}
 """Kinds that were read; all others tell what a balancer did."""
 
 

@@ -200,7 +200,7 @@ class Loop:
         if balancer.validates:
             valid = self.task.validation_losses((*balancer.alone, balancer.together))
             names = {one: name_of(one, balancer.modalities) for one in balancer.coalitions}
-            train = {one: entry.get(f"loss.{name}", 0.0) for one, name in names.items()}
+            train = {one: entry.get(f"heard_loss.{name}", 0.0) for one, name in names.items()}
             for one, loss in valid.items():
                 entry[f"valid_loss.{name_of(one, balancer.modalities)}"] = loss
         balancer.after_epoch(Epoch(int(entry["epoch"]), train, valid))

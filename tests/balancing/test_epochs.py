@@ -108,7 +108,7 @@ def test_the_loop_tells_of_each_validation(kind):
         entry = progress.history[epoch.number - 1]
         assert epoch.valid.keys() == {*alone, frozenset(names)}
         assert epoch.train.keys() == {alone[0], frozenset(names)}
-        assert epoch.train[alone[0]] == entry["loss.text"]
+        assert epoch.train[alone[0]] == entry["heard_loss.text"]
         assert epoch.valid[frozenset(names)] == entry["valid_loss.text+image"]
 
 
@@ -119,7 +119,7 @@ def test_train_losses_are_means_over_the_examples_that_count():
     for number, some in enumerate(rows):
         loop.signals.hear(of.step(some, torch.Generator()), number)
     expected = hand.loss(torch.cat(rows), ["text"]).item()
-    assert loop.signals.of_the_epoch()["loss.text"] == pytest.approx(expected)
+    assert loop.signals.of_the_epoch()["heard_loss.text"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("kind", ["ranking", "classes"])
