@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step, by_modality
+from fusionlab.fusion.contract import MODALITY
 
 
 class WeightedLosses(Balancer):
@@ -74,10 +76,13 @@ class FixedWeights(WeightedLosses):
     given: Tensor
 
     def __init__(
-        self, modalities: Sequence[str], *, weight: Mapping[str, NonNegativeFloat]
+        self,
+        modalities: Sequence[str],
+        *,
+        weight: Annotated[Mapping[str, NonNegativeFloat], MODALITY],
     ) -> None:
         super().__init__(modalities)
-        self.register_buffer("given", by_modality("weight", weight, modalities, 0.0))
+        self.register_buffer("given", by_modality(weight, modalities, 0.0))
 
     def weights(self, losses: Tensor) -> Tensor:
         """Those that were given."""

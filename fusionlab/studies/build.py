@@ -43,11 +43,11 @@ def build_task(
     arrays of this run alone. Without ``fit`` closed-form parts stay empty, to be loaded.
     """
     check(experiment, dataset)
-    if experiment.inputs.modalities is not None:
-        dataset = dataset.with_modalities(experiment.inputs.modalities)
-    if shuffled := experiment.inputs.shuffled:
+    if shuffled := experiment.inputs.shuffled:  # first: it may name what the row does without
         some = None if isinstance(shuffled, bool) else shuffled
         dataset = dataset.with_shuffled_features(experiment.seed, some)
+    if experiment.inputs.modalities is not None:
+        dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.task == "classification":
         return _classification(experiment, dataset, share, scratch, fit)
     return _ranking(experiment, dataset, share, scratch, fit)
