@@ -52,8 +52,8 @@ def token_attributions(
     stay as they are. The sum over all tokens is s(x) - s(b) (completeness); it is checked, and
     where it is missed by more than ``tolerance`` of the largest difference the points are doubled.
     The ID score has no part in it. What an imputer puts in place of a modality that i lacks is no
-    token of i: it stays as it is along the line, and counts for nothing. No modality is masked, so a model that never saw subsets of its
-    modalities may be asked.
+    token of i: it stays as it is along the line, and counts for nothing. No modality
+    is masked, so a model that never saw subsets of its modalities may be asked.
 
     Args:
         recommender: trained, and it reads content.
