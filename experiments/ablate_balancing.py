@@ -8,7 +8,7 @@ missing, the mean over modalities). Both are tested against no balancer, over us
 report of their own.
 
     python experiments/ablate_balancing.py [--regime study --regime balanced] [--seeds 5]
-        [--workers 2] [study overrides: key.sub=value ...]
+        [--workers 2] [--runs runs] [study overrides: key.sub=value ...]
 """
 
 import argparse
@@ -39,13 +39,12 @@ if __name__ == "__main__":
     parser.add_argument("--regime", action="append", choices=list(REGIMES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, overrides = parser.parse_known_args()
     for regime in options.regime or REGIMES:
         how = [f"title=Balancing ({regime})", f"seeds={list(range(options.seeds))}"]
-        study, store = (
-            load_study(STUDY, [*REGIMES[regime], *how, *overrides]),
-            RunStore(Path("runs")),
-        )
+        study = load_study(STUDY, [*REGIMES[regime], *how, *overrides])
+        store = RunStore(options.runs)
         planned = plan(study)
         with terminal.runs(study.title, len(planned.runs)) as on_run:
             execute(planned.runs, store, workers=options.workers, on_run=on_run)

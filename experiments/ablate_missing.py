@@ -8,7 +8,7 @@ The area under a curve is a weighted mean of its points, one number a user, so r
 it like by any metric. Each imputer gets a table of its own.
 
     python experiments/ablate_missing.py [--seeds 1] [--workers 2] [--dropout 0.3]
-        [--imputer none --imputer neighbours] [study overrides: key.sub=value ...]
+        [--imputer none --imputer neighbours] [--runs runs] [study overrides: key.sub=value ...]
 """
 
 import argparse
@@ -29,6 +29,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--imputer", action="append", choices=IMPUTERS.names())
     options, overrides = parser.parse_known_args()
@@ -39,7 +40,7 @@ if __name__ == "__main__":
             f"experiment.training.modality_dropout={options.dropout}",
             f"experiment.inputs.imputer={imputer}",
         ]
-        study, store = load_study(STUDY, how + overrides), RunStore(Path("runs"))
+        study, store = load_study(STUDY, how + overrides), RunStore(options.runs)
         planned = plan(study)
         with terminal.runs(study.title, len(planned.runs)) as on_run:
             execute(planned.runs, store, workers=options.workers, on_run=on_run)

@@ -5,11 +5,11 @@ are masked, trained with modality dropout or without, and by a model retrained o
 the Shapley values of both games, as shares of what all find, stands the closed form: the bits of
 each atom split evenly over its modalities.
 
-    python experiments/ablate_modalities.py [key.sub=value ...]
+    python experiments/ablate_modalities.py [--runs runs] [key.sub=value ...]
 """
 
-import itertools
-import sys
+import argparse
+from itertools import chain, combinations
 from pathlib import Path
 
 import torch
@@ -24,37 +24,40 @@ from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
 
 CONFIG = Path(__file__).parents[1] / "configs" / "experiments" / "ablate_modalities.yaml"
-METRIC, STORE, SHOW = "ndcg@20", RunStore(Path("runs")), Console().print
+METRIC = "ndcg@20"
 
 
-def games(experiment):
-    """The truth, and v(S) by masking and by retraining."""
-    _, dataset, task = load_trained(run_experiment(experiment, STORE).id, STORE)
+def games(experiment, store):
+    """The truth, and v(S) by masking, of every user, and by retraining, the mean over users."""
+    _, dataset, task = load_trained(run_experiment(experiment, store).id, store)
     masked = remembered(metric_game(task, dataset.interactions.valid, METRIC))
 
-    def retrained(coalition):
-        if not coalition:
-            return masked(coalition)
-        some = experiment.varied({"inputs.modalities": sorted(coalition)})
-        frame = run_experiment(some, STORE).per_user()
-        return torch.tensor(frame.filter(frame["split"] == "valid")[METRIC].to_numpy())
+    def retrained(some):
+        if not some:
+            return masked(some)
+        record = run_experiment(experiment.varied({"inputs.modalities": sorted(some)}), store)
+        return torch.tensor(record.metrics["valid"][METRIC])
 
     return dataset.truth, {"masked": masked, "retrained": remembered(retrained)}
 
 
-for dropout in (0.0, 0.3):
-    changes = [*sys.argv[1:], f"training.modality_dropout={dropout}"]
-    truth, told = games(load_experiment(CONFIG, changes))
-    values = Table(METRIC, *told, title=f"modality dropout {dropout}", box=None)
-    names = truth.modalities
-    for some in itertools.chain(*(itertools.combinations(names, size) for size in range(4))):
-        figures = [f"{v(frozenset(some)).mean():.4f}" for v in told.values()]
-        values.add_row(", ".join(some) or "nothing", *figures)
-    shares = Table("Shapley share", *names, "distance", box=None)
-    known = torch.tensor([*truth.shapley().values()]) / sum(truth.shapley().values())
-    for label, game in told.items():
-        found = torch.stack([x.mean() for x in shapley(names, game).values.values()])
-        found, distance = found / found.sum(), (found / found.sum() - known).abs().sum() / 2
-        shares.add_row(label, *(f"{x:.3f}" for x in found), f"{distance:.3f}")
-    shares.add_row("closed form", *(f"{x:.3f}" for x in known))
-    SHOW(values, shares, "")
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    options, changes = parser.parse_known_args()
+    for how in ("training.modality_dropout=0", "training.modality_dropout=0.3"):
+        truth, told = games(load_experiment(CONFIG, [*changes, how]), RunStore(options.runs))
+        values = Table(METRIC, *told, title=how, box=None)
+        shares = Table("Shapley share", *truth.modalities, "distance", box=None)
+        for some in chain(*(combinations(truth.modalities, size) for size in range(4))):
+            figures = (f"{v(frozenset(some)).mean():.4f}" for v in told.values())
+            values.add_row(", ".join(some) or "nothing", *figures)
+        known = torch.tensor([*truth.shapley().values()]) / sum(truth.shapley().values())
+        for label, game in told.items():
+            worth = shapley(truth.modalities, game).values.values()
+            found = torch.stack([x.mean() for x in worth])
+            found /= found.sum()
+            figures = (f"{x:.3f}" for x in (*found, (found - known).abs().sum() / 2))
+            shares.add_row(label, *figures)
+        shares.add_row("closed form", *(f"{x:.3f}" for x in known))
+        Console().print(values, shares, "")

@@ -191,7 +191,7 @@ class Judging(Options):
     one_missing: bool = Field(
         False,
         description="judge, at the end, also with each modality masked in the whole catalogue: "
-        "`NAME without MODALITY`, and `NAME one missing`, the mean over modalities",
+        "`NAME without MODALITY`, and `NAME one missing`, the mean over the dataset's modalities",
     )
     curves: Annotated[Curves, Section(Curves)] = section(Curves)
     select: str | None = Field(None, description="default: ndcg of the longest list, or accuracy")

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.errors import ConfigError, one_of
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import Registry
 
@@ -242,11 +241,10 @@ def trained_on(what: str, some: Sequence[str], modalities: Sequence[str]) -> str
     return f"{what} ({', '.join(some)})"
 
 
-def by_modality(
-    option: str, given: Mapping[str, float], modalities: Sequence[str], otherwise: float
-) -> Tensor:
-    """An option that names modalities as numbers (M,); those not named get ``otherwise``."""
-    for name in given:
-        if name not in modalities:
-            raise ConfigError([(("balancer", option), one_of(name, modalities))])
+def by_modality(given: Mapping[str, float], modalities: Sequence[str], otherwise: float) -> Tensor:
+    """An option that names modalities as numbers (M,); those not named get ``otherwise``.
+
+    Such an option is marked `MODALITY`: a run refuses names that the dataset does not have. Others
+    of the dataset are no matter here, they are those that this row of a study does without.
+    """
     return torch.tensor([float(given.get(name, otherwise)) for name in modalities])

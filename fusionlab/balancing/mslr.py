@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Epoch, Step, by_modality
+from fusionlab.fusion.contract import MODALITY
 
 
 @BALANCERS.register("mslr")
@@ -42,13 +44,13 @@ class Mslr(Balancer):
         self,
         modalities: Sequence[str],
         *,
-        keep: Mapping[str, NonNegativeFloat] | None = None,
+        keep: Annotated[Mapping[str, NonNegativeFloat] | None, MODALITY] = None,
         dynamic: bool = True,
         window: PositiveInt = 5,
     ) -> None:
         super().__init__(modalities)
         self.validates, self.window = dynamic, window
-        self.register_buffer("factors", by_modality("keep", keep or {}, modalities, 1.0))
+        self.register_buffer("factors", by_modality(keep or {}, modalities, 1.0))
         self.register_buffer("total", torch.zeros(len(modalities)))
         self.register_buffer("counted", torch.zeros((), dtype=torch.long))
 

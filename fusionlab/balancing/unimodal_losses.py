@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 from pydantic import NonNegativeFloat
@@ -16,6 +17,7 @@ from fusionlab.balancing.contract import (
     by_modality,
     trained_on,
 )
+from fusionlab.fusion.contract import MODALITY
 
 
 class WeightedLosses(Balancer):
@@ -96,10 +98,13 @@ class FixedWeights(WeightedLosses):
     given: Tensor
 
     def __init__(
-        self, modalities: Sequence[str], *, weight: Mapping[str, NonNegativeFloat]
+        self,
+        modalities: Sequence[str],
+        *,
+        weight: Annotated[Mapping[str, NonNegativeFloat], MODALITY],
     ) -> None:
         super().__init__(modalities)
-        self.register_buffer("given", by_modality("weight", weight, modalities, 0.0))
+        self.register_buffer("given", by_modality(weight, modalities, 0.0))
         self._weighted = [name for name in modalities if weight.get(name)]
 
     @property

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.encoders.trained import TrainedEncoders
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
+from fusionlab.fusion.seen import encoded, imputed
 from fusionlab.recommenders.contract import ItemViews, Recommender
 
 MOST_STEPS = 1024
@@ -51,8 +51,9 @@ def token_attributions(
     ``steps`` points, with b the mean token of the modality over the catalogue. The user's views
     stay as they are. The sum over all tokens is s(x) - s(b) (completeness); it is checked, and
     where it is missed by more than ``tolerance`` of the largest difference the points are doubled.
-    The ID score has no part in it. No modality is masked, so a model that never saw subsets of its
-    modalities may be asked.
+    The ID score has no part in it. What an imputer puts in place of a modality that i lacks is no
+    token of i: it stays as it is along the line, and counts for nothing. No modality
+    is masked, so a model that never saw subsets of its modalities may be asked.
 
     Args:
         recommender: trained, and it reads content.
@@ -72,14 +73,19 @@ def token_attributions(
     recommender.eval()
     chosen = _vectors(fusion, features.take(items))
     with torch.no_grad():
+        seen = imputed(fusion, chosen)
         query = recommender.user_views(users, catalogue)
         baseline = {name: _mean_token(fusion, features, name) for name in chosen.modalities}
     names = chosen.modalities
 
     def score(*given: Tensor) -> Tensor:
         *values, rows = given
-        some = replace(chosen.take(rows), values=dict(zip(names, values, strict=True)))
-        fused = fusion.forward(some)
+        own, some = chosen.mask, seen.take(rows)
+        moved = {
+            name: torch.where(own[name][rows][..., None], x, some.values[name])
+            for name, x in zip(names, values, strict=True)
+        }
+        fused = fusion.forward(replace(some, values=some.values | moved))
         by_view = (query[rows] * fused.views).sum(-1)[:, None]
         return fusion.combine(by_view, query[rows], fused.present[:, None])[:, 0]
 
@@ -137,10 +143,8 @@ def _readable(recommender: Recommender, features: ItemFeatures) -> Fusion:
 
 def _vectors(fusion: Fusion, items: ItemFeatures) -> ItemFeatures:
     """The items as the strategy sees them, behind encoders that are trained with it."""
-    encoders = getattr(fusion, "trained_encoders", None)
-    if isinstance(encoders, TrainedEncoders):
-        with torch.no_grad():
-            items = encoders(items)
+    with torch.no_grad():
+        items = encoded(fusion, items)
     values = {
         name: torch.where(items.mask[name][..., None], x, 0).float()
         for name, x in items.values.items()

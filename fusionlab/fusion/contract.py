@@ -130,6 +130,14 @@ class Fusion(nn.Module):
             raise NotImplementedError(f"{type(self).__name__} has neither fold nor view_weights")
         return weights
 
+    def modality_weights(self, items: ItemFeatures) -> Tensor | None:
+        """How much of each modality passes into the views, by the strategy's own account.
+
+        (B, M), zero where absent and summing to one over the modalities present. None (default):
+        it weighs none. The items are as `forward` gets them (`fusionlab.fusion.seen`).
+        """
+        return None
+
     def combine(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """Scores of N candidates by view (..., N, K) to one score each (..., N)."""
         if scores.shape[-1] == 1:
@@ -199,8 +207,8 @@ def at_least_float32(scores: Tensor) -> Tensor:
 
 MODALITY = "a modality of the dataset"
 """Marks an option that names one, ``Annotated[str | None, MODALITY]``: a run refuses names that the
-dataset does not have. The strategy may be built without it all the same, for a row of a study in
-which other modalities stand alone; it then treats it as absent from every item."""
+dataset does not have. What has the option may be built without that modality all the same, for a
+row of a study in which others stand alone; it then treats it as absent from every item."""
 
 NOTATION = {
     "B": "items",

@@ -15,14 +15,15 @@ from fusionlab.data.interactions import Clicks, Openings
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.contribution import Effect, knocked_out, metric_game
 from fusionlab.evaluation.predictability import predictability
-from fusionlab.evaluation.shapley import remembered, shapley
+from fusionlab.evaluation.shapley import Game, remembered, shapley
 from fusionlab.studies.build import AnyTask
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import Trained
 from fusionlab.studies.unused import unused_modalities
-from fusionlab.studies.view_weights import mean_view_weights
+from fusionlab.studies.user_groups import user_groups
+from fusionlab.studies.view_weights import mean_modality_weights, mean_view_weights
 from fusionlab.training.classification import ClassificationTask
 
 Split = Literal["valid", "test"]
@@ -47,13 +48,23 @@ class ModalityAudit:
 
 
 @dataclass(frozen=True)
+class GroupAudit:
+    """The same of a group of ``units`` users; nobody is retrained for a group."""
+
+    units: int
+    whole: Effect
+    nothing: Effect | None
+    modalities: dict[str, ModalityAudit]
+
+
+@dataclass(frozen=True)
 class Audit:
     """What was found of a run; `to_json` for a file.
 
     ``whole`` is the metric as the run has it on these ``units`` users (or items), ``nothing`` with
     every modality masked. ``hidden``: the model has not seen subsets of its modalities in training,
     so what it says of them (``masked``, ``shapley``) was left out. ``predicts[a][b]`` is R^2 of b
-    from a.
+    from a. ``view_weights`` and ``modality_weights`` are the strategy's own, empty without.
     """
 
     run: str
@@ -69,6 +80,8 @@ class Audit:
     modalities: dict[str, ModalityAudit]
     predicts: dict[str, dict[str, float]]
     view_weights: dict[str, float]
+    modality_weights: dict[str, float] = field(default_factory=dict)
+    groups: dict[str, GroupAudit] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -85,6 +98,7 @@ def audit(
     users: int | None = None,
     retrain: bool = False,
     untrained_coalitions: bool = False,
+    groups: str | None = None,
 ) -> Audit:
     """Judge a trained model again and again, each time with less to read.
 
@@ -98,9 +112,10 @@ def audit(
         users: at most so many random users (items in classification); default: all of the split.
         retrain: also train the experiment anew without each modality.
         untrained_coalitions: tell what a model says of subsets that it has never seen.
+        groups: also judge groups of users, each on its own (`user_groups`).
 
     Raises:
-        FusionlabError: a model without features, or an unknown metric.
+        FusionlabError: a model without features, an unknown metric, or unknown groups.
     """
     record, dataset, task = trained
     experiment = experiment_from(record.config)
@@ -116,18 +131,11 @@ def audit(
         raise FusionlabError(f"--metric: {one_of(metric, known.per_unit)}")
     whole = known.per_unit[metric]
     hidden = record.coalition_training == UNTRAINED and not untrained_coalitions
-    found = {
-        name: ModalityAudit(
-            {
-                how: Effect.of(whole - without)
-                for how, without in knocked_out(task, judged, metric, name).items()
-            }
-        )
-        for name in task.judged.modalities
-    }
-    nothing = None
-    if not hidden:
-        found, nothing = _coalitions(task, judged, metric, found)
+    places = {} if groups is None else user_groups(groups, dataset, known.units)
+    without = {n: knocked_out(task, judged, metric, n) for n in task.judged.modalities}
+    game = None if hidden else remembered(metric_game(task, judged, metric))
+    everyone = _told(torch.arange(len(whole)), whole, without, game)
+    found = everyone.modalities
     if retrain and len(found) > 1:
         units = _ids(dataset, task, known.units)
         lost = _retrained(experiment, store, split, metric, units, whole, list(found))
@@ -141,11 +149,13 @@ def audit(
         unit="items" if isinstance(task, ClassificationTask) else "users",
         coalition_training=record.coalition_training,
         hidden=hidden,
-        whole=Effect.of(whole),
-        nothing=nothing,
+        whole=everyone.whole,
+        nothing=everyone.nothing,
         modalities=found,
         predicts=predictability(task.judged),
         view_weights=mean_view_weights(task, known.units),
+        modality_weights=mean_modality_weights(task, known.units),
+        groups={name: _told(rows, whole, without, game) for name, rows in places.items()},
         warnings=unused_modalities(task),
     )
 
@@ -182,11 +192,25 @@ def _sampled(judged: Any, count: int | None) -> Any:
     return Labelled(judged.items[rows], judged.classes[rows])
 
 
+def _told(
+    rows: Tensor, whole: Tensor, without: Mapping[str, Mapping[str, Tensor]], game: Game | None
+) -> GroupAudit:
+    """What the figures of all users, or of those at ``rows`` alone, say."""
+    found = {
+        name: ModalityAudit({how: Effect.of(whole[rows] - x[rows]) for how, x in ways.items()})
+        for name, ways in without.items()
+    }
+    nothing = None
+    if game is not None:
+        found, nothing = _coalitions(lambda some: game(some)[rows], found)
+    return GroupAudit(len(rows), Effect.of(whole[rows]), nothing, found)
+
+
 def _coalitions(
-    task: AnyTask, judged: Any, metric: str, found: Mapping[str, ModalityAudit]
+    game: Game, found: Mapping[str, ModalityAudit]
 ) -> tuple[dict[str, ModalityAudit], Effect]:
     """With what the model says of subsets of its modalities; and of none."""
-    game = remembered(metric_game(task, judged, metric))
+    game = remembered(game)
     names = frozenset(found)
     values = shapley(list(found), game)
     one_pass = {
@@ -197,11 +221,12 @@ def _coalitions(
         )
         for name, one in found.items()
     }
-    if values.error is not None:
-        # orders are drawn once for all users, so their errors do not average out
-        errors = {name: float(error.mean()) for name, error in values.error.items()}
+    # Orders are drawn once for all users, so their errors do not average out: the error is that of
+    # the mean game. Its coalitions have all been played.
+    if (errors := shapley(list(found), lambda some: game(some).mean()).error) is not None:
         one_pass = {
-            name: _replaced(one, sampling_error=errors[name]) for name, one in one_pass.items()
+            name: _replaced(one, sampling_error=float(errors[name]))
+            for name, one in one_pass.items()
         }
     return one_pass, Effect.of(values.nothing)
 

@@ -51,11 +51,11 @@ def build_task(
 
 def as_given(experiment: Experiment, dataset: Dataset) -> Dataset:
     """The dataset with the modalities that the experiment has, and rows dealt out if it says so."""
-    if experiment.inputs.modalities is not None:
-        dataset = dataset.with_modalities(experiment.inputs.modalities)
-    if shuffled := experiment.inputs.shuffled:
+    if shuffled := experiment.inputs.shuffled:  # first: it may name what the row does without
         some = None if isinstance(shuffled, bool) else shuffled
         dataset = dataset.with_shuffled_features(experiment.seed, some)
+    if experiment.inputs.modalities is not None:
+        dataset = dataset.with_modalities(experiment.inputs.modalities)
     return dataset
 
 

@@ -80,10 +80,13 @@ def _check_steps(experiment: Experiment) -> None:
 
 
 def _check_names_of_modalities(experiment: Experiment, dataset: Dataset) -> None:
-    """Every option that names modalities means some of the dataset's."""
+    """Every option that names modalities means some of the dataset's, whether or not this row of a
+    study reads them; where true atoms stand in for features, those they stand in for too."""
     if dataset.features is None:
         return
-    names = dataset.features.modalities
+    truth = () if dataset.truth is None else dataset.truth.modalities
+    names = dict.fromkeys((*dataset.features.modalities, *truth))
+    check_named_modalities(experiment.balancer, names)
     if fuses(experiment):
         check_named_modalities(experiment.fusion, names)
     if experiment.task == "recommendation":

@@ -109,6 +109,27 @@ def readable(experiment: Experiment, features: ItemFeatures) -> ItemFeatures:
     return left
 
 
+def missing_in_turn(experiment: Experiment, features: ItemFeatures) -> dict[str, set[str]]:
+    """The modalities of a dataset that may be missing, each with the names under which it stands.
+
+    All of ``features`` count, be they read by this experiment or not. Token ids of a column that
+    also stands as vectors are the same modality: it is named as the vectors are.
+    """
+    column = {name: one.of for name, one in experiment.encodings.items()}
+    ids = {name: column.get(name, name) for name in features.vocabulary}
+    vectors = [name for name in features.modalities if name not in ids]
+    found = {
+        name: {name, *(n for n, of in ids.items() if of == column.get(name, name))}
+        for name in vectors
+    }
+    twice = set().union(*found.values())
+    return {
+        name: found.get(name, {name})
+        for name in features.modalities
+        if name in found or name not in twice
+    }
+
+
 def _prepared(
     experiment: Experiment,
     dataset: Dataset,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,24 @@ ONE_MISSING = "one missing"
 
 
 def one_missing(
-    task: AnyTask, splits: Mapping[str, Any], found: Mapping[str, Evaluation]
+    task: AnyTask,
+    splits: Mapping[str, Any],
+    found: Mapping[str, Evaluation],
+    modalities: Mapping[str, Collection[str]],
 ) -> dict[str, Evaluation]:
     """``found``, and of each metric of single users: ``NAME without MODALITY``, the metric with
     that modality masked in all items, and ``NAME one missing``, the mean over modalities.
 
-    A model that reads no features loses nothing. What a strategy says of a subset of its modalities
-    is worth something only if training has shown it subsets (the record's ``coalition_training``).
+    ``modalities`` are those of the dataset, each with the names it has among features
+    (`missing_in_turn`): the same for every row of a study. A model loses nothing by one that it
+    does not read. What a strategy says of a subset of its modalities is worth something only if
+    training has shown it subsets (the record's ``coalition_training``).
     """
-    names = () if task.judged is None else task.judged.modalities
-    lost = {name: task.judge(splits, {name}) for name in names}
+    read = set(() if task.judged is None else task.judged.modalities)
+    lost = {
+        name: task.judge(splits, read & set(names)) if read & set(names) else found
+        for name, names in modalities.items()
+    }
     return {split: _beside(result, split, lost) for split, result in found.items()}
 
 

@@ -25,6 +25,7 @@ from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.idle import idle_balancer
+from fusionlab.studies.inputs import missing_in_turn
 from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.one_missing import one_missing
 from fusionlab.studies.record import Cost, RunRecord, environment
@@ -147,7 +148,9 @@ def _judge(
     splits: Any = {"valid": known.valid, "test": known.test.open(ledger, "final evaluation")}
     whole = found = task.judge(splits)
     if experiment.evaluation.one_missing:
-        found = one_missing(task, splits, found)
+        stored = dataset.features
+        lost = {} if stored is None else missing_in_turn(experiment, stored)
+        found = one_missing(task, splits, found, lost)
     return with_curves(experiment.evaluation.curves, task, splits, whole, found)
 
 

@@ -1,4 +1,4 @@
-"""How much each view of a strategy counts where it matters: in what is recommended or predicted."""
+"""How a strategy weighs its views, or its modalities, in what is recommended or predicted."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from torch import Tensor
 
 from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.fusion.contract import Fusion
+from fusionlab.fusion.seen import encoded, imputed
 from fusionlab.studies.build import AnyTask
 from fusionlab.training.classification import ClassificationTask
-from fusionlab.training.items import fuse_catalogue
+from fusionlab.training.items import BLOCK, fuse_catalogue
 from fusionlab.training.ranking import RankingTask
 
 
@@ -34,6 +35,34 @@ def mean_view_weights(task: AnyTask, units: Tensor, k: int = 10) -> dict[str, fl
     else:
         weights = _of_lists(task, fusion, units, k)
     return dict(zip(fusion.view_names, weights.double().mean(0).tolist(), strict=True))
+
+
+@torch.no_grad()
+def mean_modality_weights(task: AnyTask, units: Tensor, k: int = 10) -> dict[str, float]:
+    """The strategy's own weights of the modalities (`Fusion.modality_weights`): the mean over users
+    of that over their top k, in classification over the items ``units``.
+
+    Empty where it has none. They multiply vectors, which may differ in size: a large weight is no
+    large contribution.
+    """
+    fusion, features = task.model.fusion, task.judged
+    if not isinstance(fusion, Fusion) or features is None:
+        return {}
+    parts = []
+    for start in range(0, len(features), BLOCK):
+        some = features.part(start, start + BLOCK)
+        weights = fusion.modality_weights(imputed(fusion, encoded(fusion, some)))
+        if weights is None:
+            return {}
+        parts.append(weights.double().cpu())
+    found = by_item = torch.cat(parts)
+    if isinstance(task, ClassificationTask):
+        found = by_item[units]
+    else:
+        lists, _ = top_k(task.ranker(), task.train, units, k, device=task.device)
+        listed = (lists != NOTHING)[..., None]
+        found = (by_item[lists.clamp(min=0)] * listed).sum(1) / listed.sum(1).clamp(min=1)
+    return dict(zip(fusion.specs, found.mean(0).tolist(), strict=True))
 
 
 def _of_classes(task: ClassificationTask, fusion: Fusion, units: Tensor) -> Tensor:

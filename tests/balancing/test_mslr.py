@@ -5,7 +5,6 @@ import torch
 from toy import BATCHES, NAMES, ByHand, data, numbers_told, own, task
 
 from fusionlab.balancing.contract import Epoch
-from fusionlab.errors import ConfigError
 from fusionlab.training.optimizer import EagerAdamW
 
 RATE, DECAY = 0.05, 0.1
@@ -77,8 +76,3 @@ def test_a_batch_without_the_modality_leaves_what_adamw_leaves():
     names = [n for n, _ in task(2, name="none").model.named_parameters()]
     for name, a, b, c in zip(names, start, plain, slow, strict=True):
         torch.testing.assert_close(c, torch.lerp(a, b, 0.5 if "image" in name else 1.0), msg=name)
-
-
-def test_a_rate_of_no_modality_is_refused():
-    with pytest.raises(ConfigError, match=r"balancer\.keep.*'imag'.*'image'"):
-        task(2, name="mslr", keep={"imag": 1})

@@ -9,11 +9,12 @@ from fusionlab.config import experiment_from
 from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.attribution import token_attributions
+from fusionlab.fusion.imputers.contract import IMPUTERS
 from fusionlab.studies.build import build_task
 from fusionlab.training.items import catalogue_views
 
 
-def setting(fusion, recommender="content"):
+def setting(fusion, recommender="content", **changes):
     experiment = experiment_from(
         {
             "dataset": {
@@ -27,6 +28,7 @@ def setting(fusion, recommender="content"):
             "dim": 8,
             "recommender": recommender,
             "fusion": fusion,
+            **changes,
         }
     )
     torch.manual_seed(0)
@@ -63,6 +65,33 @@ def test_attributions_add_up_to_the_score(fusion):
         off = ~features.mask[name][items]
         assert (tokens[off] == 0).all()
         assert tokens[~off].abs().min() > 0
+
+
+@pytest.mark.parametrize("imputer", IMPUTERS.names())
+def test_what_stands_in_for_a_modality_is_seen_and_counts_for_nothing(imputer):
+    pytest.importorskip("captum", reason="pip install 'fusionlab-recsys[attribution]'")
+    task, given = setting("concat_mlp", inputs={"imputer": imputer})
+    model, features, views, users, items = given
+    found = token_attributions(*given)
+    total = sum(found.modalities.values())
+    assert (total - found.difference).abs().max() <= 0.01 * found.difference.abs().max()
+    lacking = torch.stack([~features.present(name)[items] for name in features.modalities])
+    assert lacking.any(), "otherwise nothing stands in for anything"
+    for name, tokens in found.tokens.items():
+        assert (tokens[~features.mask[name][items]] == 0).all()
+    # The baseline: mean tokens in place of an item's own, what stands in for others as it was.
+    given = features.take(items)
+    seen = given if imputer == "none" else model.fusion.imputer(given)
+    means = {}
+    for name, x in features.values.items():
+        mask = features.mask[name]
+        mean = torch.where(mask[..., None], x, 0).sum((0, 1)) / mask.sum()
+        means[name] = torch.where(given.mask[name][..., None], mean, seen.values[name])
+    with torch.no_grad():
+        query = model.user_views(users, views)
+        below = (query * model.fusion.forward(ItemFeatures(means, seen.mask)).views).sum((1, 2))
+        scores = task.ranker()(users).gather(1, items[:, None])[:, 0]
+    torch.testing.assert_close(found.difference, scores - below, atol=1e-4, rtol=1e-3)
 
 
 def test_of_a_sum_they_are_the_weights_times_the_inputs():

@@ -110,6 +110,11 @@ class MultipliesByAFloat32Constant(Broken):
         return one_view(parts.sum(1) @ torch.eye(self.dim), present)
 
 
+class WeighsTheAbsent(Broken):
+    def modality_weights(self, items):
+        return torch.full((len(items), len(self.specs)), 1 / len(self.specs))
+
+
 class LosesDigits(Broken):
     def forward(self, items):
         parts, present = self.project.pooled(items)
@@ -132,6 +137,7 @@ class FillsATensorInFloat32(Broken):
         (NormalisesTheBatch, "rows_are_independent"),
         (KeepsParametersInAList, "saves_and_loads"),
         (HasADeadParameter, "parameters_learn"),
+        (WeighsTheAbsent, "modality_weights_are_shares"),
         (KeepsTheBiasOfTheAbsent, "shapes"),
         (NormalisesASum, "additive_is_true"),
         (HidesThatItIsASum, "additive_is_true"),

@@ -27,6 +27,7 @@ CHECKS: dict[str, Check] = {
         of_items.nothing_behind_the_mask,
         of_items.masked_is_never_there,
         of_items.rows_are_independent,
+        of_items.modality_weights_are_shares,
         of_items.parameters_learn,
         of_items.saves_and_loads,
         of_items.types_move,

@@ -109,6 +109,19 @@ def rows_are_independent(subject: Subject) -> None:
     assert torch.equal(whole.present[rows], part.present)
 
 
+def modality_weights_are_shares(subject: Subject) -> None:
+    """What a strategy tells of its weights of modalities is zero where absent and sums to one."""
+    fusion, items = subject.build(), subject.items()
+    weights = fusion.modality_weights(items)
+    if weights is None:
+        return
+    present = torch.stack([items.present(name) for name in subject.specs], 1)
+    assert weights.shape == present.shape, f"modality weights are {tuple(weights.shape)}"
+    assert (weights[~present] == 0).all(), "an absent modality has a weight"
+    total = weights.double().sum(-1)
+    assert_close(total, present.any(-1), subject.dtype, "modality weights do not sum to 1")
+
+
 def parameters_learn(subject: Subject) -> None:
     """Every trainable parameter is in the state, receives a gradient and moves in a step."""
     fusion = subject.build().train()

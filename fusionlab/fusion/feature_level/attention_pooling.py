@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
@@ -59,10 +59,18 @@ class AttentionPooling(Fusion):
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Average the projections by the attention weights."""
         parts, present = self.project.pooled(items)
-        votes, _ = self.attend.pooled(items)
+        return one_view(torch.einsum("bm,bmd->bd", self._weights(items)[0], parts), present)
+
+    def modality_weights(self, items: ItemFeatures) -> Tensor:
+        """The attention weights a_m."""
+        a, present = self._weights(items)
+        return torch.where(present, a, 0)
+
+    def _weights(self, items: ItemFeatures) -> tuple[Tensor, Tensor]:
+        """a and which modalities are present, (B, M) each."""
+        votes, present = self.attend.pooled(items)
         if self.scores == "additive":
             energies = self.score(votes.tanh())[..., 0]
         else:
             energies = votes.sum(1) + self.attend_bias
-        a = softmax_over_present(energies, present)
-        return one_view(torch.einsum("bm,bmd->bd", a, parts), present)
+        return softmax_over_present(energies, present), present

@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
+from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, normalised, one_view
 from fusionlab.fusion.layers import Projections, softmax_over_present
 
 
@@ -57,6 +57,16 @@ class Gated(Fusion):
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Gate the squashed projections and add them."""
+        h, z, present = self._gated(items)
+        return one_view((z * torch.tanh(h)).sum(1), present)
+
+    def modality_weights(self, items: ItemFeatures) -> Tensor:
+        """The mean of z_m over its elements; each sigmoid's as a share of all that passes."""
+        _, z, present = self._gated(items)
+        return normalised(z.mean(2), present)
+
+    def _gated(self, items: ItemFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """h and z (B, M, D), and which modalities are present (B, M)."""
         h, present = self.project.pooled(items)
         if self.reads == "inputs":
             logits = self.gates.pooled(items)[0].sum(1) + self.gate_bias.flatten()
@@ -66,4 +76,4 @@ class Gated(Fusion):
         logits = rearrange(logits, "b (m d) -> b m d", m=len(self.specs))
         softmax = self.gate == "softmax"
         z = softmax_over_present(logits, present) if softmax else logits.sigmoid()
-        return one_view((z * torch.tanh(h)).sum(1), present)
+        return h, z, present
