@@ -21,7 +21,7 @@ from rich.table import Table
 from shapes import BATCH
 
 from fusionlab.balancing.contract import BALANCERS
-from fusionlab.config import Runtime
+from fusionlab.sections import Runtime
 from fusionlab.studies.run import configure
 
 WIDTHS = {"text": 384, "image": 512, "audio": 128}

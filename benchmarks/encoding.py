@@ -20,12 +20,12 @@ import soundfile
 import torch
 from PIL import Image
 
-from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.media import Media, Medium
 from fusionlab.encoders.encode import Machine, encode
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 
 BATCH = 32
 ITEMS = {"text": 4096, "image": 512, "audio": 8192}

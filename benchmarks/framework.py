@@ -11,7 +11,7 @@ from shapes import BATCH, CLICKS, HELD_OUT, ITEMS, USERS, clicks, features
 
 from fusionlab import terminal
 from fusionlab.balancing.contract import BALANCERS
-from fusionlab.config import Judging, Runtime, Training, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.evaluation.full_ranking import evaluate
@@ -20,6 +20,7 @@ from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
+from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.studies.executor import execute
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore

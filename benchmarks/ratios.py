@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from shapes import HELD_OUT, ITEMS, USERS, clicks
 
-from fusionlab.config import Runtime
+from fusionlab.sections import Runtime
 from fusionlab.studies.run import configure
 from fusionlab.training.sampling import NegativeSampler
 

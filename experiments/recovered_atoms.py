@@ -17,11 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fusionlab.config import Encoding
 from fusionlab.data.formats.synthetic import Synthetic
 from fusionlab.encoders.encode import encode, with_encoded
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 
 BASELINES = {
     "text": {"name": "tfidf", "width": 64},

@@ -7,7 +7,7 @@ import fusionlab
 
 PACKAGE = Path(fusionlab.__file__).parent
 STAGES = [
-    ("errors", "schema", "plugins", "processes", "registry", "layers", "config"),
+    ("errors", "schema", "plugins", "processes", "registry", "layers", "sections", "config"),
     ("data",),
     ("encoders",),
     ("llm",),

@@ -4,10 +4,11 @@ import pickle
 
 import pytest
 
-from fusionlab.config import Runtime, load_experiment, load_study
+from fusionlab.config import load_experiment, load_study
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.layers import merge, nest, read_layers
 from fusionlab.schema import validate
+from fusionlab.sections import Runtime
 
 EXPERIMENT = """
 dataset: {name: synthetic, users: 20, items: 30, clicks: 10}

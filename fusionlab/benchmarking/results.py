@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from fusionlab.config import Options
 from fusionlab.data.features import FeatureSpec, is_modality_name
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.registry import part_label
 from fusionlab.reporting.files import write_whole
 from fusionlab.schema import Section, validate
+from fusionlab.sections import Options
 
 Precision = Literal["fp32", "bf16"]
 SIZE = ("items", "catalogue", "modalities", "dim", "precision")

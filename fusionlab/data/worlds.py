@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fusionlab.config import Missing, Noise
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.room import room
 from fusionlab.data.scaling import moments
+from fusionlab.sections import Missing, Noise
 
 BLOCK = 1024
 """Rows of noise drawn at a time. Other blocks would be other noise."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
@@ -24,6 +23,7 @@ from fusionlab.encoders.work import (
 )
 from fusionlab.errors import ConfigError, one_of
 from fusionlab.registry import family
+from fusionlab.sections import Encoding
 
 __all__ = ["Machine", "OnItems", "encode", "encoded_dataset", "with_encoded"]
 

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.media import Media, Raw
 from fusionlab.encoders.blocks import BlockEncoder
@@ -16,6 +15,7 @@ from fusionlab.encoders.contract import BadMedia, Encoder, Sample
 from fusionlab.encoders.work import TYPES, train_rows
 from fusionlab.encoders.workers import attempt, prepared
 from fusionlab.errors import FusionlabError
+from fusionlab.sections import Encoding
 
 
 def encoder_of(encoding: Encoding, dataset: Dataset) -> Encoder:

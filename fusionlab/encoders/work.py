@@ -21,7 +21,6 @@ import torch
 from filelock import FileLock
 
 import fusionlab
-from fusionlab.config import Encoding
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.media import Media, Raw, content_hash, content_size
@@ -41,6 +40,7 @@ from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
 from fusionlab.encoders.workers import get_ready, prepared
 from fusionlab.errors import FusionlabError
 from fusionlab.plugins import source_file
+from fusionlab.sections import Encoding
 
 HASHES = "hashes.parquet"
 LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "timm", "scikit-learn", "pillow")

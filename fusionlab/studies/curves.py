@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fusionlab.config import Curves
 from fusionlab.data.worlds import World
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.sections import Curves
 
 if TYPE_CHECKING:
     from fusionlab.studies.build import AnyTask

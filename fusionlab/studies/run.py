@@ -13,12 +13,13 @@ import torch
 from filelock import Timeout
 
 from fusionlab.balancing.contract import trained_on
-from fusionlab.config import Experiment, Runtime
+from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Openings
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.sections import Runtime
 from fusionlab.studies.build import AnyTask, build_task
 from fusionlab.studies.curves import with_curves
 from fusionlab.studies.datasets import load_dataset

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from fusionlab.balancing.coalitions import heard, heard_from_teachers, listener
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
-from fusionlab.config import Training
 from fusionlab.data.dataset import Labelled, Labels
 from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures
@@ -19,6 +18,7 @@ from fusionlab.data.worlds import Worlds
 from fusionlab.evaluation.classification import classify
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.sections import Training
 from fusionlab.training.augmented import Augmented
 from fusionlab.training.items import fuse_catalogue
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from fusionlab.balancing.contract import Balancer
-from fusionlab.config import Training
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import ConfigError
 from fusionlab.recommenders.contract import Batch
+from fusionlab.sections import Training
 from fusionlab.training.losses import LOSSES, Loss
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from fusionlab.balancing.contract import Balancer, Coalition, Epoch, Step, name_of
 from fusionlab.balancing.signals import Signals
-from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError, one_of
+from fusionlab.sections import Runtime, Training
 from fusionlab.training.optimizer import EagerAdamW, parameter_groups
 
 CHECKPOINT_SECONDS = 20.0

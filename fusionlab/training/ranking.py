@@ -13,7 +13,6 @@ from torch import Tensor
 from fusionlab.balancing.coalitions import heard, heard_from_teachers, listener
 from fusionlab.balancing.contract import Balancer, Coalition, Said, Step
 from fusionlab.balancing.none import NoBalancer
-from fusionlab.config import Judging, Training
 from fusionlab.data.distinct import Distinct
 from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures, Taker
@@ -25,6 +24,7 @@ from fusionlab.evaluation.result import Evaluation
 from fusionlab.fusion.contract import FusedItems
 from fusionlab.recommenders.contract import Batch, ItemViews, Recommender, Touched
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.sections import Judging, Training
 from fusionlab.training.augmented import Augmented
 from fusionlab.training.held_out import HeldOut
 from fusionlab.training.in_batch import InBatch, check_in_batch

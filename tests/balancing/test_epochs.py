@@ -7,8 +7,8 @@ import torch.nn.functional as F
 import toy
 
 from fusionlab.balancing.contract import Balancer, Coalition
-from fusionlab.config import Runtime
 from fusionlab.recommenders.contract import ItemViews
+from fusionlab.sections import Runtime
 from fusionlab.training.loop import Loop
 
 

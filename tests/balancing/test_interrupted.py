@@ -5,7 +5,7 @@ import small_shop
 import torch
 import toy
 
-from fusionlab.config import Runtime
+from fusionlab.sections import Runtime
 from fusionlab.training import loop as loop_module
 from fusionlab.training.loop import Loop
 

@@ -6,8 +6,8 @@ from small_shop import task as ranking
 from toy import BATCHES, gradients, task
 
 from fusionlab.balancing.contract import BALANCERS
-from fusionlab.config import Training
 from fusionlab.schema import validate
+from fusionlab.sections import Training
 
 
 @pytest.mark.parametrize("m", [2, 3])

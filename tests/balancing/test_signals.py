@@ -10,8 +10,8 @@ from test_every_fusion import balancer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fusionlab.balancing.contract import BALANCERS
-from fusionlab.config import Runtime
 from fusionlab.fusion.contract import FUSIONS, specimen
+from fusionlab.sections import Runtime
 from fusionlab.training.loop import Loop
 
 KINDS = ("ranking", "classes")

@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 
 from fusionlab.balancing.contract import BALANCERS
-from fusionlab.config import Training
 from fusionlab.data.dataset import Labelled, Labels
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import specimen
 from fusionlab.schema import validate
+from fusionlab.sections import Training
 from fusionlab.training.classification import ClassificationTask, Classifier
 
 NAMES = ("text", "image", "audio")

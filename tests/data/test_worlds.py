@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionlab.config import Missing, Noise
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.worlds import World, Worlds
+from fusionlab.sections import Missing, Noise
 
 N = 400
 TRAIN = torch.arange(0, N, 2)

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fusionlab.config import Encoding
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
 from fusionlab.data.features import FeatureSpec
 from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media, Medium
 from fusionlab.encoders.contract import ENCODERS, BadMedia, Encoder, Fault
 from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 
 WORDS = ["mug", "cup", "jug", "pot", "teapot", "mug", "a much longer text", "bowl", "cap", "tea"]
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from letters import catalogue
 
-from fusionlab.config import Encoding
 from fusionlab.data.media import Media, Medium, content_hash
 from fusionlab.encoders import hashes
 from fusionlab.encoders.encode import Machine, encode
@@ -15,6 +14,7 @@ from fusionlab.encoders.hashes import ContentHashes
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
 from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 from tests.encoders.audio import sounds
 from tests.encoders.encoder_recipes import good_items
 from tests.encoders.image import pictures

@@ -11,7 +11,6 @@ import pytest
 import torch
 from letters import Letters, catalogue
 
-from fusionlab.config import Encoding
 from fusionlab.data.media import Media, Medium
 from fusionlab.encoders.contract import ENCODERS
 from fusionlab.encoders.encode import Machine, encode
@@ -20,6 +19,7 @@ from fusionlab.encoders.work import encoder_identity
 from fusionlab.errors import ConfigError
 from fusionlab.registry import option_notes
 from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 from tests.encoders.encoder_recipes import NEEDS, RECIPES, Folder, good_items, model_folders
 
 BUILT_IN = [name for name in ENCODERS.names() if ENCODERS[name].__module__.startswith("fusionlab.")]

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from fusionlab.config import Encoding, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.formats.synthetic import Synthetic
 from fusionlab.encoders.encode import Machine, encode
 from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from letters import catalogue
 
-from fusionlab.config import Encoding, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.features import FeatureSpec, Taker
 from fusionlab.data.reduction import reduce_features
 from fusionlab.data.scaling import rescale
@@ -14,6 +14,7 @@ from fusionlab.encoders.store import FeatureStore
 from fusionlab.encoders.text.tiny import byte_tokenizer
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 from fusionlab.studies.controls import CONTROLS
 from fusionlab.studies.inputs import readable
 

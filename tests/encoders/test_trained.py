@@ -8,7 +8,7 @@ import torch
 from letters import LetterClasses, Letters, encoding
 
 from fusionlab.balancing.contract import BALANCERS
-from fusionlab.config import Training, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.encode import encoded_dataset
 from fusionlab.encoders.store import FeatureStore
@@ -17,6 +17,7 @@ from fusionlab.errors import ConfigError
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.fusion.imputers.contract import IMPUTERS
 from fusionlab.schema import validate
+from fusionlab.sections import Training
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import run_id

@@ -5,11 +5,12 @@ import polars as pl
 import pytest
 import torch
 
-from fusionlab.config import Judging, Runtime, Training, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context
 from fusionlab.recommenders.lightgcn import ClickGraph
 from fusionlab.schema import validate
+from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.run import run_experiment

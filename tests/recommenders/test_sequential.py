@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from fusionlab.config import Judging, Runtime, Training, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
@@ -15,6 +15,7 @@ from fusionlab.recommenders import sequential
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
 from fusionlab.recommenders.networks import NETWORKS
 from fusionlab.schema import validate
+from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.items import catalogue_views

@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 import torch
 
-from fusionlab.config import Judging, Runtime, Training
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
+from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fusionlab.config import Curves, experiment_from, load_study
+from fusionlab.config import experiment_from, load_study
 from fusionlab.data.worlds import World
 from fusionlab.errors import ConfigError
 from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.fusion.imputers.contract import IMPUTERS
 from fusionlab.reporting.report import write_report
+from fusionlab.sections import Curves
 from fusionlab.studies.build import build_task
 from fusionlab.studies.checks import check, measured
 from fusionlab.studies.curves import curve_names, mean_height, with_curves

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from fusionlab.balancing.contract import BALANCERS
-from fusionlab.config import Training, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Labelled, Labels
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.schema import validate
+from fusionlab.sections import Training
 from fusionlab.studies.idle import idle_balancer
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from fusionlab.config import Runtime, experiment_from
+from fusionlab.config import experiment_from
 from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import ConfigError
 from fusionlab.fusion.contract import FUSIONS
+from fusionlab.sections import Runtime
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.training import loop as loop_module

@@ -6,9 +6,9 @@ from torch import nn
 
 from fusionlab.balancing.contract import Step
 from fusionlab.balancing.none import NoBalancer
-from fusionlab.config import Runtime, Training
 from fusionlab.errors import FusionlabError
 from fusionlab.schema import validate
+from fusionlab.sections import Runtime, Training
 from fusionlab.training import loop as loop_module
 from fusionlab.training.loop import Loop
 

@@ -11,7 +11,7 @@ STEP = """
 import sys
 import torch
 import fusionlab.studies.run
-from fusionlab.config import Runtime
+from fusionlab.sections import Runtime
 from fusionlab.training.optimizer import EagerAdamW
 
 fusionlab.studies.run.configure(Runtime(), 0)

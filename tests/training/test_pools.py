@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from fusionlab.balancing.none import NoBalancer
-from fusionlab.config import Experiment, Training
+from fusionlab.config import Experiment
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import ConfigError
 from fusionlab.recommenders.contract import RECOMMENDERS
 from fusionlab.registry import family
 from fusionlab.schema import validate
+from fusionlab.sections import Training
 from fusionlab.studies.build import build_task
 from fusionlab.training import loop as loop_module
 from fusionlab.training.loop import Loop

@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 import torch
 
-from fusionlab.config import Judging, Training
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
+from fusionlab.sections import Judging, Training
 from fusionlab.training.ranking import RankingTask
 
 USERS, ITEMS = 40, 30

@@ -3,11 +3,11 @@
 import polars as pl
 import torch
 
-from fusionlab.config import Judging, Training
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
+from fusionlab.sections import Judging, Training
 from fusionlab.training.ranking import RankingTask
 
 D = 8
