@@ -38,6 +38,7 @@ class BalancedResampling(Balancer):
 
     draws = True
     copies: Tensor
+    needed: Tensor
     epochs: Tensor
 
     def __init__(
@@ -50,6 +51,7 @@ class BalancedResampling(Balancer):
         super().__init__(modalities)
         self.strength, self.warmup = strength, warmup
         self.register_buffer("copies", torch.zeros(0, len(modalities)))  # (n, M) once bound
+        self.register_buffer("needed", torch.zeros(len(modalities)))
         self.register_buffer("epochs", torch.zeros((), dtype=torch.long))
 
     @property
@@ -86,12 +88,14 @@ class BalancedResampling(Balancer):
         alone = [(step.losses(step.said[one].scores), step.said[one].counted) for one in self.alone]
         losses = torch.stack([torch.where(on, loss, 0) for loss, on in alone], 1)
         with torch.no_grad():
-            self.copies[step.examples] = self._needed(step)
+            needed = self._needed(step)
+            self.copies[step.examples] = needed
+            self.needed.copy_(needed.mean(0))
         return step.joint + (share * losses).sum(1).mean()
 
     def told(self) -> dict[str, Tensor]:
-        """k, as a mean over all examples."""
-        return {"copies": self.copies.mean(0)}
+        """k, as a mean over the step's examples."""
+        return {"copies": self.needed}
 
     def _needed(self, step: Step) -> Tensor:
         """k (B, M)."""
