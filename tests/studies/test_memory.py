@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
+from fusionlab.studies.memory import keep_pages
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an allocator of another kind")
