@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fusionlab.cli_options import runs_option
+from fusionlab.cli_options import json_option, runs_option, untrained_coalitions_option
 
 
 @click.command()
@@ -23,11 +23,7 @@ from fusionlab.cli_options import runs_option
 @click.option("--metric", help="Of single users; default: the one that selected the epoch.")
 @click.option("--users", type=click.IntRange(2), help="At most so many random users (or items).")
 @click.option("--retrain", is_flag=True, help="Also train anew without each modality.")
-@click.option(
-    "--untrained-coalitions",
-    is_flag=True,
-    help="Tell what a model says of subsets of modalities that it has never seen.",
-)
+@untrained_coalitions_option
 @click.option(
     "--groups",
     metavar="activity|FILE.csv",
@@ -35,9 +31,7 @@ from fusionlab.cli_options import runs_option
 )
 @click.option("--user", help="Explain this user's top list instead.")
 @click.option("--tokens", is_flag=True, help="With --user: its first item token by token, too.")
-@click.option(
-    "--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="JSON to write."
-)
+@json_option
 @click.option(
     "--figure",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -21,3 +21,11 @@ runs_option = click.option(
 )
 config_argument = click.argument("config", type=click.Path(path_type=Path))
 overrides_argument = click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+json_option = click.option(
+    "--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="JSON to write."
+)
+untrained_coalitions_option = click.option(
+    "--untrained-coalitions",
+    is_flag=True,
+    help="Tell what a model says of subsets of modalities that it has never seen.",
+)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fusionlab.cli_options import runs_option
+from fusionlab.cli_options import json_option, runs_option, untrained_coalitions_option
 
 a_file = click.Path(path_type=Path, dir_okay=False)
 
@@ -22,17 +22,11 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--image", type=a_file, help="A picture that does.")
 @click.option("--audio", type=a_file, help="A sound that does.")
 @click.option("--explain", is_flag=True, help="Tell what modalities and views count.")
-@click.option(
-    "--untrained-coalitions",
-    is_flag=True,
-    help="Tell what a model says of subsets of modalities that it has never seen.",
-)
+@untrained_coalitions_option
 @click.option(
     "--index", type=click.Choice(["faiss"]), help="Search an approximate index; tells its recall."
 )
-@click.option(
-    "--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="JSON to write."
-)
+@json_option
 @runs_option
 def recommend(
     run: str,

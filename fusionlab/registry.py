@@ -28,7 +28,7 @@ from pydantic_core import PydanticUndefined, core_schema
 
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.plugins import load_installed, source_file
-from fusionlab.schema import field_of, json_schema, validate
+from fusionlab.schema import field_of, json_schema, read_by_name, validate
 
 T = TypeVar("T")
 
@@ -223,19 +223,8 @@ class PartsOf:
         )
 
     def _validate(self, value: Any, info: core_schema.ValidationInfo) -> dict[str, Part | None]:
-        field, problems = field_of(info), []
-        found: dict[str, Part | None] = {}
-        if not isinstance(value, Mapping):
-            problem = f"found {value!r}, expected names, and the {self.family} of each"
-            raise ConfigError([(field, problem)])
-        for name, one in value.items():
-            try:
-                found[str(name)] = None if one is None else family(self.family).parse(one)
-            except ConfigError as error:
-                problems += error.under(*field, str(name)).problems
-        if problems:
-            raise ConfigError(problems)
-        return found
+        expected = f"names, and the {self.family} of each"
+        return read_by_name(value, field_of(info), expected, family(self.family).parse)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         one = PartOf(self.family).__get_pydantic_json_schema__(schema, handler)

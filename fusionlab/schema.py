@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -104,6 +104,24 @@ class Section:
         return json_schema(self.model)
 
 
+def read_by_name(
+    value: Any, field: tuple[str, ...], expected: str, read: Callable[[Any], M]
+) -> dict[str, M | None]:
+    """A mapping of names to what ``read`` makes of each, or null; all errors at once."""
+    if not isinstance(value, Mapping):
+        raise ConfigError([(field, f"found {value!r}, expected {expected}")])
+    found: dict[str, M | None] = {}
+    problems: list[tuple[tuple[str, ...], str, str]] = []
+    for name, one in value.items():
+        try:
+            found[str(name)] = None if one is None else read(one)
+        except ConfigError as error:
+            problems += error.under(*field, str(name)).problems
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
 @dataclass(frozen=True)
 class Sections:
     """Marks a pydantic field that holds nested models by name, or null, so that errors name it."""
@@ -121,17 +139,8 @@ class Sections:
     def _validate(
         self, value: Any, info: core_schema.ValidationInfo
     ) -> dict[str, BaseModel | None]:
-        field, found, problems = field_of(info), {}, []
-        if not isinstance(value, Mapping):
-            raise ConfigError([(field, f"found {value!r}, expected names and their sections")])
-        for name, one in value.items():
-            try:
-                found[str(name)] = None if one is None else validate(self.model, one)
-            except ConfigError as error:
-                problems += error.under(*field, str(name)).problems
-        if problems:
-            raise ConfigError(problems)
-        return found
+        expected = "names and their sections"
+        return read_by_name(value, field_of(info), expected, lambda one: validate(self.model, one))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         one = {"anyOf": [json_schema(self.model), {"type": "null"}]}

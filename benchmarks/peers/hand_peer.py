@@ -44,7 +44,7 @@ def start(case: Case, adamw: type[torch.optim.AdamW] = torch.optim.AdamW) -> Non
     torch.set_num_threads(case.threads)
     torch.manual_seed(0)
     clicks = pl.read_csv(case.path / f"{case.name}.inter", separator="\t")
-    n_users, n_items = (int(clicks[key].max()) + 1 for key in ("userID", "itemID"))  # type: ignore[arg-type]
+    n_users, n_items = (int(clicks[key].to_torch().max()) + 1 for key in ("userID", "itemID"))
     train = clicks.filter(pl.col("x_label") == 0).sort("userID", "itemID")
     users, items = (train[key].to_torch() for key in ("userID", "itemID"))
     features = torch.cat([_scaled(case, name, items.unique()) for name in MODALITIES], 1)

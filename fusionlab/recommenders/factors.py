@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import Batch, Context, IdRows, Touched
+from fusionlab.recommenders.contract import Batch, Context, IdRows, Recommender, Touched
 from fusionlab.recommenders.rows import squared_size, take_rows
 
 
@@ -49,6 +49,28 @@ class IdFactors(nn.Module):
         assert touched.ids is not None
         size = squared_size(touched.ids.users) + squared_size(touched.ids.items)
         return self.l2 / (2 * len(touched.ids.users)) * size
+
+
+class WithIds(Recommender):
+    """A recommender whose score has <p_u, q_i> + b_i in it, unless ``ids`` is None."""
+
+    ids: IdFactors | None
+
+    def user_factors(self, users: Tensor) -> Tensor | None:
+        """[p_u, 1]."""
+        return None if self.ids is None else self.ids.user(users)
+
+    def item_factors(self, items: Tensor) -> Tensor | None:
+        """[q_i, b_i]."""
+        return None if self.ids is None else self.ids.item(items)
+
+    def id_rows(self, batch: Batch) -> IdRows | None:
+        """p, q and b."""
+        return None if self.ids is None else self.ids(batch)
+
+    def penalty(self, touched: Touched) -> Tensor | None:
+        """The L2 penalty on the ID factors."""
+        return None if self.ids is None else self.ids.penalty(touched)
 
 
 def check_ids(item_ids: bool, fusion: Fusion) -> None:

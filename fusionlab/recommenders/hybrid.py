@@ -8,19 +8,16 @@ from torch import Tensor, nn
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import (
     RECOMMENDERS,
-    Batch,
     Context,
-    IdRows,
     ItemViews,
-    Recommender,
     Touched,
 )
-from fusionlab.recommenders.factors import IdFactors, check_ids
+from fusionlab.recommenders.factors import IdFactors, WithIds, check_ids
 from fusionlab.recommenders.rows import squared_size, take_rows
 
 
 @RECOMMENDERS.register("hybrid")
-class Hybrid(Recommender):
+class Hybrid(WithIds):
     """Content views against user vectors, plus an ID score.
 
     s(u, i) = combine_k <t_uk, v_ik> + <p_u, q_i> + b_i
@@ -59,18 +56,6 @@ class Hybrid(Recommender):
         """The learned tastes; they hold no history, so there is nothing to leave out."""
         return take_rows(self.tastes.weight, users).unflatten(1, items.views.shape[1:])
 
-    def user_factors(self, users: Tensor) -> Tensor | None:
-        """[p_u, 1]."""
-        return None if self.ids is None else self.ids.user(users)
-
-    def item_factors(self, items: Tensor) -> Tensor | None:
-        """[q_i, b_i]."""
-        return None if self.ids is None else self.ids.item(items)
-
-    def id_rows(self, batch: Batch) -> IdRows | None:
-        """p, q and b."""
-        return None if self.ids is None else self.ids(batch)
-
     def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty on both sides of both products: tastes and views, p and q.
 
@@ -83,4 +68,5 @@ class Hybrid(Recommender):
         times = rows.bincount(minlength=len(items.views))
         views = (items.views.square().sum((1, 2)) * times).sum()
         content = self.l2 / (2 * len(query)) * (squared_size(query) + views)
-        return content if self.ids is None else content + self.ids.penalty(touched)
+        of_ids = super().penalty(touched)
+        return content if of_ids is None else content + of_ids

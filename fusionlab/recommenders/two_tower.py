@@ -17,11 +17,10 @@ from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Batch,
     Context,
-    IdRows,
     ItemViews,
     Touched,
 )
-from fusionlab.recommenders.factors import IdFactors, check_ids
+from fusionlab.recommenders.factors import IdFactors, WithIds, check_ids
 from fusionlab.recommenders.ranker import Ranker
 
 
@@ -42,7 +41,7 @@ class Tower(nn.Sequential):
 
 
 @RECOMMENDERS.register("two_tower")
-class TwoTower(Content):
+class TwoTower(WithIds, Content):
     """Rank by the cosine of a user tower over the history and an item tower over the item.
 
     s(u, i) = combine_k cos(f(p_uk), g(v_ik)) / temperature (+ <p_u, q_i> + b_i)
@@ -98,22 +97,6 @@ class TwoTower(Content):
         query = self.user_views(batch.users, items, leave_out)
         candidates = self.item_views(items.only(*self.ranked([batch.candidates])))
         return Touched(batch, candidates, query, None)
-
-    def penalty(self, touched: Touched) -> Tensor | None:
-        """The L2 penalty on the ID factors."""
-        return None if self.ids is None else self.ids.penalty(touched)
-
-    def user_factors(self, users: Tensor) -> Tensor | None:
-        """[p_u, 1]."""
-        return None if self.ids is None else self.ids.user(users)
-
-    def item_factors(self, items: Tensor) -> Tensor | None:
-        """[q_i, b_i]."""
-        return None if self.ids is None else self.ids.item(items)
-
-    def id_rows(self, batch: Batch) -> IdRows | None:
-        """p, q and b."""
-        return None if self.ids is None else self.ids(batch)
 
     @torch.no_grad()
     def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:

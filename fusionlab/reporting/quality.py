@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.significance import Comparison
-from fusionlab.reporting.comparison import ALPHA, against, reference_row, symbol
-from fusionlab.reporting.scores import LEVEL, Score, Scores, read_scores
+from fusionlab.reporting.comparison import against, reference_row, symbol
+from fusionlab.reporting.quality_notes import (
+    Bounds,
+    coalitions,
+    figures_note,
+    gain_note,
+    incomplete,
+    notes_on_tests,
+    warnings,
+)
+from fusionlab.reporting.scores import Score, Scores, read_scores
 from fusionlab.reporting.table import (
     ABSENT,
     Cell,
@@ -81,12 +89,12 @@ def quality_table(
             for name, members in grouped(rows).items()
         ],
         notes=[
-            _figures_note(rows, scores, split),
-            *_test_notes(rows, scores, main, opponent, verdicts, chosen=reference is None),
-            *_gain_note(main, bounds),
-            *_incomplete(rows),
-            *_coalitions(rows),
-            *_warnings(rows),
+            figures_note(rows, scores, split),
+            *notes_on_tests(rows, scores, main, opponent, verdicts, chosen=reference is None),
+            *gain_note(main, bounds),
+            *incomplete(rows, _planned(rows)),
+            *coalitions(rows),
+            *warnings(rows),
         ],
         sources={row.label: [record.id for record in row.records] for row in rows},
     )
@@ -178,16 +186,6 @@ def _tests(verdicts: dict[str, Comparison], header: str) -> list[Part]:
     ]
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """The rows between which gain is counted, and their means."""
-
-    floor: str
-    ceiling: str
-    low: float
-    high: float
-
-
 def _bounds(scores: Scores, main: str, floor: str | None, ceiling: str | None) -> Bounds | None:
     """Floor and ceiling as named, or the usual ones where they stand and leave room for a gain."""
     asked = floor is not None or ceiling is not None
@@ -215,94 +213,3 @@ def _gain(scores: Scores, main: str, bounds: Bounds) -> Callable[[Row], Cell]:
         return Cell(decimal(share, 2), share)
 
     return cell
-
-
-def _unit(rows: Sequence[Row]) -> str:
-    """What a mean is over: users who are served, or items that are classified."""
-    tasks = {record.config.get("task") for row in rows for record in row.records}
-    return "items" if tasks == {"classification"} else "users"
-
-
-def _figures_note(rows: Sequence[Row], scores: Scores, split: str) -> str:
-    users = next(
-        (len(s.users) for of in scores.values() for s in of.values() if s.users is not None), None
-    )
-    over = (
-        ""
-        if users is None
-        else f"; ± half width of the {LEVEL:.0%} confidence interval over {users} {_unit(rows)}"
-    )
-    return (
-        f"Means over seeds on {split}{over}; sd: standard deviation over seeds. "
-        "Of the strategies the best is bold and the second best underlined."
-    )
-
-
-def _test_notes(
-    rows: Sequence[Row],
-    scores: Scores,
-    main: str,
-    opponent: Row | None,
-    verdicts: dict[str, Comparison],
-    *,
-    chosen: bool,
-) -> list[str]:
-    if opponent is None:
-        return ["No control among the rows: no strategy was tested."]
-    notes = []
-    if verdicts:
-        why = "the strongest control on validation" if chosen else "chosen by name"
-        notes.append(
-            f"Tested on {main} against {opponent.label} ({why}): + above, - below, = does not "
-            f"differ at {decimal(ALPHA, 2)}; two-sided paired permutation over {_unit(rows)} "
-            f"averaged over seeds, p Holm-corrected over {len(verdicts)} tests."
-        )
-    means = {row.label: scores[row.label][main].mean for row in rows if row.kind == "strategy"}
-    best = max(means, key=lambda label: means[label], default=None)
-    for row in rows:
-        mean = scores[row.label][main].mean
-        if row.kind == "control" and best is not None and mean >= means[best]:
-            notes.append(
-                f"No strategy is above the control {row.label} on {main}: it has {decimal(mean)}, "
-                f"the best strategy ({best}) {decimal(means[best])}."
-            )
-    return notes
-
-
-def _gain_note(main: str, bounds: Bounds | None) -> list[str]:
-    if bounds is None:
-        return []
-    return [f"gain: share of the way from {bounds.floor} (0) to {bounds.ceiling} (1) on {main}."]
-
-
-def _incomplete(rows: Sequence[Row]) -> list[str]:
-    planned = _planned(rows)
-    return [
-        f"Incomplete: {row.label} has {len(row.records)} of {planned} seeds."
-        for row in rows
-        if row.kind != "ceiling" and len(row.records) < planned
-    ]
-
-
-def _coalitions(rows: Sequence[Row]) -> list[str]:
-    """Say which rows saw subsets of the modalities in training, where any did."""
-    trained: dict[str, list[str]] = {}
-    for row in rows:
-        for kind in dict.fromkeys(record.coalition_training for record in row.records):
-            if kind not in ("", "none"):
-                trained.setdefault(kind, []).append(row.label)
-    if not trained:
-        return []
-    listed = "; ".join(f"{kind} ({', '.join(labels)})" for kind, labels in sorted(trained.items()))
-    return [f"Trained on subsets of the modalities: {listed}; the other rows on full inputs only."]
-
-
-def _warnings(rows: Sequence[Row]) -> list[str]:
-    """What the runs of a row warn of, such as a modality that is not used."""
-    notes = []
-    for row in rows:
-        said = [text for record in row.records for text in record.warnings]
-        for text in dict.fromkeys(said):
-            times = f"{said.count(text)} of {len(row.records)} runs"
-            notes.append(f"WARNING, {row.label}: {text} ({times}).")
-    return notes
