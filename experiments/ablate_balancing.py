@@ -2,10 +2,10 @@
 
 One modality of the catalogue is hard to read and holds as much as each of the others. Every regime
 changes one thing about that: how hard it is, how wide the networks that read it are, how patient
-early stopping is, how much the others already tell. In each, every balancer is trained on the same
-clicks and judged with all modalities (NDCG) and with one of them missing from all items (NDCG one
-missing, the mean over modalities). Both are tested against no balancer, over users, and stand in a
-report of their own.
+early stopping is, how much the others already tell, whether training has seen the items to be
+ranked. In each, every balancer is trained on the same clicks and judged with all modalities (NDCG)
+and with one of them missing from all items (NDCG one missing, the mean over modalities). Both are
+tested against no balancer, over users, and stand in a report of their own.
 
     python experiments/ablate_balancing.py [--regime study --regime balanced] [--seeds 5]
         [--workers 2] [--runs runs] [study overrides: key.sub=value ...]
@@ -23,6 +23,10 @@ from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import plan
 
 STUDY = Path(__file__).parents[1] / "configs" / "studies" / "balancing.yaml"
+COLD = (
+    "experiment.dataset.items=400",
+    "experiment.dataset.split={name: cold_items, valid: 0.2, test: 0.2}",
+)
 REGIMES = {
     "study": (),
     "balanced": ("experiment.dataset.difficulty=0",),
@@ -31,6 +35,12 @@ REGIMES = {
     "wide": ("experiment.fusion.hidden=256",),
     "impatient": ("experiment.training.patience=3",),
     "redundant": ("experiment.dataset.redundancy=3",),
+    "cold_items": COLD,
+    "cold_lone": (
+        *COLD,
+        "experiment.dataset.difficulty={audio: 1}",
+        "experiment.dataset.uniqueness={text: 0, image: 0, audio: 1}",
+    ),
 }
 METRICS = ("ndcg@20", "ndcg@20 one missing")
 

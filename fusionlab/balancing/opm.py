@@ -26,7 +26,8 @@ class Opm(Balancer):
 
     In the paper c comes from the halves of one linear map, an example without any modality is left
     out, features are multiplied by 1 / (1 - mean p) and some batches are spared; here a strategy is
-    told that the modality is absent, which needs no such factor.
+    told that the modality is absent, which needs no such factor. There q = .5; of modalities that are
+    level one is always a little ahead, and a ranking then loses more by its absence than it learns.
 
     Options:
         q: chance where modalities are level
@@ -42,7 +43,7 @@ class Opm(Balancer):
         self,
         modalities: Sequence[str],
         *,
-        q: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        q: Annotated[float, Field(ge=0, le=1)] = 0.1,
         alpha: NonNegativeFloat = 0.5,
     ) -> None:
         super().__init__(modalities)
