@@ -11,7 +11,7 @@ from fusionlab.data.features import FeatureSpec
 from fusionlab.encoders.contract import Encoder
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.fusion.build import build_fusion
-from fusionlab.registry import Part, family
+from fusionlab.registry import family
 from fusionlab.sections import Encoding
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.store import MODEL_FILE, RunStore
@@ -106,8 +106,8 @@ def _check_meaning(name: str, there: Encoding | None, here: Encoding | None) -> 
         return
     if here is None or there is None or here.encoder != there.encoder:
         raise _problem(
-            f"found {name!r} as {_encoded(there)}, expected what it is in this catalogue, "
-            f"{_encoded(here)}",
+            f"found {name!r} as {_encoded(there, here)}, expected what it is in this catalogue, "
+            f"{_encoded(here, there)}",
             "encoders",
             name,
         )
@@ -138,12 +138,14 @@ def _said(spec: FeatureSpec) -> str:
     return ids if spec.vocabulary else f"{spec.dim} columns"
 
 
-def _encoded(encoding: Encoding | None) -> str:
+def _encoded(encoding: Encoding | None, other: Encoding | None) -> str:
+    """By which encoder, and with which options if only these are different."""
     if encoding is None:
         return "a column of the dataset's own"
-    part: Part = encoding.encoder
-    changed = part.model_dump(mode="json", exclude_unset=True, exclude={"name"})
-    return f"encoded by {part.name!r}" + (f" with {changed}" if changed else "")
+    own, its = (dict(one.encoder) if one else {} for one in (encoding, other))
+    same = own["name"] == its.get("name")
+    options = [f"{key}={own[key]}" for key in own if same and own[key] != its[key]]
+    return f"encoded by {own['name']!r}" + (f" with {', '.join(options)}" if options else "")
 
 
 def _problem(message: str, *keys: str) -> ConfigError:
