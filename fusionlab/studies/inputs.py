@@ -49,7 +49,8 @@ def prepare_features(
         scratch: where large arrays are held on disk.
     """
     source = dataset.source
-    key = inputs_id(experiment, dataset.fingerprint, source and source.fingerprint)
+    learned_from = None if source is None else source.fingerprint
+    key = inputs_id(experiment, dataset.fingerprint, learned_from)
     if key not in _latest:
         _latest.clear()
         file = None if share is None else share / f"{key}.pt"
@@ -66,8 +67,9 @@ def prepare_more(
     no part in them. Values may be numbers where the dataset has row numbers: they stay.
     """
     stored = dataset.require_features("a model of content")
-    if dataset.source is not None:
-        dataset, train_items = dataset.source, _train_items(dataset.source)
+    source = dataset.source
+    if source is not None:
+        dataset, train_items = source, _train_items(source)
     known, axes = _learned(experiment, dataset, train_items)
     found = rotated(rescaled(more, known), axes)
     dtype = TYPES[experiment.runtime.features]
