@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 from fusionlab.errors import ConfigError, FusionlabError
@@ -18,7 +19,17 @@ from fusionlab.layers import Layer, merge, merged, nest, read_layers
 from fusionlab.plugins import load_plugin
 from fusionlab.registry import Part, PartOf, PartsOf
 from fusionlab.schema import Section, Sections, validate
-from fusionlab.sections import Encoding, Inputs, Judging, Options, Runtime, Training, part, section
+from fusionlab.sections import (
+    Encoding,
+    Inputs,
+    Judging,
+    Options,
+    Runtime,
+    Training,
+    Transfer,
+    part,
+    section,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -47,11 +58,29 @@ class Experiment(Options):
     )
     training: Annotated[Training, Section(Training)] = section(Training)
     evaluation: Annotated[Judging, Section(Judging)] = section(Judging)
+    transfer: Annotated[Transfer, Section(Transfer)] | None = Field(
+        None, description="begin with a model of another catalogue; null: from scratch"
+    )
     runtime: Annotated[Runtime, Section(Runtime)] = section(Runtime)
     seed: int = Field(
         0, ge=0, description="of initialisation and sampling; data seeds are separate"
     )
     plugins: tuple[str, ...] = Field((), description="files or modules that register parts")
+
+    @model_validator(mode="after")
+    def _source_is_valid(self) -> Experiment:
+        _ = self.source
+        return self
+
+    @property
+    def source(self) -> Experiment | None:
+        """The experiment whose model this one begins with, if any."""
+        if self.transfer is None:
+            return None
+        try:
+            return self.varied({"transfer": None, **self.transfer.source})
+        except ConfigError as error:
+            raise error.under("transfer", "source") from None
 
     @property
     def encodings(self) -> dict[str, Encoding]:

@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from fusionlab.errors import ConfigError, one_of
+from fusionlab.layers import merge, nest
 from fusionlab.registry import Part, PartOf
 from fusionlab.schema import Section, validate
 
@@ -24,6 +26,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Among = Literal["random", "unpopular", "popular"]
+SOURCE_KEYS = ("dataset", "encoders", "training", "balancer", "augmentation", "evaluation")
+"""What may be different in the experiment that a model is taken over from."""
 
 
 def part(family: str, name: str, description: str) -> Any:
@@ -189,6 +193,32 @@ class Judging(Options):
     )
     curves: Annotated[Curves, Section(Curves)] = section(Curves)
     select: str | None = Field(None, description="default: ndcg of the longest list, or accuracy")
+
+
+class Transfer(Options):
+    """Begin with the model that the same experiment gives on another catalogue."""
+
+    source: dict[str, Any] = Field(
+        description="what is different of the source experiment: dataset, and encoders (columns "
+        "they read), training, balancer, augmentation or evaluation; dotted keys will do"
+    )
+    tune: bool = Field(
+        False, description="go on training on this catalogue; false: judge the model as it came"
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _changes_the_data_and_no_model(cls, source: dict[str, Any]) -> dict[str, Any]:
+        found: Any = {}
+        for key, value in source.items():
+            found = merge(found, nest(key, value))
+        for key in found:
+            if key not in SOURCE_KEYS:
+                problem = f"the rest of both experiments is the same: {one_of(key, SOURCE_KEYS)}"
+                raise ConfigError([(("source", key), problem)])
+        if "dataset" not in found:
+            raise ConfigError([(("source", "dataset"), "this key is required")])
+        return dict(found)
 
 
 class Runtime(Options):

@@ -49,6 +49,8 @@ class Dataset:
     ``media`` are columns of raw text, images and sounds, N entries each, that encoders read; they
     are opened only when something is encoded, and are in no fingerprint. ``prepared`` is what the
     trained encoder of a modality reads of each item; such a modality's features are row numbers.
+    ``source`` is another catalogue, on which the model is trained that this one takes over: scales
+    and axes of features are learned there.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Dataset:
     notes: Mapping[str, int] = field(default_factory=dict)
     media: Mapping[str, Media] = field(default_factory=dict)
     prepared: Mapping[str, Sequence[dict[str, Tensor] | None]] = field(default_factory=dict)
+    source: Dataset | None = None
 
     def with_modalities(self, modalities: Sequence[str]) -> Dataset:
         """The same dataset in a world that has only ``modalities``."""

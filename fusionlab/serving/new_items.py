@@ -20,8 +20,7 @@ from fusionlab.encoders.contract import Encoder
 from fusionlab.encoders.more import encode_more, encoder_of
 from fusionlab.encoders.trained import TrainedEncoders
 from fusionlab.errors import FusionlabError, one_of
-from fusionlab.studies.build import as_given
-from fusionlab.studies.inputs import prepare_more
+from fusionlab.studies.inputs import as_given, prepare_more
 from fusionlab.studies.trained import Trained
 from fusionlab.training.ranking import RankingTask
 

@@ -18,7 +18,7 @@ from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.imputers.contract import Imputer
 from fusionlab.recommenders.contract import Context
 from fusionlab.studies.checks import check, fuses, reads_content, samples_of
-from fusionlab.studies.inputs import prepare_features, readable
+from fusionlab.studies.inputs import as_given, prepare_features, readable
 from fusionlab.training.augmented import Augmented, check_augmentations
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.ranking import RankingTask
@@ -47,16 +47,6 @@ def build_task(
     if experiment.task == "classification":
         return _classification(experiment, dataset, share, scratch, fit)
     return _ranking(experiment, dataset, share, scratch, fit)
-
-
-def as_given(experiment: Experiment, dataset: Dataset) -> Dataset:
-    """The dataset with the modalities that the experiment has, and rows dealt out if it says so."""
-    if shuffled := experiment.inputs.shuffled:  # first: it may name what the row does without
-        some = None if isinstance(shuffled, bool) else shuffled
-        dataset = dataset.with_shuffled_features(experiment.seed, some)
-    if experiment.inputs.modalities is not None:
-        dataset = dataset.with_modalities(experiment.inputs.modalities)
-    return dataset
 
 
 def _ranking(

@@ -17,6 +17,7 @@ from fusionlab.registry import family
 from fusionlab.studies.curves import curve_names
 from fusionlab.studies.inputs import readable
 from fusionlab.studies.one_missing import ONE_MISSING
+from fusionlab.studies.transfer import check_transfer
 from fusionlab.training.augmented import check_augmentations
 from fusionlab.training.in_batch import check_in_batch
 from fusionlab.training.pools import check_pooled
@@ -52,6 +53,7 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     _check_worlds(experiment, dataset)
     if fuses(experiment):
         _check_augmentations(experiment, dataset)
+    _check_source(experiment, dataset)
     if experiment.inputs.modalities is not None:
         dataset = dataset.with_modalities(experiment.inputs.modalities)
     if experiment.recommender.name == "oracle" and dataset.truth is None:
@@ -69,6 +71,19 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
         if fuses(experiment):
             build_fusion(experiment.fusion, features.specs, experiment.dim)
             _check_tokenizers(experiment, features)
+
+
+def _check_source(experiment: Experiment, dataset: Dataset) -> None:
+    """Refuse a source that cannot be run, or whose model would mean something else here."""
+    source = experiment.source
+    if source is None:
+        return
+    assert dataset.source is not None
+    check_transfer(experiment, source, dataset)
+    try:
+        check(source, dataset.source)
+    except ConfigError as error:
+        raise error.under("transfer", "source") from None
 
 
 def _check_steps(experiment: Experiment) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.encoders.encode import Machine, OnItems, encoded_dataset
@@ -19,8 +21,22 @@ def load_dataset(
     """Read a dataset, its raw media encoded as the experiment says.
 
     The latest two stay in memory for the next runs of this process. ``features`` is where encoded
-    columns are kept; only an experiment without encoders can do without.
+    columns are kept; only an experiment without encoders can do without. With a ``transfer`` the
+    source's dataset comes with it.
     """
+    dataset = _loaded(experiment, features, machine, on_items)
+    source = experiment.source
+    if source is None:
+        return dataset
+    return replace(dataset, source=_loaded(source, features, machine, on_items))
+
+
+def _loaded(
+    experiment: Experiment,
+    features: FeatureStore | None,
+    machine: Machine | None,
+    on_items: OnItems | None,
+) -> Dataset:
     key = experiment.model_dump_json(include={"dataset", "encoders"})
     if key not in _datasets:
         while len(_datasets) > 1:

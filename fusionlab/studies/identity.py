@@ -10,6 +10,7 @@ A run's id is the hash of everything that may change a bit of its metrics:
   out), and the file of each part that comes from outside: edited code is other code. Modules that
   a plug-in imports are not looked at;
 - the files of a pretrained model that the strategy loads from a folder or a package;
+- with a ``transfer``, the id of the source run;
 - the version of torch.
 
 What is not in it: where the run is stored, how many workers ran beside it, the machine's name.
@@ -28,6 +29,7 @@ import torch
 
 import fusionlab
 from fusionlab.config import Experiment
+from fusionlab.data.dataset import Dataset
 from fusionlab.plugins import source_hash
 from fusionlab.registry import Part, family
 
@@ -46,9 +48,19 @@ COMPUTES = (
 """The folders of the package whose code a metric depends on."""
 
 
-def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
-    """The run's id, 64 hexadecimal digits."""
-    config = experiment.model_dump(mode="json", exclude={"dataset", "encoders", "plugins"})
+def id_of(experiment: Experiment, dataset: Dataset) -> str:
+    """The id of a run on a dataset as `load_dataset` has it."""
+    source = experiment.source
+    if source is None:
+        return run_id(experiment, dataset.fingerprint)
+    assert dataset.source is not None
+    return run_id(experiment, dataset.fingerprint, run_id(source, dataset.source.fingerprint))
+
+
+def run_id(experiment: Experiment, dataset_fingerprint: str, source: str = "") -> str:
+    """The run's id, 64 hexadecimal digits; ``source`` is that of the run it takes over."""
+    left_out = {"dataset", "encoders", "plugins", "transfer"}
+    config = experiment.model_dump(mode="json", exclude=left_out)
     identity = {
         "format": RECORD_FORMAT,
         "fusionlab": _own_source(),
@@ -59,18 +71,24 @@ def run_id(experiment: Experiment, dataset_fingerprint: str) -> str:
         "sources": _sources(experiment),
         "model": family("fusion")[experiment.fusion.name].content_id(experiment.fusion),
     }
+    if experiment.transfer is not None:
+        identity["transfer"] = {"source": source, "tune": experiment.transfer.tune}
     return _digest(identity)
 
 
-def inputs_id(experiment: Experiment, dataset_fingerprint: str) -> str:
+def inputs_id(
+    experiment: Experiment, dataset_fingerprint: str, learned_from: str | None = None
+) -> str:
     """The id of prepared features: of all that may change a bit of them, the code included.
 
+    ``learned_from`` is the fingerprint of the dataset that scales and axes are of, if another's.
     What becomes of them later, in worlds where modalities are missing or noisy, changes none.
     """
     identity = {
         "fusionlab": _own_source(),
         "torch": torch.__version__,
         "dataset": dataset_fingerprint,
+        "learned_from": learned_from,
         "task": experiment.task,
         "inputs": experiment.inputs.model_dump(
             mode="json", exclude={"missing", "noise", "imputer"}

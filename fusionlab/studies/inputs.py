@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.reduction import principal_axes, reduce_features, rotated
 from fusionlab.data.room import room
-from fusionlab.data.scaling import rescale, rescaled, scales
+from fusionlab.data.scaling import Scale, rescale, rescaled, scales
 from fusionlab.errors import ConfigError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import family
@@ -41,11 +42,15 @@ def prepare_features(
     Args:
         experiment: says which modalities, scaling, share of energy, type and device.
         dataset: in which modalities are already chosen and, for that control, rows dealt out.
-        train_items: (n,) rows of the items that scales and axes may be learned from.
+        train_items: (n,) rows of the items that scales and axes may be learned from. Where the
+            dataset has a source they are learned from that one's train items instead, and features
+            are what they would be as new items of the source.
         share: where processes find one another's work; the caller deletes it.
         scratch: where large arrays are held on disk.
     """
-    key = inputs_id(experiment, dataset.fingerprint)
+    source = dataset.source
+    learned_from = None if source is None else source.fingerprint
+    key = inputs_id(experiment, dataset.fingerprint, learned_from)
     if key not in _latest:
         _latest.clear()
         file = None if share is None else share / f"{key}.pt"
@@ -61,19 +66,31 @@ def prepare_more(
     Scales and axes are learned anew from the same train items, so they are the same; ``more`` has
     no part in them. Values may be numbers where the dataset has row numbers: they stay.
     """
-    inputs = experiment.inputs
     stored = dataset.require_features("a model of content")
-    known = scales(stored, train_items, inputs.scaling)
-    found = rescaled(more, known)
-    if inputs.energy is not None:
-        axes = principal_axes(rescaled(stored, known), train_items, inputs.energy)
-        found = rotated(found, axes)
+    source = dataset.source
+    if source is not None:
+        dataset, train_items = source, _train_items(source)
+    known, axes = _learned(experiment, dataset, train_items)
+    found = rotated(rescaled(more, known), axes)
     dtype = TYPES[experiment.runtime.features]
     values = {
         name: _held_in(x, dtype, None) if stored.values[name].is_floating_point() else x
         for name, x in found.values.items()
     }
     return replace(found, values=values).to(experiment.runtime.device)
+
+
+def as_given(experiment: Experiment, dataset: Dataset) -> Dataset:
+    """The dataset with the modalities that the experiment has, and rows dealt out if it says so;
+    so also its source."""
+    if dataset.source is not None:
+        dataset = replace(dataset, source=as_given(experiment, dataset.source))
+    if shuffled := experiment.inputs.shuffled:  # first: it may name what the row does without
+        some = None if isinstance(shuffled, bool) else shuffled
+        dataset = dataset.with_shuffled_features(experiment.seed, some)
+    if experiment.inputs.modalities is not None:
+        dataset = dataset.with_modalities(experiment.inputs.modalities)
+    return dataset
 
 
 def readable(experiment: Experiment, features: ItemFeatures) -> ItemFeatures:
@@ -156,12 +173,34 @@ def _computed(
 ) -> ItemFeatures:
     inputs = experiment.inputs
     stored = dataset.require_features("a model of content")
-    features = rescale(stored, train_items, inputs.scaling, scratch)
-    if inputs.energy is not None:
-        features = reduce_features(features, train_items, inputs.energy, scratch)
+    if dataset.source is not None:
+        known, axes = _learned(experiment, dataset.source, _train_items(dataset.source))
+        features = rotated(rescaled(stored, known, scratch), axes, scratch)
+    else:
+        features = rescale(stored, train_items, inputs.scaling, scratch)
+        if inputs.energy is not None:
+            features = reduce_features(features, train_items, inputs.energy, scratch)
     dtype = TYPES[experiment.runtime.features]
     held = {name: _held_in(x, dtype, scratch) for name, x in features.values.items()}
     return replace(features, values=held)
+
+
+def _learned(
+    experiment: Experiment, dataset: Dataset, train_items: Tensor
+) -> tuple[Mapping[str, Scale], Mapping[str, Tensor]]:
+    """The scales, and the axes (none without `energy`), that ``train_items`` of a dataset show."""
+    inputs = experiment.inputs
+    stored = dataset.require_features("a model of content")
+    known = scales(stored, train_items, inputs.scaling)
+    if inputs.energy is None:
+        return known, {}
+    return known, principal_axes(rescaled(stored, known), train_items, inputs.energy)
+
+
+def _train_items(dataset: Dataset) -> Tensor:
+    """(n,) the items that users clicked in training."""
+    assert dataset.interactions is not None
+    return dataset.interactions.train.popularity.nonzero().flatten()
 
 
 def _held_in(x: Tensor, dtype: torch.dtype, scratch: Path | None) -> Tensor:

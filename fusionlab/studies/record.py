@@ -34,8 +34,10 @@ class RunRecord:
 
     ``metrics[split][metric]`` are means over users (or over items for classification) in full
     precision, for the splits ``valid`` and ``test``. ``truth`` holds, on synthetic data, the
-    gain of each atom, found by the model and by one who knows the answer. ``warnings`` are
-    sentences that a reader of the metrics must see, such as that a modality is not used.
+    gain of each atom, found by the model and by one who knows the answer. ``source`` says where
+    the model came from that this run began with: ``run``, and its dataset's ``name`` and
+    ``fingerprint``; the cost of training it stands in its own record. ``warnings`` are sentences
+    that a reader of the metrics must see, such as that a modality is not used.
     """
 
     id: str
@@ -48,6 +50,7 @@ class RunRecord:
     coalition_training: str
     test_opened: list[dict[str, str]]
     truth: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     folder: Path | None = None
 

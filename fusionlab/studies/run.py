@@ -24,13 +24,14 @@ from fusionlab.studies.build import AnyTask, build_task
 from fusionlab.studies.curves import with_curves
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.gains import gains_of_atoms
-from fusionlab.studies.identity import run_id
+from fusionlab.studies.identity import id_of
 from fusionlab.studies.idle import idle_balancer
 from fusionlab.studies.inputs import missing_in_turn
 from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.one_missing import one_missing
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
+from fusionlab.studies.transfer import take_over
 from fusionlab.studies.unused import unused_modalities
 from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.loop import Loop, OnEpoch, Progress
@@ -49,15 +50,25 @@ def run_experiment(
 
     While another process works on the same run, this one waits, or, if not ``patient``, returns
     None. A run that was interrupted goes on from its checkpoint and ends with the same bits.
-    ``share`` is a folder in which the processes of a study share prepared features.
+    ``share`` is a folder in which the processes of a study share prepared features. With a
+    ``transfer`` the source is a run of its own, which is brought into the store first.
     """
     dataset = load_dataset(experiment, store.features)
-    run = run_id(experiment, dataset.fingerprint)
+    run = id_of(experiment, dataset)
+    if run in store:
+        return store.load(run)
+    source = None
+    if experiment.source is not None:
+        source = run_experiment(
+            experiment.source, store, patient=patient, on_epoch=on_epoch, share=share
+        )
+        if source is None:
+            return None
     try:
         with store.lock(run).acquire(timeout=-1 if patient else 0):
             if run in store:
                 return store.load(run)
-            return _run(run, experiment, dataset, store, on_epoch, share)
+            return _run(run, experiment, dataset, store, source, on_epoch, share)
     except Timeout:
         return None
 
@@ -67,13 +78,16 @@ def _run(
     experiment: Experiment,
     dataset: Dataset,
     store: RunStore,
+    source: RunRecord | None,
     on_epoch: OnEpoch | None,
     share: Path | None,
 ) -> RunRecord:
     started = time.perf_counter()
     configure(experiment.runtime, experiment.seed)
     reset_peak(experiment.runtime.device)
-    task = build_task(experiment, dataset, share, store.partial(run))
+    task = build_task(experiment, dataset, share, store.partial(run), fit=source is None)
+    if source is not None:
+        take_over(task.model, source, store)
     progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
     ledger = Openings()
     judged = time.perf_counter()
@@ -94,18 +108,31 @@ def _run(
             peak_memory_mb=peak_mb(experiment.runtime.device),
         ),
         history=progress.history,
-        coalition_training=_coalition_training(experiment, task),
+        coalition_training=_coalition_training(experiment, task, source),
         test_opened=ledger.entries,
         truth=gains_of_atoms(dataset, task, evaluations),
+        source=_origin(source),
         warnings=[*unused_modalities(task), *idle_balancer(task)],
     )
     per_user = _per_user(experiment, dataset, evaluations)
     return store.save(record, per_user, task.model.state_dict())
 
 
-def _coalition_training(experiment: Experiment, task: AnyTask) -> str:
-    """On what of coalitions the model was trained, with the modalities where not on all; one
-    modality has no subsets."""
+def _origin(source: RunRecord | None) -> dict[str, str]:
+    if source is None:
+        return {}
+    return {"run": source.id} | {key: source.dataset[key] for key in ("name", "fingerprint")}
+
+
+def _as_it_came(experiment: Experiment) -> bool:
+    return experiment.transfer is not None and not experiment.transfer.tune
+
+
+def _coalition_training(experiment: Experiment, task: AnyTask, source: RunRecord | None) -> str:
+    """On what of coalitions the model was (last) trained, with the modalities where not on all;
+    one modality has no subsets."""
+    if source is not None and _as_it_came(experiment):
+        return source.coalition_training
     names = () if task.features is None else task.features.modalities
     if len(names) < 2:
         return "none"
@@ -123,6 +150,8 @@ def _coalition_training(experiment: Experiment, task: AnyTask) -> str:
 def _train(
     experiment: Experiment, task: AnyTask, checkpoint: Any, on_epoch: OnEpoch | None
 ) -> Progress:
+    if _as_it_came(experiment):
+        return Progress()
     if isinstance(task, RankingTask):
         if not task.model.trainable:
             return Progress()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,12 @@ from fusionlab.studies.checks import check, measured
 from fusionlab.studies.controls import Control
 from fusionlab.studies.curves import AREAS
 from fusionlab.studies.datasets import load_dataset
-from fusionlab.studies.identity import run_id
+from fusionlab.studies.identity import id_of
 from fusionlab.studies.record import Kind, Row
 from fusionlab.studies.store import RunStore
 
 Load = Callable[[Experiment], Dataset]
+AS_IT_CAME, TUNED = "zero-shot", "fine-tuned"
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def plan(study: Study, load: Load = load_dataset) -> Plan:
 
     ``load`` reads the dataset of an experiment; raw media are encoded in it.
     """
-    base = study.experiment
     rows = [_strategy(study, label, experiment, load) for label, experiment in _grid(study)]
+    base = study.experiment.varied({"transfer": None})  # controls know this catalogue alone
     for part in study.controls:
         control: Control = part.build()
         variants = control.variants(base, load(base))
@@ -152,8 +153,10 @@ def _judged_on(dataset: Dataset) -> str:
 
 
 def encoding_experiments(study: Study) -> list[Experiment]:
-    """One experiment for each dataset and choice of encoders that the axes make."""
-    found = {one.model_dump_json(include={"dataset", "encoders"}): one for _, one in _grid(study)}
+    """One experiment for each dataset and choice of encoders that the axes make, sources too."""
+    grid = [experiment for _, experiment in _grid(study)]
+    wanted = [*grid, *(one.source for one in grid if one.source is not None)]
+    found = {one.model_dump_json(include={"dataset", "encoders"}): one for one in wanted}
     return list(found.values())
 
 
@@ -178,9 +181,9 @@ def _over_seeds(
 ) -> tuple[Variant, ...]:
     variants = []
     for label, experiment in experiments.items():
-        fingerprint = load(experiment).fingerprint
+        dataset = load(experiment)
         seeded = [experiment.varied({"seed": seed}) for seed in study.seeds]
-        variants.append(Variant(label, tuple((run_id(one, fingerprint), one) for one in seeded)))
+        variants.append(Variant(label, tuple((id_of(one, dataset), one) for one in seeded)))
     return tuple(variants)
 
 
@@ -198,13 +201,41 @@ def _grid(study: Study) -> Iterator[tuple[str, Experiment]]:
                 f"axes.{key}[{index}]" for key, (index, _) in zip(keys, values, strict=True)
             )
             raise error.under(places) from None
-        label = ", ".join(_label(key, value) for key, value in changes.items())
+        label = ", ".join(_label(key, value, study.axes[key]) for key, value in changes.items())
         yield label or experiment.fusion.name, experiment
 
 
-def _label(key: str, value: Any) -> str:
+def _label(key: str, value: Any, axis: Sequence[Any]) -> str:
     """``gated``, ``gated (gate=sigmoid)`` for a fusion; ``modality_dropout=0.3`` for a number."""
+    if key == "transfer":
+        return _transfer_label(value, axis)
+    if key == "transfer.tune":
+        return TUNED if value else AS_IT_CAME
     if isinstance(value, Mapping):
         value = part_label(value)
     short = key.rsplit(".", 1)[-1]
     return str(value) if short == "fusion" else f"{short}={value}"
+
+
+def _transfer_label(value: Mapping[str, Any] | None, axis: Sequence[Any]) -> str:
+    """``zero-shot``, ``fine-tuned`` or ``from scratch``; where sources along the axis differ also
+    by what: ``zero-shot (seed=1)``."""
+    if value is None:
+        return "from scratch"
+    words = TUNED if value.get("tune") else AS_IT_CAME
+    own, *others = (dict(_leaves(one.get("source", {}))) for one in (value, *axis) if one)
+    different = [
+        f"{key.rsplit('.', 1)[-1]}={found}"
+        for key, found in own.items()
+        if any(other.get(key) != found for other in others)
+    ]
+    return f"{words} ({', '.join(different)})" if different else words
+
+
+def _leaves(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values."""
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{rest}", leaf) for rest, leaf in _leaves(value))
+        else:
+            yield key, value

@@ -51,6 +51,13 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
             f"{dataset.fingerprint[:12]}, expected {record.dataset['fingerprint'][:12]}: the data "
             "have changed since; bring them back, or run the experiment again"
         )
+    origin = dataset.source
+    if origin is not None and origin.fingerprint != record.source["fingerprint"]:
+        raise FusionlabError(
+            f"run {record.id[:12]}: found the source dataset {origin.name!r} with fingerprint "
+            f"{origin.fingerprint[:12]}, expected {record.source['fingerprint'][:12]}: features "
+            "are scaled by it; bring it back as it was, or run the experiment again"
+        )
     configure(experiment.runtime, experiment.seed)
     task = build_task(experiment, dataset, fit=False)
     try:

@@ -268,3 +268,30 @@ def test_options_that_contradict_each_other_are_refused(options, message):
 def test_catalogues_that_cannot_be_drawn_are_refused(options, message):
     with pytest.raises(FusionlabError, match=message):
         Synthetic(**{"users": 2, "clicks": 3, **options}).load()
+
+
+def test_catalogues_of_one_world_write_the_same_codes_alike():
+    """Noise apart, whatever the items, users and clicks; without ``world`` it is the seed."""
+
+    def drawn(**options):
+        return Synthetic(**SMALL, **options)
+
+    exact = {"noise": 0.0, "nuisance": 0, "uniqueness": 0.0, "synergy": 0.0}
+    first, second = (drawn(**exact, seed=seed, world=5).load() for seed in (1, 2))
+    codes = [data.truth.codes["text"].flatten() for data in (first, second)]
+    assert not torch.equal(*codes)
+    written = [
+        [data.features.values["text"][code == letter].unique(dim=0) for letter in (0, 1)]
+        for data, code in zip((first, second), codes, strict=True)
+    ]
+    for one, other in zip(*written, strict=True):
+        assert len(one) == 1
+        assert torch.equal(one, other)
+    assert not torch.equal(written[0][0], written[0][1])
+    elsewhere = drawn(**exact, seed=1, world=6).load()
+    assert torch.equal(elsewhere.truth.codes["text"], first.truth.codes["text"])
+    assert not torch.equal(elsewhere.features.values["text"], first.features.values["text"])
+    assert torch.equal(elsewhere.interactions.train.items, first.interactions.train.items)
+    own = drawn(seed=3).load().fingerprint
+    assert own == drawn(seed=3, world=3).load().fingerprint
+    assert own != drawn(seed=3, world=0).load().fingerprint

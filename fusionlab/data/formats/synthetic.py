@@ -93,6 +93,8 @@ class Synthetic(DatasetFormat):
         classes: number of classes for classification
         split: which click (or item) is train, validation or test; default: ratio, .1 and .1
         seed: of the data; not the seed of training
+        world: seed of how codes are written into measured features, so that catalogues of several
+            seeds mean the same by the same columns; default: seed
     """
 
     def __init__(
@@ -122,12 +124,14 @@ class Synthetic(DatasetFormat):
         classes: Annotated[int, Field(ge=2)] = 4,
         split: Split | None = None,
         seed: Annotated[int, Field(ge=0)] = 0,
+        world: Annotated[int, Field(ge=0)] | None = None,
     ) -> None:
         self.modalities = _checked(modalities)
         self.users, self.items, self.clicks = users, items, clicks
         self.alphabet, self.tau, self.popularity = alphabet, tau, popularity
         self.features, self.task, self.classes = features, task, classes
         self.split, self.seed = split or Ratio(seed=seed), seed
+        self.world = seed if world is None else world
         self.missing = self._by_modality("missing", missing, 0.0)
         if atoms is None:
             unique = self._by_modality("uniqueness", uniqueness, 1.0)
@@ -227,7 +231,7 @@ class Synthetic(DatasetFormat):
         """The map from codes to features of each modality."""
         return {
             name: Lift.draw(
-                self.seed,
+                self.world,
                 name,
                 parts,
                 self.alphabet,
