@@ -26,8 +26,8 @@ class Opm(Balancer):
 
     In the paper c comes from the halves of one linear map, an example without any modality is left
     out, features are multiplied by 1 / (1 - mean p) and some batches are spared; here a strategy is
-    told that the modality is absent, which needs no such factor. There q = .5; but of level ones one
-    is always a little ahead, and a ranking loses more by its absence than it learns.
+    told that the modality is absent, which needs no such factor. There q = .5; but of level ones
+    one is always a little ahead, and a ranking loses more by its absence than it learns.
 
     Options:
         q: chance where modalities are level
