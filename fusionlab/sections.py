@@ -186,6 +186,11 @@ class Judging(Options):
         None,
         description="rank for this many random users, the same in every row and seed; default: all",
     )
+    cold: bool = Field(
+        False,
+        description="judge each metric of a list also `on cold items`, `on warm items`, `of cold "
+        "users` and `of warm users`: those without and with a train click",
+    )
     one_missing: bool = Field(
         False,
         description="judge, at the end, also with each modality masked in the whole catalogue: "

@@ -8,6 +8,7 @@ import torch
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.cold import cold_and_warm
 from fusionlab.evaluation.metrics import (
     FULL_METRICS,
     catalogue_metrics,
@@ -28,6 +29,7 @@ def evaluate(
     cutoffs: Sequence[int],
     block: int | None = None,
     device: torch.device | str = "cpu",
+    cold: bool = False,
 ) -> dict[str, Evaluation]:
     """Rank all N items for each user and judge the lists against every split.
 
@@ -44,6 +46,8 @@ def evaluate(
         block: b, users scored at a time; it bounds memory and changes no figure. By default 256,
             fewer for more than 262,144 items.
         device: where scores are computed and ranked; results are on the CPU.
+        cold: also judge, apart, items and users with and without an excluded click
+            (`cold_and_warm`).
 
     Returns:
         an `Evaluation` a split: units are users, figures are ``name@K`` (and ``auc``).
@@ -79,9 +83,14 @@ def evaluate(
         units, shown = users[rows], lists[rows]
         hits = hits_of(shown, clicks, units)
         per_unit = list_metrics(metrics, cutoffs, hits, clicks.counts[units])
+        of_some = {}
+        if cold:
+            of_some = cold_and_warm(
+                metrics, cutoffs, shown, hits, clicks, exclude, units, whole=per_unit
+            )
         per_unit |= {name: values[rows] for (s, name), values in full.items() if s == split}
         overall = catalogue_metrics(metrics, cutoffs, shown, exclude.popularity)
-        results[split] = Evaluation(units, per_unit, overall)
+        results[split] = Evaluation(units, per_unit, overall, of_some)
     return results
 
 

@@ -7,21 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusionlab.data.distinct import Distinct
+from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Batch,
-    Context,
-    ItemViews,
-    Recommender,
-)
-from fusionlab.recommenders.history import History
+from fusionlab.recommenders.by_history import ByHistory
+from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
 from fusionlab.recommenders.profiles import Mean, Profile
 from fusionlab.recommenders.rows import take_rows
 
 
 @RECOMMENDERS.register("content")
-class Content(Recommender):
+class Content(ByHistory):
     """Rank by the product of an item's views with the mean views of the user's history.
 
     s(u, i) = combine_k <p_uk, v_ik>,  p_u = sum_j c_j w_j v_j / sum_j c_j w_j over the history of u
@@ -36,7 +31,6 @@ class Content(Recommender):
     """
 
     uses_content = True
-    by_history = True
 
     weights: Tensor
 
@@ -46,10 +40,14 @@ class Content(Recommender):
         super().__init__(context, fusion)
         self.profile = profile or Mean()
         self.profile.prepare(context.dim)
-        clicks = context.clicks
-        self.history = History(clicks)
+        self.know(context.clicks)
+        self.clicked = Distinct(self.n_items)
+
+    def know(self, clicks: Clicks) -> None:
+        """Take the rows of ``clicks``, weighted, for the users."""
+        super().know(clicks)
         self.register_buffer("weights", self.profile.click_weights(clicks), persistent=False)
-        self.distinct, self.clicked = Distinct(self.n_users), Distinct(self.n_items)
+        self.distinct = Distinct(self.n_users)
 
     def items_needed(self, batch: Batch) -> list[Tensor]:
         """The candidates and the whole history of the batch's users."""

@@ -7,15 +7,15 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.by_history import ByHistory
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
-from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews, Recommender
-from fusionlab.recommenders.history import History
+from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
 from fusionlab.recommenders.neighbours import comparable, directions
 from fusionlab.recommenders.ranker import Ranker
 
 
 @RECOMMENDERS.register("content_knn")
-class ContentKnn(Recommender):
+class ContentKnn(ByHistory):
     """Items like those in the history, by raw features: neither training nor fusion.
 
     s(u, i) = mean over the modalities m of i of mean_j cos(x_im, x_jm), j the items of u's history
@@ -32,7 +32,7 @@ class ContentKnn(Recommender):
         super().__init__(context, fusion)
         assert context.features is not None
         comparable(context.features, self.name)
-        self.history = History(context.clicks)
+        self.know(context.clicks)
 
     def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
         """Scores from unit vectors of the whole catalogue, made once: N sum_m d_m numbers."""

@@ -132,9 +132,8 @@ class Recommender(nn.Module):
     """Does it read item features through the fusion?"""
     reads_features: ClassVar[bool] = False
     """Does it read item features itself (`Context.features`), beside a fusion or without one?"""
-    by_history: ClassVar[bool] = False
-    """Is a user nothing but the clicks in the context? Built on other clicks, with the trained
-    parameters, it then serves people that training never saw."""
+    by_history: bool = False
+    """Is a user nothing but a history? Then `of_people` serves people that training never saw."""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__()
@@ -154,6 +153,14 @@ class Recommender(nn.Module):
     def trainable(self) -> bool:
         """Has it anything to train? A closed-form fusion under a plain profile has nothing."""
         return any(p.requires_grad for p in self.parameters())
+
+    def of_people(self, clicks: Clicks) -> Recommender:
+        """The same recommender for other people, who are the rows of ``clicks`` (P rows, N items or
+        more: those beyond N were added after training). All that was learned is shared.
+
+        Only of those who are `by_history`.
+        """
+        raise NotImplementedError
 
     # Item side
 

@@ -10,14 +10,9 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.by_history import ByHistory
 from fusionlab.recommenders.co_clicks import co_clicks
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Context,
-    ItemViews,
-    Recommender,
-)
-from fusionlab.recommenders.history import History
+from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
 from fusionlab.recommenders.ranker import Ranker
 
 MOST_ITEMS = 30_000
@@ -25,7 +20,7 @@ MOST_ITEMS = 30_000
 
 
 @RECOMMENDERS.register("ease")
-class Ease(Recommender):
+class Ease(ByHistory):
     """Predict each click from the user's other clicks by ridge regression: S = X B. No content.
 
     B = I - P diag(1 / diag P),  P = (X^T X + l2 I)^-1
@@ -53,7 +48,7 @@ class Ease(Recommender):
                 f"all items need {24e-9 * self.n_items**2:,.0f} GB; expected at most "
                 f"{MOST_ITEMS:,}; `item_knn` keeps a few neighbours an item instead"
             )
-        self.history = History(context.clicks)
+        self.know(context.clicks)
         self.register_buffer("weights", item_weights(context.clicks, l2), persistent=False)
 
     def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:

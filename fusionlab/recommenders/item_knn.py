@@ -11,20 +11,15 @@ from torch import Tensor
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.by_history import ByHistory
 from fusionlab.recommenders.co_clicks import co_clicks
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Context,
-    ItemViews,
-    Recommender,
-)
-from fusionlab.recommenders.history import History
+from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.sparse_rows import SparseRows, entries_of
 
 
 @RECOMMENDERS.register("item_knn")
-class ItemKnn(Recommender):
+class ItemKnn(ByHistory):
     """Items like those in the history: s(u, i) = sum_j sim(j, i), j in u's history and i one of the
     k nearest neighbours of j. No content.
 
@@ -49,7 +44,7 @@ class ItemKnn(Recommender):
         shrinkage: NonNegativeFloat = 50.0,
     ) -> None:
         super().__init__(context, fusion)
-        self.history = History(context.clicks)
+        self.know(context.clicks)
         self.similar = SparseRows(nearest(context.clicks, neighbours, shrinkage))
 
     def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:

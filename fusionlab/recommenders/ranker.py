@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.rows import take_rows
 
 if TYPE_CHECKING:
+    from fusionlab.data.interactions import Clicks
     from fusionlab.recommenders.contract import ItemViews, Recommender
 
 
@@ -29,7 +31,7 @@ class Ranker:
 
     def __init__(self, recommender: Recommender, items: ItemViews | None) -> None:
         self.recommender = recommender
-        self.items = items
+        self.items = self.clicked = items
         self.folded = False
         columns = []
         if items is not None:
@@ -51,13 +53,20 @@ class Ranker:
         rows = torch.cat([column.T for column in columns]) if columns else None
         self.product = None if rows is None else CatalogueProduct(rows.T)
 
+    def of_people(self, clicks: Clicks, clicked: ItemViews | None) -> Self:
+        """The same catalogue for other people, whose histories ``clicks`` (P rows) read views from
+        ``clicked``; see `Recommender.of_people`."""
+        other = copy.copy(self)
+        other.recommender, other.clicked = self.recommender.of_people(clicks), clicked
+        return other
+
     def __call__(self, users: Tensor) -> Tensor:
         """Scores of ``users`` (b,) for every item, (b, N), which hold until the next call."""
         return self.scores(*self.queries(users))
 
     def queries(self, users: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Views of ``users`` (b,) as (b, K, D), and their ID factors (b, E)."""
-        query = None if self.items is None else self.views_of_users(users, self.items)
+        query = None if self.clicked is None else self.views_of_users(users, self.clicked)
         return query, self.factors_of_users(users)
 
     def product_rows(self, query: Tensor | None, factors: Tensor | None) -> Tensor:

@@ -11,16 +11,9 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Batch,
-    Context,
-    IdRows,
-    ItemViews,
-    Recommender,
-)
+from fusionlab.recommenders.by_history import ByHistory
+from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, IdRows, ItemViews
 from fusionlab.recommenders.factors import check_ids
-from fusionlab.recommenders.history import History
 from fusionlab.recommenders.networks import SasRec, SequenceNetwork
 from fusionlab.recommenders.rows import take_rows
 
@@ -33,7 +26,7 @@ Look = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @RECOMMENDERS.register("sequential")
-class Sequential(Recommender):
+class Sequential(ByHistory):
     """Rank by the product of an item's views with the state that the user's last clicks led to.
 
     s(u, i) = combine_k <h_uk, v_ik> (+ <g_u, q_i>),  h_uk = network(v_jk of the last n clicks j)
@@ -68,7 +61,7 @@ class Sequential(Recommender):
         assert fusion is not None
         check_ids(item_ids, fusion)
         self.length, self.item_ids = length, item_ids
-        self.history = History(context.clicks)
+        self.know(context.clicks)
         self.network = network or SasRec()
         if item_ids:
             self.of_ids = copy.deepcopy(self.network)
@@ -95,7 +88,8 @@ class Sequential(Recommender):
             return views, items.present[rows] & there[..., None]
 
         states = self._states(self.network, look, users, leave_out)
-        return items.views.new_zeros(0, *items.views.shape[1:]) if states is None else states
+        nothing = items.views.new_zeros(len(users), *items.views.shape[1:])
+        return nothing if states is None else states
 
     # IDs
 
@@ -115,11 +109,15 @@ class Sequential(Recommender):
         return IdRows(users, take_rows(self.items.weight, batch.candidates))
 
     def _of_ids(self, users: Tensor, leave_out: Tensor | None) -> Tensor:
+        table = self.items.weight
+
         def look(clicked: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-            return take_rows(self.items.weight, clicked)[:, :, None], there[..., None]
+            there = there & (clicked < self.n_items)  # items added after training have no factors
+            rows = torch.where(there, clicked, 0)
+            return take_rows(table, rows)[:, :, None], there[..., None]
 
         states = self._states(self.of_ids, look, users, leave_out)
-        return self.items.weight[:0] if states is None else states[:, 0]
+        return table.new_zeros(len(users), table.shape[1]) if states is None else states[:, 0]
 
     # Sequences
 
@@ -139,14 +137,16 @@ class Sequential(Recommender):
     def _states(
         self, network: SequenceNetwork, look: Look, users: Tensor, leave_out: Tensor | None
     ) -> Tensor | None:
-        """States (b, K, D) of ``users`` (b,), zero where nothing is known; None of nobody."""
+        """States (b, K, D) of ``users`` (b,), zero where nothing is known; None if of nobody."""
+        if not len(users) or not len(self.history.items):
+            return None
         ends, counts = self._before(users, leave_out)
         order = counts.argsort()
         found = []
-        for rows in order.split(ROWS) if len(order) else ():
+        for rows in order.split(ROWS):
             views, on = look(*self._window(ends[rows], counts[rows]))
             found.append(_read(network, views, on))
-        return torch.cat(found)[order.argsort()] if found else None
+        return torch.cat(found)[order.argsort()]
 
 
 def _read(network: SequenceNetwork, views: Tensor, on: Tensor) -> Tensor:

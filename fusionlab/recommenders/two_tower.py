@@ -78,6 +78,7 @@ class TwoTower(WithIds, Content):
         self.temperature = temperature
         self.of_users, self.of_items = Tower(context.dim, layers), Tower(context.dim, layers)
         self.ids = IdFactors(context, l2) if item_ids else None
+        self.by_history = not item_ids
         self.ranked = Distinct(self.n_items)
 
     def user_views(
@@ -109,9 +110,5 @@ class _TwoTowerRanker(Ranker):
     recommender: TwoTower
 
     def __init__(self, recommender: TwoTower, items: ItemViews) -> None:
-        self.clicked = items
         super().__init__(recommender, recommender.item_views(items))
-
-    def views_of_users(self, users: Tensor, items: ItemViews) -> Tensor:
-        """From the views of their history, which have gone through no tower."""
-        return self.recommender.user_views(users, self.clicked)
+        self.clicked = items  # a history is read before the item tower

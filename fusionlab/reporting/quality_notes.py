@@ -30,14 +30,14 @@ def _unit(rows: Sequence[Row]) -> str:
 
 def figures_note(rows: Sequence[Row], scores: Scores, split: str) -> str:
     """What the figures are means over, and their marks."""
-    users = next(
-        (len(s.users) for of in scores.values() for s in of.values() if s.users is not None), None
-    )
-    over = (
-        ""
-        if users is None
-        else f"; ± half width of the {LEVEL:.0%} confidence interval over {users} {_unit(rows)}"
-    )
+    first = next(iter(scores.values()), {})
+    counts = {name: len(s.users) for name, s in first.items() if s.users is not None}
+    over = ""
+    if counts:
+        users = max(counts.values())
+        over = f"; ± half width of the {LEVEL:.0%} confidence interval over {users} {_unit(rows)}"
+        fewer = [f"{name}: {count}" for name, count in counts.items() if count < users]
+        over += f" ({', '.join(fewer)})" if fewer else ""
     return (
         f"Means over seeds on {split}{over}; sd: standard deviation over seeds. "
         "Of the strategies the best is bold and the second best underlined."

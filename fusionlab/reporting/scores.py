@@ -26,7 +26,8 @@ class Score:
 
     ``seeds`` holds the mean over users of each seed. ``users`` (U,) is each user's score averaged
     over the seeds and ``interval`` the confidence interval of their mean; both are None for a
-    figure that no single user has (``coverage@20``).
+    figure that no single user has (``coverage@20``). U are the users whom the metric judges, which
+    are not all for one such as ``ndcg@20 on cold items``.
     """
 
     seeds: tuple[float, ...]
@@ -58,12 +59,13 @@ def read_scores(rows: Sequence[Row], metrics: Sequence[str], split: str) -> Scor
     """
     _check_rows(rows)
     scores: Scores = {}
-    first: tuple[str, pl.Series] | None = None
+    first: dict[str, tuple[str, pl.Series]] = {}
     for row in rows:
         frames = [_users_of(row, record, split) for record in row.records]
         for frame in frames:
-            first = first or (row.label, frame["user"])
-            _check_same_users(first, (row.label, frame["user"]), split)
+            for metric in ("user", *metrics):
+                found = row.label, _judged(frame, metric)["user"]
+                _check_same_users(first.setdefault(metric, found), found, split)
         scores[row.label] = {
             metric: _score(row, frames, metric, split) for metric in dict.fromkeys(metrics)
         }
@@ -152,12 +154,20 @@ def _score(row: Row, frames: list[pl.DataFrame], metric: str, split: str) -> Sco
     )
 
 
+def _judged(frame: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """The rows of the users whom a metric judges."""
+    if metric not in frame.columns or not frame[metric].null_count():
+        return frame
+    return frame.filter(pl.col(metric).is_not_null())
+
+
 def _column(row: Row, record: RunRecord, frame: pl.DataFrame, metric: str) -> Floats:
     where = f"row {row.label!r}, run {record.id[:12]}"
     if metric not in frame.columns:
         raise FusionlabError(
             f"{where}: per-user metric: {one_of(metric, set(frame.columns) - {'user', 'split'})}"
         )
+    frame = _judged(frame, metric)
     values = frame[metric].cast(pl.Float64).to_numpy()
     bad = ~np.isfinite(values)
     if bad.any():

@@ -65,7 +65,7 @@ class Service:
         users = map(str, self.interactions.user_ids)
         self.user_rows = {name: row for row, name in enumerate(users)}
         new = features_of(trained, self.new_items) if new_items else None
-        self.scoring = Scoring(task, experiment.recommender.build, new)
+        self.scoring = Scoring(task, new)
         self.model = task.model
         self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
 
@@ -113,10 +113,11 @@ class Service:
         """
         if not self.scoring.by_history:
             able = [name for name in RECOMMENDERS.names() if RECOMMENDERS[name].by_history]
+            ids = " (without item_ids)" if self.model.name in able else ""
             raise FusionlabError(
                 f"recommender {self.model.name!r} knows users by what it has learned of each, and "
                 f"nothing of a stranger; expected one that makes profiles of histories: "
-                f"{', '.join(able)}"
+                f"{', '.join(able)}{ids}"
             )
         for item in liked:
             require_known("liked", item, self.item_rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import Scores
-from fusionlab.recommenders.contract import ItemViews, Ranker, Recommender
+from fusionlab.recommenders.contract import ItemViews, Ranker
 from fusionlab.serving.people import Asked, as_clicks
 from fusionlab.training.items import catalogue_views
 from fusionlab.training.ranking import RankingTask
@@ -24,26 +23,20 @@ Queries = Callable[[Tensor], tuple[Tensor | None, Tensor | None]]
 class Scoring:
     """Ranks a trained task's catalogue and, beside it, ``new`` items; nothing is trained.
 
-    Where a user is nothing but a history (`Recommender.by_history`), the recommender is built on
-    the histories that are asked for, with the trained parameters; else users keep the vectors that
-    were learned. Items without a history in training have no ID score.
+    Where a user is nothing but a history (`Recommender.by_history`), the histories that are asked
+    for take the place of those of training; else users keep the vectors that were learned. Items
+    without a history in training have no ID score.
 
     Args:
         task: trained, in eval mode.
-        build: makes the task's recommender for a context and a fusion.
         new: features of the new items as the model reads them; None: there are none.
     """
 
-    def __init__(
-        self,
-        task: RankingTask,
-        build: Callable[[Any, Any], Recommender],
-        new: ItemFeatures | None = None,
-    ) -> None:
-        self.task, self.model, self.build, self.new = task, task.model, build, new
+    def __init__(self, task: RankingTask, new: ItemFeatures | None = None) -> None:
+        self.task, self.model, self.new = task, task.model, new
         self.device = task.device
         self.n_items = self.model.n_items + (0 if new is None else len(new))
-        self.by_history = type(self.model).by_history
+        self.by_history = self.model.by_history
         self.ranker = self._ranker()
 
     @property
@@ -57,13 +50,12 @@ class Scoring:
         if not self.by_history:
             rows = self._rows(asked)
             return lambda places: ranker(rows[places])
-        queries = self._of_histories(asked, ranker, without)
-        return lambda places: ranker.scores(*queries(places))
+        return self._of_histories(asked, ranker, without)
 
     def queries(self, asked: Asked) -> Queries:
         """What the people who ask bring into a score."""
         if self.by_history:
-            return self._of_histories(asked, self.ranker)
+            return self._of_histories(asked, self.ranker).queries
         rows = self._rows(asked)
         return lambda places: self.ranker.queries(rows[places])
 
@@ -94,17 +86,14 @@ class Scoring:
         rest = [name for name in features.modalities if name not in without]
         return catalogue_views(self.model.fusion, features.only(rest))
 
-    def _of_histories(self, asked: Asked, ranker: Ranker, without: Collection[str] = ()) -> Queries:
-        assert ranker.items is not None
+    def _of_histories(self, asked: Asked, ranker: Ranker, without: Collection[str] = ()) -> Ranker:
         more = None if asked.described is None else self._views(asked.described, without)
         histories = [person.history for person in asked.people]
         clicks = as_clicks(histories, self.n_items + (more is not None))
-        context = replace(self.model.context, clicks=clicks)
-        model = self.build(context, self.model.fusion)
-        model.load_state_dict(self.model.state_dict())
-        model = model.to(self.device).eval()
-        items = _read(clicks.items.unique().to(self.device), ranker.items, more)
-        return lambda places: (model.user_views(places, items), model.user_factors(places))
+        if ranker.clicked is None:
+            return ranker.of_people(clicks, None)
+        items = clicks.items.unique().to(self.device)
+        return ranker.of_people(clicks, _read(items, ranker.clicked, more))
 
 
 def _joined(parts: Sequence[ItemViews]) -> ItemViews:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fusionlab.config import Experiment
 from fusionlab.data.augmentation.contract import Sample
@@ -10,6 +10,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.text.loading import tokenizer_id
 from fusionlab.errors import ConfigError, FusionlabError, one_of
+from fusionlab.evaluation.cold import GROUPS, groups_of
 from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.recommenders.contract import Recommender
@@ -25,11 +26,42 @@ from fusionlab.training.ranking import DEFAULT_METRICS
 
 
 def measured(experiment: Experiment) -> list[str]:
-    """The metrics of single users (or items) that an experiment measures; higher is better."""
+    """The metrics of single users (or items) that an experiment measures, those of groups where
+    the clicks have them (`check_groups`); higher is better."""
     found = _of_all_modalities(experiment)
     missing = [f"{name} {ONE_MISSING}" for name in found if experiment.evaluation.one_missing]
     curves = curve_names(experiment.evaluation.curves)
-    return [*found, *missing, *(f"{name} {point}" for name in found for point in curves)]
+    points = [f"{name} {point}" for name in found for point in curves]
+    return [*found, *_of_groups(experiment), *missing, *points]
+
+
+def _of_groups(experiment: Experiment) -> list[str]:
+    names = [name for name in _of_all_modalities(experiment) if name not in FULL_METRICS]
+    groups = GROUPS if experiment.evaluation.cold else ()
+    return [f"{name} {group}" for group in groups for name in names]
+
+
+def check_groups(
+    metrics: Mapping[tuple[str, ...], str], experiment: Experiment, dataset: Dataset
+) -> None:
+    """Refuse ``metrics``, by their place in the configuration, of a group that validation has not.
+
+    Test clicks stay sealed; splits deal both parts in the same way.
+    """
+    asked = {at: name for at, name in metrics.items() if name in _of_groups(experiment)}
+    if not asked or dataset.interactions is None:
+        return
+    train, valid = dataset.interactions.train, dataset.interactions.valid
+    if experiment.evaluation.users is not None:
+        valid = valid.only(valid.some_users(experiment.evaluation.users))
+    groups = groups_of(train, valid)
+    for at, name in asked.items():
+        if not name.endswith(groups):
+            what = "items" if name.endswith("items") else "users"
+            problem = f"found {name!r}, but validation has not both cold and warm {what}"
+            raise ConfigError(
+                [(at, f"{problem}: expected the metric of all, or a split with both")]
+            )
 
 
 def _of_all_modalities(experiment: Experiment) -> list[str]:
@@ -43,12 +75,7 @@ def _of_all_modalities(experiment: Experiment) -> list[str]:
 
 def check(experiment: Experiment, dataset: Dataset) -> None:
     """Refuse an experiment that the dataset cannot serve or that selects by nothing measured."""
-    if experiment.task == "recommendation":
-        names = experiment.evaluation.metrics or DEFAULT_METRICS
-        check_names(names, experiment.evaluation.cutoffs)
-    if experiment.selecting not in _of_all_modalities(experiment):
-        problem = one_of(experiment.selecting, _of_all_modalities(experiment))
-        raise ConfigError([(("evaluation", "select"), problem)])
+    _check_judging(experiment)
     _check_names_of_modalities(experiment, dataset)
     _check_worlds(experiment, dataset)
     if fuses(experiment):
@@ -84,6 +111,19 @@ def _check_source(experiment: Experiment, dataset: Dataset) -> None:
         check(source, dataset.source)
     except ConfigError as error:
         raise error.under("transfer", "source") from None
+
+
+def _check_judging(experiment: Experiment) -> None:
+    """Refuse metrics that are not there, and to select by what is not measured of everyone."""
+    if experiment.task == "recommendation":
+        names = experiment.evaluation.metrics or DEFAULT_METRICS
+        check_names(names, experiment.evaluation.cutoffs)
+    elif experiment.evaluation.cold:
+        problem = "found true, but classification has no clicks that make items or users cold"
+        raise ConfigError([(("evaluation", "cold"), f"{problem}; expected false")])
+    if experiment.selecting not in _of_all_modalities(experiment):
+        problem = one_of(experiment.selecting, _of_all_modalities(experiment))
+        raise ConfigError([(("evaluation", "select"), problem)])
 
 
 def _check_steps(experiment: Experiment) -> None:

@@ -221,7 +221,8 @@ def _describe(dataset: Dataset, features: ItemFeatures | None) -> dict[str, Any]
 def _per_user(
     experiment: Experiment, dataset: Dataset, evaluations: Mapping[str, Evaluation]
 ) -> pl.DataFrame:
-    """A row a judged user; in classification the items stand in the users' place."""
+    """A row a judged user, null in the columns that do not judge them; in classification the items
+    stand in the users' place."""
     ids = dataset.item_ids
     if experiment.task == "recommendation":
         assert dataset.interactions is not None
@@ -229,6 +230,7 @@ def _per_user(
     frames = []
     for split, result in evaluations.items():
         rows = result.units.numpy()
-        columns = {name: values.numpy() for name, values in result.per_unit.items()}
+        columns: dict[str, Any] = {name: x.numpy() for name, x in result.per_unit.items()}
+        columns |= {name: pl.Series(x.numpy()).fill_nan(None) for name, x in result.of_some.items()}
         frames.append(pl.DataFrame({"user": ids[rows], "split": [split] * len(rows), **columns}))
-    return pl.concat(frames)
+    return pl.concat(frames, how="diagonal")

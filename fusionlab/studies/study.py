@@ -15,7 +15,7 @@ from fusionlab.evaluation.classification import CLASS_FIGURES
 from fusionlab.evaluation.metrics import CATALOGUE_METRICS
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import family, part_label
-from fusionlab.studies.checks import check, measured
+from fusionlab.studies.checks import check, check_groups, measured
 from fusionlab.studies.controls import Control
 from fusionlab.studies.curves import AREAS
 from fusionlab.studies.datasets import load_dataset
@@ -120,6 +120,9 @@ def _check(planned: Plan, study: Study, load: Load) -> None:
     reference = study.report.reference
     if reference is not None and reference not in labels:
         raise ConfigError([(("report", "reference"), one_of(reference, labels))])
+    asked: dict[tuple[str, ...], str] = {("report", "main"): planned.main}
+    asked |= {("report", "metrics", str(n)): name for n, name in enumerate(study.report.metrics)}
+    check_groups(asked, study.experiment, load(study.experiment))
     judged = {}
     for variant in (variant for row in planned.rows for variant in row.variants):
         experiment = variant.runs[0][1]

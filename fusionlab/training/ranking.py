@@ -89,7 +89,7 @@ class RankingTask:
         self.train = interactions.train
         self.ranking_loss: Loss = training.loss.build()
         self.metrics = judging.metrics or DEFAULT_METRICS
-        self.cutoffs, self.sampled = judging.cutoffs, judging.users
+        self.cutoffs, self.sampled, self.cold = judging.cutoffs, judging.users, judging.cold
         self.select = select
 
     def prepare(self) -> None:
@@ -280,6 +280,7 @@ class RankingTask:
             cutoffs=self.cutoffs,
             block=block_of(self.train.n_items * ranker.n_views),
             device=self.device,
+            cold=self.cold,
         )
 
 

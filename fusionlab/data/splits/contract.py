@@ -66,6 +66,15 @@ def check_shares(valid: float, test: float) -> None:
         )
 
 
+def check_warm(warm: float) -> None:
+    """Refuse a share of warm clicks, taken twice, that leaves nothing to train on."""
+    if warm >= 0.5:
+        raise FusionlabError(
+            f"split.warm: found {warm}, expected less than 0.5: validation and test take that "
+            "share each, and the rest is for train"
+        )
+
+
 def held_out(counts: Ints, valid: float, test: float) -> tuple[Ints, Ints]:
     """How many of ``counts`` things go to validation and to test: floor(n * share + 1/2) each.
 

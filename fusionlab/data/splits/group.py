@@ -13,8 +13,11 @@ from fusionlab.data.splits.contract import (
     Assignment,
     Share,
     Split,
+    by_place,
     check_shares,
+    check_warm,
     held_out,
+    places_from_end,
 )
 
 
@@ -54,32 +57,68 @@ class Group(Split):
         return part[groups]
 
 
+class Cold(Group):
+    """Groups held out whole, and of the clicks of the others a share of each user's.
+
+    A user with n clicks left gives floor(n * warm + 1/2) of them to validation and to test each,
+    but always keeps one for train; which, does not depend on the order of clicks.
+    """
+
+    def __init__(self, *, column: str, valid: float, test: float, warm: float, seed: int) -> None:
+        super().__init__(column=column, valid=valid, test=test, seed=seed)
+        check_warm(warm)
+        self.warm = warm
+
+    def assign(self, clicks: pl.DataFrame) -> Assignment:
+        """The groups first, then a draw among the clicks that they leave."""
+        assignment = super().assign(clicks)
+        if not self.warm:
+            return assignment
+        rest = (assignment == TRAIN).nonzero()[0]
+        users, items = clicks["user"].to_numpy()[rest], clicks["item"].to_numpy()[rest]
+        key = np.empty(len(rest))
+        key[np.lexsort((items, users))] = np.random.default_rng([self.seed, 1]).random(len(rest))
+        places, counts = places_from_end(users, key)
+        assignment[rest] = by_place(places, *held_out(counts, self.warm, self.warm))
+        return assignment
+
+
 @SPLITS.register("cold_items")
-class ColdItems(Group):
+class ColdItems(Cold):
     """Cold start of items: items drawn for validation and test have no click in train.
 
     Of N clicked items floor(N * share + 1/2) go to validation and to test with all their clicks:
-    only their content can recommend them.
+    only their content can recommend them. With ``warm`` both parts also hold clicks on the other
+    items, to judge both in one run (`evaluation.cold`); an item whose every click is drawn there
+    has none in train either.
 
     Options:
         valid: share of the items for validation
         test: share of the items for test
-        seed: of the random draw
+        warm: share of each user's clicks on the other items for validation, and as much for test
+        seed: of the random draws
     """
 
-    def __init__(self, *, valid: Share = 0.1, test: Share = 0.1, seed: int = 0) -> None:
-        super().__init__(column="item", valid=valid, test=test, seed=seed)
+    def __init__(
+        self, *, valid: Share = 0.1, test: Share = 0.1, warm: Share = 0.0, seed: int = 0
+    ) -> None:
+        super().__init__(column="item", valid=valid, test=test, warm=warm, seed=seed)
 
 
 @SPLITS.register("cold_users")
-class ColdUsers(Group):
+class ColdUsers(Cold):
     """Cold start of users: users drawn for validation and test have no click in train.
+
+    With ``warm`` both parts also hold clicks of the other users, who keep at least one for train.
 
     Options:
         valid: share of the users for validation
         test: share of the users for test
-        seed: of the random draw
+        warm: share of each other user's clicks for validation, and as much for test
+        seed: of the random draws
     """
 
-    def __init__(self, *, valid: Share = 0.1, test: Share = 0.1, seed: int = 0) -> None:
-        super().__init__(column="user", valid=valid, test=test, seed=seed)
+    def __init__(
+        self, *, valid: Share = 0.1, test: Share = 0.1, warm: Share = 0.0, seed: int = 0
+    ) -> None:
+        super().__init__(column="user", valid=valid, test=test, warm=warm, seed=seed)
