@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fusionlab.errors import FusionlabError, one_of
+from fusionlab.evaluation.cold import GROUPS
 from fusionlab.evaluation.significance import mean_interval, over_seeds
 from fusionlab.studies.record import Row, RunRecord
 
@@ -155,8 +156,8 @@ def _score(row: Row, frames: list[pl.DataFrame], metric: str, split: str) -> Sco
 
 
 def _judged(frame: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """The rows of the users whom a metric judges."""
-    if metric not in frame.columns or not frame[metric].null_count():
+    """The rows of the users whom a metric judges: all, but for one of a group (`GROUPS`)."""
+    if metric not in frame.columns or not metric.endswith(GROUPS):
         return frame
     return frame.filter(pl.col(metric).is_not_null())
 

@@ -54,6 +54,17 @@ class Random(Control):
         return {self.label: {"recommender": "random"}}
 
 
+@CONTROLS.register("content_knn")
+class ContentKnn(Control):
+    """Items whose features are like those of the history: neither training nor fusion."""
+
+    label = "content kNN"
+
+    def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
+        """Another recommender."""
+        return {self.label: {"recommender": "content_knn"}}
+
+
 @CONTROLS.register("ids_only")
 class IdsOnly(Control):
     """Matrix factorisation on IDs: the same training, width and clicks, no content.

@@ -248,3 +248,47 @@ def test_an_empty_split_is_refused_by_name(clicks):
             split_clicks(clicks, assignment, pl.Series(range(7)), 10)
         if len(clicks) > 1:
             assert f"in {name}, expected at least one" in str(error.value)
+
+
+cold_kinds = st.sampled_from([ColdItems, ColdUsers])
+warms = st.sampled_from([0.1, 0.25, 0.45])
+
+
+@given(frames(), shares, warms, seeds, cold_kinds)
+def test_warm_clicks_are_the_rounded_share_of_what_each_user_has_left(
+    clicks, share, warm, seed, kind
+):
+    options = {"valid": share[0], "test": share[1], "seed": seed}
+    cold = kind(**options).assign(clicks)
+    np.testing.assert_array_equal(cold, kind(**options, warm=0.0).assign(clicks))
+    assignment = kind(**options, warm=warm).assign(clicks)
+    left = cold == TRAIN
+    np.testing.assert_array_equal(assignment[~left], cold[~left])
+    for user in clicks["user"].unique():
+        of_user = assignment[left & (clicks["user"] == user).to_numpy()]
+        held = rounded(len(of_user), warm, warm) if len(of_user) else (0, 0)
+        assert ((of_user == VALID).sum(), (of_user == TEST).sum()) == held
+
+
+@given(frames(), warms, seeds, st.randoms(), cold_kinds)
+def test_the_order_of_clicks_does_not_move_a_warm_click(clicks, warm, seed, random, kind):
+    order = list(range(len(clicks)))
+    random.shuffle(order)
+    split = kind(valid=0.2, test=0.2, warm=warm, seed=seed)
+    np.testing.assert_array_equal(split.assign(clicks)[order], split.assign(clicks[order]))
+
+
+def test_without_warm_the_groups_are_dealt_as_before_it_was_there():
+    clicks = pl.DataFrame({"user": np.repeat(np.arange(8), 4), "item": np.tile(np.arange(16), 2)})
+    options = {"valid": 0.2, "test": 0.2, "seed": 3}
+    items = [0, 1, 1, 0, 0, 0, 0, 0, 0, 2, 0, 2, 1, 0, 0, 2]
+    assert ColdItems(**options).assign(clicks).tolist() == items * 2
+    assert ColdUsers(**options).assign(clicks)[::4].tolist() == [0, 1, 1, 0, 0, 0, 2, 2]
+
+
+def test_warm_clicks_are_others_with_another_seed_and_leave_something_to_train_on():
+    clicks = pl.DataFrame({"user": np.repeat(0, 100), "item": np.arange(100)})
+    warm = [ColdItems(valid=0.0, test=0.0, warm=0.2, seed=seed).assign(clicks) for seed in (0, 1)]
+    assert (warm[0] != warm[1]).any()
+    with pytest.raises(FusionlabError, match=r"split\.warm: found 0\.5, expected less than 0\.5"):
+        ColdItems(warm=0.5)

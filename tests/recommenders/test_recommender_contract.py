@@ -9,6 +9,7 @@ from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
 from fusionlab.schema import validate
+from fusionlab.serving.people import as_clicks
 from fusionlab.training.items import catalogue_ranker, catalogue_views
 from tests.conftest import random_features
 
@@ -87,6 +88,29 @@ def test_a_masked_modality_is_one_that_never_was_there(build, clicks, features):
     found = [model.ranker(views, one)(torch.arange(USERS)).clone() for one in (masked, without)]
     torch.testing.assert_close(*found, atol=1e-6, rtol=1e-5)
     assert not torch.allclose(found[0], scores_of(model, features), atol=1e-4)
+
+
+def test_who_knows_users_by_history_serves_strangers_alike(build, clicks, features):
+    """The users of training asked for again, out of order, as people never seen; learned parts are
+    shared and stay with the users of training."""
+    model = build(clicks, features)
+    ranker = catalogue_ranker(model, features)
+    before = ranker(torch.arange(USERS)).clone()
+    if not model.by_history:
+        with pytest.raises(NotImplementedError):
+            model.of_people(clicks)
+        return
+    again = [7, 3, 3, 19]
+    histories = [clicks.items[clicks.indptr[u] : clicks.indptr[u + 1]].tolist() for u in again]
+    people = ranker.of_people(as_clicks([*histories, []], ITEMS), ranker.clicked)
+    found = people(torch.arange(5)).clone()
+    torch.testing.assert_close(found[:4], before[again], atol=1e-5, rtol=1e-5)
+    assert found[4].isfinite().all()
+    torch.testing.assert_close(ranker(torch.arange(USERS)), before, atol=0, rtol=0)
+    shared = zip(people.recommender.parameters(), model.parameters(), strict=True)
+    assert all(one is other for one, other in shared)
+    of_nobody = ranker.of_people(as_clicks([[], []], ITEMS), ranker.clicked)
+    assert of_nobody(torch.arange(2)).isfinite().all()
 
 
 def test_it_says_truly_whether_it_trains(build, clicks, features):

@@ -83,8 +83,20 @@ def test_contributions_are_hidden_where_coalitions_were_not_trained(store):
     assert set(told.items[0].contributions) == {"text", "image", "audio"}
 
 
-def test_a_stranger_who_likes_what_a_user_clicked_has_the_same_scores(store):
-    trained = trained_run(store)
+BY_HISTORY = {
+    "content": {},
+    "two_tower": {"recommender": "two_tower", "fusion": "mean_scores"},
+    "sequential": {"recommender": "sequential"},
+    "sequential with IDs": {"recommender": {"name": "sequential", "item_ids": True}},
+    "content_knn": {"recommender": "content_knn"},
+    "item_knn": {"recommender": "item_knn"},
+    "ease": {"recommender": "ease"},
+}
+
+
+@pytest.mark.parametrize("changes", BY_HISTORY.values(), ids=BY_HISTORY)
+def test_a_stranger_who_likes_what_a_user_clicked_has_the_same_scores(changes, store):
+    trained = trained_run(store, **changes)
     liked = [f"i{item}" for item in items_of(trained.dataset.interactions.train, 4)]
     found = Service(trained).recommend_stranger(40, liked=liked)
     scores = trained.task.ranker()(torch.tensor([4]))[0]
@@ -93,8 +105,9 @@ def test_a_stranger_who_likes_what_a_user_clicked_has_the_same_scores(store):
     assert not {one.item for one in found.items} & {*liked}
 
 
-def test_to_describe_an_item_is_as_good_as_to_like_it(store):
-    trained = trained_run(store)
+@pytest.mark.parametrize("name", ["content", "two_tower", "sequential"])
+def test_to_describe_an_item_is_as_good_as_to_like_it(name, store):
+    trained = trained_run(store, **BY_HISTORY[name])
     vectors = {name: x[7] for name, x in trained.dataset.features.values.items()}
     service = Service(trained)
     by_id = service.recommend_stranger(40, liked=["i3", "i7"])
@@ -106,7 +119,20 @@ def test_to_describe_an_item_is_as_good_as_to_like_it(store):
     assert "x" not in scores
 
 
+def test_an_item_without_id_factors_is_left_out_of_the_sequence_of_ids(store):
+    trained = trained_run(store, **BY_HISTORY["sequential with IDs"])
+    service, vectors = Service(trained), {"text": trained.dataset.features.values["text"][7]}
+    told = service.recommend_stranger(40, liked=["i3"], described=NewItem("x", vectors=vectors))
+    of_ids = trained.task.model.of_people(as_clicks([[3], [3, 40]], 41)).user_factors
+    alone, beside = of_ids(torch.tensor([0, 1]))
+    torch.testing.assert_close(alone, beside)
+    assert len(told.items) == 39
+
+
 def test_who_cannot_serve_strangers_says_who_can(store):
+    ids = {"recommender": {"name": "two_tower", "item_ids": True}}
+    with pytest.raises(FusionlabError, match=r"'two_tower' knows.*two_tower \(without item_ids\)"):
+        Service(trained_run(store, **ids)).recommend_stranger(liked=["i1"])
     with pytest.raises(FusionlabError, match=r"'hybrid' knows users by .*histories: .*content"):
         Service(trained_run(store, **RECOMMENDERS["hybrid"])).recommend_stranger(liked=["i1"])
     with pytest.raises(FusionlabError, match="nothing liked and nothing described"):
@@ -117,8 +143,9 @@ def test_who_cannot_serve_strangers_says_who_can(store):
         Service(trained_run(store)).recommend(["u99"])
 
 
-def test_feedback_moves_the_next_list(store, tmp_path):
-    trained = trained_run(store)
+@pytest.mark.parametrize("name", ["content", "sequential", "item_knn", "content_knn"])
+def test_feedback_moves_the_next_list(name, store, tmp_path):
+    trained = trained_run(store, **BY_HISTORY[name])
     train = [f"i{item}" for item in items_of(trained.dataset.interactions.train, 0)]
     with FeedbackLog(tmp_path / "log.sqlite") as log:
         service = Service(trained, log=log)
@@ -176,6 +203,14 @@ def test_the_commands_work_together(store, tmp_path):
     assert "did you mean 'u2" in feedback("forget", "u222", fails=True)
     assert best in run(store, "recommend", prefix, "--user", "u2", "--k", "3").split()
     assert "expected either --user" in run(store, "recommend", prefix, fails=True)
+
+
+def test_a_stranger_likes_items_on_the_command_line(store):
+    trained = trained_run(store, **BY_HISTORY["ease"])
+    shown = run(store, "recommend", trained.record.id[:12], "--liked", "i3", "--liked", "i8")
+    same = Service(trained).recommend_stranger(liked=["i3", "i8"])
+    words = [word for word in shown.split() if word[0] == "i" and word[1:].isdigit()]
+    assert words == [one.item for one in same.items]
 
 
 def test_a_stranger_describes_with_media(store, tmp_path):
