@@ -6,6 +6,7 @@ import pytest
 from fusionlab.config import experiment_from, load_study
 from fusionlab.errors import ConfigError
 from fusionlab.reporting.scores import read_scores
+from fusionlab.studies.checks import check
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.executor import execute
 from fusionlab.studies.run import run_experiment
@@ -108,7 +109,7 @@ def test_epochs_are_selected_by_what_is_measured_of_everyone():
     judging = {"cutoffs": [5], "cold": True, "select": "ndcg@5 on cold items"}
     experiment = experiment_from({**COLD, "evaluation": judging})
     with pytest.raises(ConfigError, match=r"evaluation\.select: found 'ndcg@5 on cold items'"):
-        run_experiment(experiment, RunStore("nowhere"))
+        check(experiment, load_dataset(experiment))
 
 
 def test_classes_know_no_cold_items():
@@ -117,4 +118,4 @@ def test_classes_know_no_cold_items():
         {"task": "classification", "dataset": dataset, "evaluation": {"cold": True}}
     )
     with pytest.raises(ConfigError, match=r"evaluation\.cold: found true, but classification"):
-        run_experiment(experiment, RunStore("nowhere"))
+        check(experiment, load_dataset(experiment))
