@@ -36,6 +36,7 @@ def test_every_example_works(home, capsys):
         "beauty.yaml": 3,
         "digits.yaml": 30,
         "brands.yaml": 4,
+        "new_pots.yaml": 4,
     }
     assert {name: covered(one) for name, one in shown.items() if one.media} == {
         "toys.yaml": {"name": (3, 0), "story": (2, 0), "photo": (2, 2), "song": (2, 2)},
