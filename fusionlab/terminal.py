@@ -117,8 +117,10 @@ def run_card(record: RunRecord) -> Table:
     table.add_column("metric")
     for split in splits:
         table.add_column(split, justify="right")
-    for name in record.metrics[splits[0]]:
-        table.add_row(name, *(f"{record.metrics[split][name]:.4f}" for split in splits))
+    # A split that has no cold item, or no warm one, has no figures of them.
+    for name in dict.fromkeys(name for split in splits for name in record.metrics[split]):
+        found = (record.metrics[split].get(name) for split in splits)
+        table.add_row(name, *("" if value is None else f"{value:.4f}" for value in found))
     cost = record.cost
     table.caption = (
         f"{cost.epochs} epochs, {cost.seconds:.1f} s, {cost.parameters:,} parameters, "

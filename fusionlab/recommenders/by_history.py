@@ -27,6 +27,8 @@ class ByHistory(Recommender):
 
     def of_people(self, clicks: Clicks) -> Self:
         """See `Recommender.of_people`."""
+        if not self.by_history:  # as it was set up: it has learned ID factors of users besides
+            raise NotImplementedError
         shared: dict[int, object] = {id(x): x for x in (*self.parameters(), *self.buffers())}
         people = copy.deepcopy(self, shared | {id(self.fusion): self.fusion})
         people.know(clicks)

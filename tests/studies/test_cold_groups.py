@@ -1,5 +1,7 @@
 """A run and a study that judge what training knew and what it did not apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from fusionlab.studies.executor import execute
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import plan
+from fusionlab.terminal import run_card
 
 COLD = {
     "dataset": {
@@ -43,6 +46,15 @@ def test_figures_of_the_record_are_means_over_the_users_of_the_file(tmp_path):
             assert found[name] == pytest.approx(users[name].mean(), abs=1e-15)
         assert users["recall@5 on cold items"].null_count()
         assert users["recall@5"].null_count() == 0
+
+
+def test_a_split_without_the_group_leaves_the_cell_of_the_card_empty(tmp_path):
+    record = run_experiment(experiment_from(COLD), RunStore(tmp_path))
+    test = {k: v for k, v in record.metrics["test"].items() if "items" not in k}
+    card = run_card(replace(record, metrics={"valid": record.metrics["valid"], "test": test}))
+    cells = dict(zip(card.columns[0].cells, card.columns[2].cells, strict=True))
+    assert cells["recall@5"] == f"{test['recall@5']:.4f}"
+    assert cells["recall@5 on cold items"] == ""
 
 
 def test_popularity_finds_nothing_cold_and_everything_it_finds_is_warm(tmp_path):
