@@ -91,8 +91,16 @@ def test_the_identity_follows_the_source():
         {"fusion": "gated", "inputs": {"imputer": "neighbours", "missing": {"train": 0.2}}},
         {"recommender": {"name": "content", "profile": "attention"}},
         {"recommender": "two_tower"},
+        {"recommender": "sequential"},
     ],
-    ids=["trained", "closed form", "with train items in its state", "profile", "towers"],
+    ids=[
+        "trained",
+        "closed form",
+        "with train items in its state",
+        "profile",
+        "towers",
+        "sequence",
+    ],
 )
 def test_zero_shot_is_the_model_of_the_source_to_the_bit(model, tmp_path):
     store, wanted = RunStore(tmp_path), experiment(**model)
@@ -182,7 +190,10 @@ def test_a_run_comes_back_with_its_scores(tune, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"recommender": "bpr_mf"}, r"recommender\.name: found 'bpr_mf', .*: content, two_tower"),
+        (
+            {"recommender": "bpr_mf"},
+            r"recommender\.name: found 'bpr_mf', .*: content, sequential, two_tower",
+        ),
         ({"recommender": "hybrid"}, r"recommender\.name: found 'hybrid', which does not score by"),
         ({"recommender": "popularity"}, r"recommender\.name: found 'popularity'"),
         (
