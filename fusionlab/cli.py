@@ -11,6 +11,7 @@ import click
 from fusionlab.cli_audit import audit
 from fusionlab.cli_options import config_argument, overrides_argument, plugin_option, runs_option
 from fusionlab.cli_serve import feedback, recommend
+from fusionlab.cli_update import update
 from fusionlab.errors import FusionlabError
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
 
 
-for command in (audit, recommend, feedback):
+for command in (audit, recommend, feedback, update):
     main.add_command(command)
 
 

@@ -62,7 +62,7 @@ def recommend(
         writable(file)
     store = RunStore(runs)
     trained = load_trained(run, store)
-    log = feedback_file(trained.record.id, store)
+    log = feedback_file(trained.record, store)
     service = Service(
         trained,
         read_new_items(items, trained) if items else (),

@@ -87,7 +87,7 @@ def assemble(
     except FusionlabError as error:
         raise FusionlabError(f"{found.table.file}: {error}") from None
     rows = [torch.from_numpy(frame[key].to_numpy().copy()) for key in ("user", "item")]
-    content = [*_id_content(clicks.user_ids), *_id_content(clicks.item_ids), *rows]
+    content = [*id_content(clicks.user_ids), *id_content(clicks.item_ids), *rows]
     return Dataset(
         name=found.name,
         item_ids=clicks.item_ids,
@@ -270,7 +270,7 @@ def _placed(rows: FeatureRows, position: Tensor) -> tuple[Tensor, Tensor]:
     return values, mask
 
 
-def _id_content(ids: pl.Series) -> list[Tensor | str]:
+def id_content(ids: pl.Series) -> list[Tensor | str]:
     """Ids for the fingerprint: lengths beside the joined text leave nothing ambiguous."""
     text = ids.cast(pl.String)
     return [
