@@ -128,22 +128,6 @@ def list_events(run: str, runs: Path, user: str | None) -> None:
         terminal.show(event_table(log.events(user)))
 
 
-@feedback.command()
-@click.argument("user")
-@runs_option
-@click.pass_obj
-def forget(run: str, runs: Path, user: str) -> None:
-    """Remove every event of USER, byte by byte."""
-    from fusionlab import terminal
-    from fusionlab.serving.feedback import require_known
-
-    with _log(run, runs) as log:
-        count = log.forget(user)
-        if not count:
-            require_known("user", user, log.users)
-    terminal.say(f"forgot {count} events of {user}")
-
-
 def _log(run: str, runs: Path) -> Any:
     from fusionlab.serving.run_feedback import open_feedback
     from fusionlab.studies.store import RunStore

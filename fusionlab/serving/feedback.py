@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time as clock
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -73,6 +73,7 @@ class FeedbackLog:
     Args:
         file: the log; made if it is not there.
         users, items: the ids that events may name; None: any.
+        known_as: what the log calls a user; default: by their id.
     """
 
     def __init__(
@@ -80,8 +81,9 @@ class FeedbackLog:
         file: Path,
         users: Collection[str] | None = None,
         items: Collection[str] | None = None,
+        known_as: Callable[[str], str] = str,
     ) -> None:
-        self.file, self.users, self.items = file, users, items
+        self.file, self.users, self.items, self.known_as = file, users, items, known_as
         self._lock = threading.RLock()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +125,7 @@ class FeedbackLog:
 
     def events(self, user: str | None = None, kinds: Collection[str] = ()) -> list[Event]:
         """Events in the order in which they were logged: of one user, of some kinds, or all."""
-        asked = [*([] if user is None else [user]), *kinds]
+        asked = [*([] if user is None else [self.known_as(user)]), *kinds]
         wanted = ["user = ?"] if user is not None else []
         wanted += [f"kind IN ({', '.join('?' * len(kinds))})"] if kinds else []
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
@@ -147,7 +149,8 @@ class FeedbackLog:
             FusionlabError: another process keeps the old content in use.
         """
         with self._writing() as connection:
-            count = connection.execute("DELETE FROM event WHERE user = ?", [user]).rowcount
+            names = [user, self.known_as(user)]
+            count = connection.execute("DELETE FROM event WHERE user IN (?, ?)", names).rowcount
         try:
             with self._lock:
                 self._empty_wal()
@@ -183,13 +186,12 @@ class FeedbackLog:
     def _row(self, event: Event) -> tuple[Any, ...]:
         if event.kind not in set(Kind):
             raise FusionlabError(f"kind: {one_of(event.kind, map(str, Kind))}")
-        for what, found, known in (
-            ("user", event.user, self.users),
-            ("item", event.item, self.items),
-        ):
+        for what, found in (("user", event.user), ("item", event.item)):
             if not isinstance(found, str) or not found:
                 raise FusionlabError(f"{what}: found {found!r}, expected an id")
-            require_known(what, found, known)
+        user = self.known_as(event.user)
+        require_known("user", user, self.users)
+        require_known("item", event.item, self.items)
         rated = event.kind == Kind.RATING
         if rated != (event.rating is not None) or not _is_number(event.rating):
             expected = "a number" if rated else f"none beside a {event.kind}"
@@ -201,7 +203,7 @@ class FeedbackLog:
         except (TypeError, ValueError) as error:
             raise FusionlabError(f"context: expected what JSON can hold ({error})") from None
         now = clock.time() if event.time is None else event.time
-        return (str(event.kind), event.user, event.item, now, event.rating, event.list, told)
+        return (str(event.kind), user, event.item, now, event.rating, event.list, told)
 
 
 def require_known(what: str, found: str, known: Collection[str] | None) -> None:

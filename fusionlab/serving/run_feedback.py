@@ -27,4 +27,4 @@ def open_feedback(prefix: str, store: RunStore) -> FeedbackLog:
     if dataset.interactions is None:
         raise FusionlabError(f"run {record.id[:12]}: found a classifier, which has no users")
     users, items = (set(map(str, ids)) for ids in (dataset.interactions.user_ids, dataset.item_ids))
-    return FeedbackLog(feedback_file(record, store), users, items)
+    return FeedbackLog(feedback_file(record, store), users, items, dataset.known_as)
