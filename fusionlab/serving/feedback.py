@@ -33,6 +33,8 @@ CREATE INDEX IF NOT EXISTS event_of_user ON event (user);
 CREATE TRIGGER IF NOT EXISTS event_stays BEFORE UPDATE ON event
     BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 """
+MADE = 3
+"""What `SCHEMA` makes, all called event...: a table, an index and a trigger."""
 COLUMNS = "kind, user, item, time, rating, list, context"
 WAIT = 30.0
 """Seconds to wait for another process that writes."""
@@ -98,7 +100,9 @@ class FeedbackLog:
     def _set_up(self) -> None:
         for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
             self._open.execute(f"PRAGMA {setting}")
-        self._open.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        there = "SELECT COUNT(*) FROM sqlite_master WHERE name LIKE 'event%'"
+        if self._open.execute(there).fetchone()[0] < MADE:  # else nobody need wait for a writer
+            self._open.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
 
     def close(self) -> None:
         """Close the file."""
