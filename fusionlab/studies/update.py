@@ -64,8 +64,8 @@ def update_run(
         on_epoch: called with the history entry of each epoch.
 
     Raises:
-        FusionlabError: the data have changed since the run, and it is to be tuned; or nothing has
-            changed at all.
+        FusionlabError: the data have changed since the run, and it is to be tuned; nothing has
+            changed at all; or a transferred model is to be trained afresh.
     """
     dataset = load_dataset(experiment, store.features)
     same = dataset.fingerprint == record.dataset["fingerprint"]
@@ -147,6 +147,11 @@ class _Work:
     def _afresh(self) -> _New:
         """A model trained from the start on all clicks: bit for bit that of a run on a dataset that
         has them."""
+        if self.experiment.transfer is not None:
+            raise FusionlabError(
+                f"run {self.parent.id[:12]}: found a model that began with another run's "
+                "(transfer), expected one of its own data to make anew; tune it"
+            )
         configure(self.experiment.runtime, self.experiment.seed)
         dataset = with_words(self.dataset, self.told.words)
         task = build_task(self.experiment, dataset, scratch=self.store.partial(self.run))
