@@ -18,6 +18,7 @@ from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import feedback_file, open_feedback
 from fusionlab.serving.update import told_by, update
 from fusionlab.studies import update as update_module
+from fusionlab.studies.audit import audit
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
@@ -172,6 +173,16 @@ def test_the_latest_new_likes_are_held_out(store):
     assert set(told.words["user"]) == {user}
     assert len(told_by(last_words(events, None), trained.dataset, 0.01).held) == 1
     assert len(told_by(last_words(events[:1], None), trained.dataset, 0.9).held) == 0
+
+
+def test_an_updated_run_is_audited_as_it_is(store, monkeypatch):
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    trained = trained_run(store, recommender="content")
+    log_test_clicks(trained, store)
+    back = load_trained(update(trained.record.id, store, GOOD).record.id, store)
+    assert audit(back, store, untrained_coalitions=True).units > 0
+    with pytest.raises(FusionlabError, match=r"--retrain: run .* was updated from feedback"):
+        audit(back, store, retrain=True)
 
 
 def test_nothing_to_judge_by_is_refused(store):
