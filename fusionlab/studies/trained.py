@@ -64,7 +64,7 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
     words = record.words()
     dataset = with_words(dataset, words.filter(words["step"] == 0)) if len(words) else dataset
     task = build_task(experiment, dataset, fit=False)
-    for step in range(1, 1 + (max(words["step"]) if len(words) else 0)):
+    for step in range(1, 1 + max(words["step"], default=0)):
         dataset = with_words(dataset, words.filter(words["step"] == step))
     if isinstance(task, RankingTask) and dataset.interactions is not task.interactions:
         task = over_clicks(experiment, task, dataset)

@@ -135,7 +135,7 @@ class _Work:
     def _tuned(self, trained: Trained, options: FineTuning) -> _New:
         """The present model, tuned on what it was not told before."""
         before = self.parent.words()
-        step = 1 + (before["step"].max() or 0)
+        step = 1 + max(before["step"], default=0)
         words = _not_in(self.told.words, before)
         tuned = fine_tune(
             trained, words, options, checkpoint=self._checkpoint, on_epoch=self.on_epoch
