@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from fusionlab.cli_audit import audit
+from fusionlab.cli_forget import forget
 from fusionlab.cli_options import config_argument, overrides_argument, plugin_option, runs_option
 from fusionlab.cli_serve import feedback, recommend
+from fusionlab.cli_update import update
 from fusionlab.errors import FusionlabError
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
 
 
-for command in (audit, recommend, feedback):
+for command in (audit, recommend, feedback, update, forget):
     main.add_command(command)
 
 

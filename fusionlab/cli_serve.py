@@ -62,7 +62,7 @@ def recommend(
         writable(file)
     store = RunStore(runs)
     trained = load_trained(run, store)
-    log = feedback_file(trained.record.id, store)
+    log = feedback_file(trained.record, store)
     service = Service(
         trained,
         read_new_items(items, trained) if items else (),
@@ -126,22 +126,6 @@ def list_events(run: str, runs: Path, user: str | None) -> None:
 
     with _log(run, runs) as log:
         terminal.show(event_table(log.events(user)))
-
-
-@feedback.command()
-@click.argument("user")
-@runs_option
-@click.pass_obj
-def forget(run: str, runs: Path, user: str) -> None:
-    """Remove every event of USER, byte by byte."""
-    from fusionlab import terminal
-    from fusionlab.serving.feedback import require_known
-
-    with _log(run, runs) as log:
-        count = log.forget(user)
-        if not count:
-            require_known("user", user, log.users)
-    terminal.say(f"forgot {count} events of {user}")
 
 
 def _log(run: str, runs: Path) -> Any:

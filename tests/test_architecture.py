@@ -21,7 +21,7 @@ STAGES = [
     ("benchmarking", "explorer"),
     ("describe", "terminal"),
     ("cli_options",),
-    ("cli_audit", "cli_serve"),
+    ("cli_audit", "cli_serve", "cli_forget", "cli_update"),
     ("cli",),
     ("__main__",),
 ]

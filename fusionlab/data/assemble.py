@@ -18,6 +18,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.media import Media
+from fusionlab.data.privacy import Pseudonyms
 from fusionlab.data.splits import Given, Ratio, Split, split_clicks
 from fusionlab.data.tables import Table
 from fusionlab.errors import FusionlabError
@@ -37,7 +38,8 @@ class Found:
     ``rating``, ``split`` (0, 1, 2) where the format has them. ``catalogue`` holds every item once;
     ``item_column`` of the table is where an item of a click stands. ``item_facts`` and
     ``user_facts`` are further columns by ``item`` and ``user``, read only by a split that asks.
-    ``media`` are columns of raw media in the order of the catalogue.
+    ``media`` are columns of raw media in the order of the catalogue. ``pseudonyms`` are what users
+    are called, where not by their own ids.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Found:
     item_facts: pl.DataFrame | None = None
     user_facts: pl.DataFrame | None = None
     media: Mapping[str, Media] = field(default_factory=dict)
+    pseudonyms: Pseudonyms | None = None
 
 
 @dataclass
@@ -87,7 +90,7 @@ def assemble(
     except FusionlabError as error:
         raise FusionlabError(f"{found.table.file}: {error}") from None
     rows = [torch.from_numpy(frame[key].to_numpy().copy()) for key in ("user", "item")]
-    content = [*_id_content(clicks.user_ids), *_id_content(clicks.item_ids), *rows]
+    content = [*id_content(clicks.user_ids), *id_content(clicks.item_ids), *rows]
     return Dataset(
         name=found.name,
         item_ids=clicks.item_ids,
@@ -97,6 +100,7 @@ def assemble(
         fingerprint=fingerprint(["clicks", features, *content, torch.from_numpy(assignment)]),
         notes=clicks.notes,
         media=_media(found, clicks.kept_items),
+        pseudonyms=found.pseudonyms,
     )
 
 
@@ -270,7 +274,7 @@ def _placed(rows: FeatureRows, position: Tensor) -> tuple[Tensor, Tensor]:
     return values, mask
 
 
-def _id_content(ids: pl.Series) -> list[Tensor | str]:
+def id_content(ids: pl.Series) -> list[Tensor | str]:
     """Ids for the fingerprint: lengths beside the joined text leave nothing ambiguous."""
     text = ids.cast(pl.String)
     return [

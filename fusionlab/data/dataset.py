@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,6 +15,7 @@ from torch import Tensor
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Interactions, Sealed
 from fusionlab.data.media import Media
+from fusionlab.data.privacy import Pseudonyms
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.registry import Registry
 
@@ -51,6 +53,7 @@ class Dataset:
     trained encoder of a modality reads of each item; such a modality's features are row numbers.
     ``source`` is another catalogue, on which the model is trained that this one takes over: scales
     and axes of features are learned there.
+    ``pseudonyms`` are what users are called where not by their own ids.
     """
 
     name: str
@@ -64,6 +67,18 @@ class Dataset:
     media: Mapping[str, Media] = field(default_factory=dict)
     prepared: Mapping[str, Sequence[dict[str, Tensor] | None]] = field(default_factory=dict)
     source: Dataset | None = None
+    pseudonyms: Pseudonyms | None = None
+
+    def known_as(self, user: str) -> str:
+        """The id under which the dataset has a user: ``user`` itself, or the pseudonym of it. Of
+        one whom it does not have, ``user`` as it is."""
+        name = user if self.pseudonyms is None else self.pseudonyms.of(user)
+        return name if name in self._users else user
+
+    @cached_property
+    def _users(self) -> frozenset[str]:
+        clicks = self.interactions
+        return frozenset() if clicks is None else frozenset(map(str, clicks.user_ids))
 
     def with_modalities(self, modalities: Sequence[str]) -> Dataset:
         """The same dataset in a world that has only ``modalities``."""

@@ -51,4 +51,5 @@ def _add_features(digest: Any, features: ItemFeatures) -> None:
 
 def _add_tensor(digest: Any, tensor: Tensor) -> None:
     digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    if tensor.numel():  # of nothing there are no bytes to see
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -115,6 +116,10 @@ class Sealed(Generic[T]):
         """Return the test labels and note in ``ledger`` that they were opened, and why."""
         ledger.note(self._what, why)
         return self._content
+
+    def mapped(self, change: Callable[[T], T]) -> Sealed[T]:
+        """The labels changed, and sealed as before: whoever asks for it sees none of them."""
+        return Sealed(self._what, change(self._content))
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):

@@ -25,11 +25,13 @@ class Table:
 
     ``header`` lines stand before the first row where a row is a line; it is None where rows and
     lines may differ (quoted line breaks, Parquet), and errors then name the row, the first being 1.
+    ``rows`` are the places of the rows in the file, from 0, where some of it is left out.
     """
 
     file: Path
     frame: pl.DataFrame
     header: int | None = None
+    rows: pl.Series | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -39,6 +41,7 @@ class Table:
 
     def where(self, row: int, column: str) -> str:
         """The place of a cell, ``row`` counted from 0, as a user finds it."""
+        row = row if self.rows is None else int(self.rows[row])
         place = f"row {row + 1}" if self.header is None else f"line {row + 1 + self.header}"
         return f"{self.file}, {place}, column {column!r}"
 

@@ -77,6 +77,7 @@ def explain_list(
             "modality counts in its lists"
         )
     ids = [str(one) for one in dataset.interactions.user_ids]
+    user = dataset.known_as(user)
     if user not in ids:
         raise FusionlabError(
             f"--user: found {user!r}, expected a user of dataset {dataset.name!r}, such as "

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time as clock
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,6 +33,8 @@ CREATE INDEX IF NOT EXISTS event_of_user ON event (user);
 CREATE TRIGGER IF NOT EXISTS event_stays BEFORE UPDATE ON event
     BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 """
+MADE = 3
+"""What `SCHEMA` makes, all called event...: a table, an index and a trigger."""
 COLUMNS = "kind, user, item, time, rating, list, context"
 WAIT = 30.0
 """Seconds to wait for another process that writes."""
@@ -73,6 +75,7 @@ class FeedbackLog:
     Args:
         file: the log; made if it is not there.
         users, items: the ids that events may name; None: any.
+        known_as: what the log calls a user; default: by their id.
     """
 
     def __init__(
@@ -80,8 +83,9 @@ class FeedbackLog:
         file: Path,
         users: Collection[str] | None = None,
         items: Collection[str] | None = None,
+        known_as: Callable[[str], str] = str,
     ) -> None:
-        self.file, self.users, self.items = file, users, items
+        self.file, self.users, self.items, self.known_as = file, users, items, known_as
         self._lock = threading.RLock()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +100,9 @@ class FeedbackLog:
     def _set_up(self) -> None:
         for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
             self._open.execute(f"PRAGMA {setting}")
-        self._open.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        there = "SELECT COUNT(*) FROM sqlite_master WHERE name LIKE 'event%'"
+        if self._open.execute(there).fetchone()[0] < MADE:  # else nobody need wait for a writer
+            self._open.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
 
     def close(self) -> None:
         """Close the file."""
@@ -123,7 +129,7 @@ class FeedbackLog:
 
     def events(self, user: str | None = None, kinds: Collection[str] = ()) -> list[Event]:
         """Events in the order in which they were logged: of one user, of some kinds, or all."""
-        asked = [*([] if user is None else [user]), *kinds]
+        asked = [*([] if user is None else [self.known_as(user)]), *kinds]
         wanted = ["user = ?"] if user is not None else []
         wanted += [f"kind IN ({', '.join('?' * len(kinds))})"] if kinds else []
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
@@ -147,7 +153,8 @@ class FeedbackLog:
             FusionlabError: another process keeps the old content in use.
         """
         with self._writing() as connection:
-            count = connection.execute("DELETE FROM event WHERE user = ?", [user]).rowcount
+            names = [user, self.known_as(user)]
+            count = connection.execute("DELETE FROM event WHERE user IN (?, ?)", names).rowcount
         try:
             with self._lock:
                 self._empty_wal()
@@ -183,13 +190,12 @@ class FeedbackLog:
     def _row(self, event: Event) -> tuple[Any, ...]:
         if event.kind not in set(Kind):
             raise FusionlabError(f"kind: {one_of(event.kind, map(str, Kind))}")
-        for what, found, known in (
-            ("user", event.user, self.users),
-            ("item", event.item, self.items),
-        ):
+        for what, found in (("user", event.user), ("item", event.item)):
             if not isinstance(found, str) or not found:
                 raise FusionlabError(f"{what}: found {found!r}, expected an id")
-            require_known(what, found, known)
+        user = self.known_as(event.user)
+        require_known("user", user, self.users)
+        require_known("item", event.item, self.items)
         rated = event.kind == Kind.RATING
         if rated != (event.rating is not None) or not _is_number(event.rating):
             expected = "a number" if rated else f"none beside a {event.kind}"
@@ -201,7 +207,7 @@ class FeedbackLog:
         except (TypeError, ValueError) as error:
             raise FusionlabError(f"context: expected what JSON can hold ({error})") from None
         now = clock.time() if event.time is None else event.time
-        return (str(event.kind), event.user, event.item, now, event.rating, event.list, told)
+        return (str(event.kind), user, event.item, now, event.rating, event.list, told)
 
 
 def require_known(what: str, found: str, known: Collection[str] | None) -> None:

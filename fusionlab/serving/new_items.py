@@ -148,8 +148,8 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> ItemFeatures:
                 f"item {item.id!r}: found nothing that run {trained.record.id[:12]} reads; "
                 f"expected one of the modalities {', '.join(columns)} at least, {read_of.sources()}"
             )
-    train_items = clicks.train.popularity.nonzero().flatten()
-    return prepare_more(experiment, dataset, train_items, raw)
+    assert task.worlds is not None
+    return prepare_more(experiment, dataset, task.worlds.train_items, raw)
 
 
 class _Reader:

@@ -9,7 +9,8 @@ import numpy as np
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.serving.feedback import Event, FeedbackLog, Kind
+from fusionlab.serving.feedback import FeedbackLog, Kind
+from fusionlab.serving.last_words import last_words
 
 
 @dataclass(frozen=True)
@@ -49,29 +50,15 @@ def known_person(
     no more. Seen are train and validation clicks, and whatever was clicked, rated or disliked.
     """
     trained = _items(interactions.train, row)
-    seen = {*trained, *_items(interactions.valid, row)}
-    kinds = [Kind.CLICK, Kind.RATING, Kind.DISLIKE]
-    history = list(trained)
-    for event in () if log is None else log.events(name, kinds):
-        item = item_rows.get(event.item)
-        if item is None:  # of an item that is not given this time
-            continue
-        seen.add(item)
-        liked = _liked(event, min_rating)
-        if liked and item not in history:
-            history.append(item)
-        if liked is False and item in history:
-            history.remove(item)
+    events = () if log is None else log.events(name, [Kind.CLICK, Kind.RATING, Kind.DISLIKE])
+    words = last_words(events, min_rating)
+    # an item may not be given this time
+    said = {item_rows[one.item]: one.liked for one in words if one.item in item_rows}
+    seen = {*trained, *_items(interactions.valid, row), *said}
+    history = [item for item in trained if said.get(item) is not False]
+    history += [item for item, liked in said.items() if liked and item not in trained]
     changed = {*history} != {*trained}
     return Person(name, row, tuple(history), frozenset(seen), changed)
-
-
-def _liked(event: Event, min_rating: float | None) -> bool | None:
-    if event.kind != Kind.RATING:
-        return event.kind == Kind.CLICK
-    if min_rating is None or event.rating is None:
-        return None
-    return event.rating >= min_rating
 
 
 def _items(clicks: Clicks, row: int) -> list[int]:

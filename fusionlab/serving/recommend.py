@@ -130,6 +130,7 @@ class Service:
         return self._recommended(asked, k, explain, untrained_coalitions)[0]
 
     def _person(self, user: str) -> Person:
+        user = self.dataset.known_as(user)
         require_known("user", user, self.user_rows)
         row = self.user_rows[user]
         return known_person(user, row, self.interactions, self.log, self.item_rows, self.min_rating)

@@ -7,12 +7,14 @@ from pathlib import Path
 from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.feedback import FeedbackLog
+from fusionlab.studies.record import RunRecord
 from fusionlab.studies.store import RunStore
 
 
-def feedback_file(run: str, store: RunStore) -> Path:
-    """The log of the run with this whole id; beside the runs, which are never written again."""
-    return store.root / "feedback" / f"{run}.sqlite"
+def feedback_file(record: RunRecord, store: RunStore) -> Path:
+    """The log of a run and of all its updates, named after the first of them; beside the runs,
+    which are never written again."""
+    return store.root / "feedback" / f"{record.root}.sqlite"
 
 
 def open_feedback(prefix: str, store: RunStore) -> FeedbackLog:
@@ -25,4 +27,4 @@ def open_feedback(prefix: str, store: RunStore) -> FeedbackLog:
     if dataset.interactions is None:
         raise FusionlabError(f"run {record.id[:12]}: found a classifier, which has no users")
     users, items = (set(map(str, ids)) for ids in (dataset.interactions.user_ids, dataset.item_ids))
-    return FeedbackLog(feedback_file(record.id, store), users, items)
+    return FeedbackLog(feedback_file(record, store), users, items, dataset.known_as)

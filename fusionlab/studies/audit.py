@@ -124,6 +124,11 @@ def audit(
             f"run {record.id[:12]}: recommender {experiment.recommender.name!r} reads no item "
             "features: there is no modality to audit"
         )
+    if retrain and record.updated_from:
+        raise FusionlabError(
+            f"--retrain: run {record.id[:12]} was updated from feedback, which no run of its "
+            f"configuration has; audit run {record.root[:12]} so"
+        )
     metric = metric or experiment.selecting
     judged = _sampled(_opened(trained, store, split), users)
     known = task.judge({"": judged})[""]

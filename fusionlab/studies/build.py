@@ -53,14 +53,35 @@ def _ranking(
     experiment: Experiment, dataset: Dataset, share: Path | None, scratch: Path | None, fit: bool
 ) -> RankingTask:
     assert dataset.interactions is not None
-    runtime, clicks = experiment.runtime, dataset.interactions.train
-    worlds, fusion = None, None
+    worlds = None
     if reads_content(experiment):
-        seen = clicks.popularity.nonzero().flatten()
+        seen = dataset.interactions.train.popularity.nonzero().flatten()
         worlds = _worlds(experiment, dataset, seen, share, scratch)
-        if fuses(experiment):
-            fusion = _fusion(experiment, dataset, worlds.train, seen if fit else None)
+    return _ranking_in(worlds, experiment, dataset, fit)
+
+
+def over_clicks(experiment: Experiment, task: RankingTask, dataset: Dataset) -> RankingTask:
+    """The model of ``task`` as it stands, over other clicks: those of ``dataset``.
+
+    Users are the histories that these clicks make of them; what was learned, and the scales of the
+    features, stay as they are. The models share no parameter.
+    """
+    found = _ranking_in(task.worlds, experiment, as_given(experiment, dataset), fit=False)
+    found.model.load_state_dict(task.model.state_dict())
+    found.model.eval()
+    return found
+
+
+def _ranking_in(
+    worlds: Worlds | None, experiment: Experiment, dataset: Dataset, fit: bool
+) -> RankingTask:
+    """The task in prepared ``worlds``; None: the recommender reads no features."""
+    assert dataset.interactions is not None
+    runtime, fusion = experiment.runtime, None
     features = None if worlds is None else worlds.train
+    if worlds is not None and features is not None and fuses(experiment):
+        fusion = _fusion(experiment, dataset, features, worlds.train_items if fit else None)
+    clicks = dataset.interactions.train
     context = Context(clicks, experiment.dim, experiment.seed, dataset.truth, features)
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(

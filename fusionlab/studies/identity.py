@@ -76,6 +76,11 @@ def run_id(experiment: Experiment, dataset_fingerprint: str, source: str = "") -
     return _digest(identity)
 
 
+def update_id(experiment: Experiment, dataset_fingerprint: str, update: Mapping[str, Any]) -> str:
+    """The id of an update: of the run that it would be without, and of all that makes it one."""
+    return _digest({"run": run_id(experiment, dataset_fingerprint), "update": dict(update)})
+
+
 def inputs_id(
     experiment: Experiment, dataset_fingerprint: str, learned_from: str | None = None
 ) -> str:

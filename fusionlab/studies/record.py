@@ -12,7 +12,9 @@ import polars as pl
 import torch
 
 import fusionlab
+from fusionlab.data.words import SCHEMA
 
+WORDS_FILE = "words.parquet"
 Kind = Literal["strategy", "control", "ceiling"]
 
 
@@ -38,6 +40,8 @@ class RunRecord:
     the model came from that this run began with: ``run``, and its dataset's ``name`` and
     ``fingerprint``; the cost of training it stands in its own record. ``warnings`` are sentences
     that a reader of the metrics must see, such as that a modality is not used.
+    ``updated_from`` is empty unless the run is an update (`fusionlab.studies.update`): then the
+    ``run`` it was made from, the ``root`` of all updates, and how.
     """
 
     id: str
@@ -52,12 +56,26 @@ class RunRecord:
     truth: dict[str, Any] = field(default_factory=dict)
     source: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    updated_from: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
     def per_user(self) -> pl.DataFrame:
         """One row a user and split: ``user`` (original id), ``split``, and a column a metric."""
         assert self.folder is not None, "a record that was not read from a store has no folder"
         return pl.read_parquet(self.folder / "per_user.parquet")
+
+    @property
+    def root(self) -> str:
+        """The id of the run that this one is an update of, by any number of steps; or its own."""
+        return str(self.updated_from.get("root", self.id))
+
+    def words(self) -> pl.DataFrame:
+        """What an update was told (`fusionlab.data.words`) in which ``step``: 0, trained from the
+        start with it, or the 1st, 2nd, ... tuning. No row if the run is no update."""
+        schema = {**SCHEMA, "step": pl.Int64}
+        if self.folder is None or not (self.folder / WORDS_FILE).is_file():
+            return pl.DataFrame(schema=schema)
+        return pl.read_parquet(self.folder / WORDS_FILE)
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (without its folder)."""

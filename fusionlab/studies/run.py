@@ -88,7 +88,21 @@ def _run(
     task = build_task(experiment, dataset, share, store.partial(run), fit=source is None)
     if source is not None:
         take_over(task.model, source, store)
-    progress = _train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
+    progress = train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
+    record, per_user = recorded(run, experiment, dataset, task, progress, started, source)
+    return store.save(record, per_user, task.model.state_dict())
+
+
+def recorded(
+    run: str,
+    experiment: Experiment,
+    dataset: Dataset,
+    task: AnyTask,
+    progress: Progress,
+    started: float,
+    source: RunRecord | None = None,
+) -> tuple[RunRecord, pl.DataFrame]:
+    """Judge a trained task, and what there is to keep: the record, and a row a judged user."""
     ledger = Openings()
     judged = time.perf_counter()
     evaluations = _judge(experiment, dataset, task, ledger)
@@ -114,8 +128,7 @@ def _run(
         source=_origin(source),
         warnings=[*unused_modalities(task), *idle_balancer(task)],
     )
-    per_user = _per_user(experiment, dataset, evaluations)
-    return store.save(record, per_user, task.model.state_dict())
+    return record, _per_user(experiment, dataset, evaluations)
 
 
 def _origin(source: RunRecord | None) -> dict[str, str]:
@@ -147,9 +160,10 @@ def _coalition_training(experiment: Experiment, task: AnyTask, source: RunRecord
     return ", ".join(dict.fromkeys(found)) or "none"
 
 
-def _train(
-    experiment: Experiment, task: AnyTask, checkpoint: Any, on_epoch: OnEpoch | None
+def train(
+    experiment: Experiment, task: AnyTask, checkpoint: Path | None, on_epoch: OnEpoch | None
 ) -> Progress:
+    """Train a task as the experiment says, if there is anything to train."""
     if _as_it_came(experiment):
         return Progress()
     if isinstance(task, RankingTask):
@@ -213,6 +227,8 @@ def _describe(dataset: Dataset, features: ItemFeatures | None) -> dict[str, Any]
             "users": clicks.n_users,
             "clicks": {"train": len(clicks.train), "valid": len(clicks.valid)},
         }
+    if dataset.pseudonyms is not None:
+        described["user_key"] = dataset.pseudonyms.fingerprint
     if features is not None:
         described["features"] = {name: asdict(spec) for name, spec in features.specs.items()}
     return described

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 import polars as pl
@@ -20,14 +21,18 @@ from torch import Tensor
 
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
-from fusionlab.studies.record import RunRecord
+from fusionlab.studies.record import WORDS_FILE, RunRecord
 
 MODEL_FILE = "model.safetensors"
+PER_USER_FILE = "per_user.parquet"
+TABLES = (PER_USER_FILE, WORDS_FILE)
+"""What a run keeps of single users."""
 
 
 class RunStore:
     """Finished runs under ``root``: ``<id>/record.json``, ``config.yaml``, ``per_user.parquet`` and
-    ``model.safetensors``, the state of the trained model (`load_trained` brings it back).
+    ``model.safetensors``, the state of the trained model (`load_trained` brings it back); of an
+    update also ``words.parquet``, what it was told.
 
     A run is written into ``.partial/<id>`` and appears in its place by one rename. Its lock is held
     by the operating system for the process that works on it, so a killed process frees it.
@@ -120,7 +125,7 @@ class RunStore:
         """
         partial = self.partial(record.id)
         save_file(_apart(state), partial / MODEL_FILE)
-        per_user.write_parquet(partial / "per_user.parquet")
+        per_user.write_parquet(partial / PER_USER_FILE)
         (partial / "config.yaml").write_text(yaml.safe_dump(record.config, sort_keys=False))
         _written(partial / "record.json", record)
         (partial / "checkpoint.pt").unlink(missing_ok=True)
@@ -133,6 +138,38 @@ class RunStore:
         os.rename(partial, target)
         _flush(self.root)
         return self.load(record.id)
+
+    def forget_user(self, run: str, names: Collection[str]) -> int:
+        """Take a user's rows out of the tables of a finished run; returns how many there were.
+
+        Tables are written anew, whole or not at all, and the old bytes overwritten.
+        """
+        gone = 0
+        with self.lock(run):
+            for name in TABLES:
+                file = self.folder(run) / name
+                frame = pl.read_parquet(file) if file.is_file() else None
+                if frame is None:
+                    continue
+                kept = frame.filter(~pl.col("user").cast(pl.String).is_in([*names]))
+                if len(kept) < len(frame):
+                    gone += len(frame) - len(kept)
+                    _replace(file, kept)
+        return gone
+
+    def clear_unfinished_tables(self) -> list[str]:
+        """Remove tables of runs that were killed before they stood in their place; the runs write
+        them again. Returns the runs that are under way, whose tables stay."""
+        under_way = []
+        for folder in (self.root / ".partial").glob("*"):
+            try:
+                with self.lock(folder.name).acquire(timeout=0):
+                    for name in TABLES:
+                        if (folder / name).is_file():
+                            _erase(folder / name)
+            except Timeout:
+                under_way.append(folder.name)
+        return under_way
 
     def note_openings(self, run: str, entries: list[dict[str, str]]) -> RunRecord:
         """Write into the record of a finished run that its test labels were opened again."""
@@ -148,6 +185,29 @@ def _written(file: Path, record: RunRecord) -> None:
     draft = file.with_suffix(".part")
     draft.write_text(json.dumps(record.to_json(), indent=1))
     os.replace(draft, file)
+
+
+def _replace(file: Path, frame: pl.DataFrame) -> None:
+    """Put a table in the place of another, of which no byte stays in the file system."""
+    draft = file.with_suffix(".part")
+    frame.write_parquet(draft)
+    _flush(draft)
+    with file.open("r+b") as old:
+        os.replace(draft, file)
+        _flush(file.parent)
+        _overwrite(old)
+
+
+def _erase(file: Path) -> None:
+    with file.open("r+b") as old:
+        file.unlink()
+        _overwrite(old)
+
+
+def _overwrite(old: BinaryIO) -> None:
+    old.write(bytes(os.fstat(old.fileno()).st_size))
+    old.flush()
+    os.fsync(old.fileno())
 
 
 def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,12 +8,14 @@ from safetensors.torch import load_file
 
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.words import with_words
 from fusionlab.errors import FusionlabError
-from fusionlab.studies.build import AnyTask, build_task
+from fusionlab.studies.build import AnyTask, build_task, over_clicks
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.run import configure
 from fusionlab.studies.store import MODEL_FILE, RunStore
+from fusionlab.training.ranking import RankingTask
 
 
 class Trained(NamedTuple):
@@ -30,7 +32,7 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
     The task is built anew from the record's configuration, plug-ins loaded and raw media encoded
     through the store; closed-form parts are not fitted again, they are part of the state. The
     process is seeded and set up as the run had it, and scores are those of the run, bit for bit.
-    The model is in eval mode.
+    The model is in eval mode. Of an updated run the dataset holds the clicks that it was told.
 
     Raises:
         FusionlabError: no such run, a record without a model, a dataset that has changed since, or
@@ -59,7 +61,13 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
             "are scaled by it; bring it back as it was, or run the experiment again"
         )
     configure(experiment.runtime, experiment.seed)
+    words = record.words()
+    dataset = with_words(dataset, words.filter(words["step"] == 0)) if len(words) else dataset
     task = build_task(experiment, dataset, fit=False)
+    for step in range(1, 1 + max(words["step"], default=0)):
+        dataset = with_words(dataset, words.filter(words["step"] == step))
+    if isinstance(task, RankingTask) and dataset.interactions is not task.interactions:
+        task = over_clicks(experiment, task, dataset)
     try:
         task.model.load_state_dict(load_file(file, device=experiment.runtime.device))
     except RuntimeError as error:  # torch names every key and shape that does not fit

@@ -35,7 +35,7 @@ def user_groups(asked: str, dataset: Dataset, users: Tensor) -> dict[str, Tensor
     file = Path(asked)
     if not file.is_file():
         raise FusionlabError(f"--groups: found {asked!r}, expected {ACTIVITY!r} or a CSV file")
-    return _of_file(file, dataset.interactions.user_ids, users)
+    return _of_file(file, dataset, dataset.interactions.user_ids, users)
 
 
 def _thirds(counts: Tensor) -> dict[str, Tensor]:
@@ -51,7 +51,7 @@ def _thirds(counts: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def _of_file(file: Path, ids: pl.Series, users: Tensor) -> dict[str, Tensor]:
+def _of_file(file: Path, dataset: Dataset, ids: pl.Series, users: Tensor) -> dict[str, Tensor]:
     try:
         frame = pl.read_csv(file, infer_schema=False)
     except pl.exceptions.PolarsError as error:
@@ -59,6 +59,8 @@ def _of_file(file: Path, ids: pl.Series, users: Tensor) -> dict[str, Tensor]:
     if not {"user", "group"} <= {*frame.columns}:
         raise FusionlabError(f"{file}: found columns {frame.columns}, expected user and group")
     frame = frame.select("user", "group").drop_nulls().unique(maintain_order=True)
+    known_as = [dataset.known_as(user) for user in frame["user"]]
+    frame = frame.with_columns(pl.Series("user", known_as, pl.String))
     names = ids.cast(pl.String)
     known = frame["user"].is_in(names.to_list())
     if not known.all():

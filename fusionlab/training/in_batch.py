@@ -44,14 +44,26 @@ class InBatch:
     def __init__(self, clicks: Clicks, users: Tensor, items: Tensor) -> None:
         self.users, self.items, self.n_items = users, items, clicks.n_items
         self.keys = (clicks.users * clicks.n_items).add_(clicks.by_item).to(items.device)
-        rates = clicks.popularity.double() / max(len(clicks) - 1, 1)
-        self.log_rates = rates.log().float().to(items.device)
+        self.log_rates = self._log_rates(items)
+
+    def _log_rates(self, items: Tensor) -> Tensor:
+        counts = items.cpu().bincount(minlength=self.n_items)
+        rates = counts.double() / max(len(items) - 1, 1)
+        return rates.log().float().to(items.device)
 
     def batches(
-        self, batch_size: int, negatives: int, generator: torch.Generator
+        self,
+        batch_size: int,
+        negatives: int,
+        generator: torch.Generator,
+        drawn: Tensor | None = None,
     ) -> Iterator[Batch]:
-        """The steps of one epoch; the clicked item first among a step's candidates."""
-        order = torch.randperm(len(self.items), generator=generator, device=self.items.device)
+        """The steps of one epoch, over all clicks or those ``drawn`` (E',); the clicked item first
+        among a step's candidates."""
+        count = len(self.items) if drawn is None else len(drawn)
+        order = torch.randperm(count, generator=generator, device=self.items.device)
+        if drawn is not None:
+            order, self.log_rates = drawn[order], self._log_rates(self.items[drawn])
         for rows in order.split(batch_size):
             yield self.batch(rows, negatives, generator)
 

@@ -42,13 +42,18 @@ class Pools:
         self.bounds = torch.arange(self.count + 1, device=items.device) * n // max(self.count, 1)
 
     def batches(
-        self, batch_size: int, negatives: int, generator: torch.Generator
+        self,
+        batch_size: int,
+        negatives: int,
+        generator: torch.Generator,
+        drawn: Tensor | None = None,
     ) -> Iterator[Batch]:
-        """The steps of one epoch; the clicked item first among a step's candidates."""
+        """The steps of one epoch, over all clicks or those ``drawn`` (E',); the clicked item first
+        among a step's candidates."""
         device = self.items.device
         shuffle = torch.randperm(len(self.clicked), generator=generator, device=device)
         dealt = self.clicked[shuffle]
-        clicks, pools, places = self._drawn(dealt, negatives, generator)
+        clicks, pools, places = self._drawn(dealt, negatives, generator, drawn)
         candidates = torch.cat([self.items[clicks, None], dealt[places]], 1)
         order = torch.randperm(len(clicks), generator=generator, device=device)
         order = order[pools[order].argsort(stable=True)]
@@ -57,7 +62,7 @@ class Pools:
                 yield Batch(self.users[clicks[some]], candidates[some], clicks[some])
 
     def _drawn(
-        self, dealt: Tensor, negatives: int, generator: torch.Generator
+        self, dealt: Tensor, negatives: int, generator: torch.Generator, drawn: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of the clicks that can be trained: positions (E',), pools (E',) and the places of their
         negatives (E', negatives) among the ``dealt`` items, pool by pool and user by user."""
@@ -74,7 +79,12 @@ class Pools:
         starts = (counts.cumsum(0) - counts)[group]
         keys = keys - (torch.arange(len(keys), device=keys.device) - starts)
         unclicked = sizes[pools] - counts[group]
-        kept = (unclicked > 0).nonzero().flatten()
+        able = unclicked > 0
+        if drawn is not None:
+            asked = torch.zeros_like(able)
+            asked[drawn] = True
+            able &= asked[clicks]
+        kept = able.nonzero().flatten()
         pools = pools[kept]
         places = draw_unclicked(
             keys, rows[kept] * width, starts[kept], unclicked[kept], negatives, generator

@@ -31,6 +31,7 @@ from fusionlab.training.in_batch import InBatch, check_in_batch
 from fusionlab.training.items import catalogue_ranker, catalogue_views
 from fusionlab.training.losses import Loss
 from fusionlab.training.pools import Pools, check_pooled
+from fusionlab.training.replay import Replay
 from fusionlab.training.sampling import NegativeSampler
 
 DEFAULT_METRICS = (
@@ -91,6 +92,8 @@ class RankingTask:
         self.metrics = judging.metrics or DEFAULT_METRICS
         self.cutoffs, self.sampled, self.cold = judging.cutoffs, judging.users, judging.cold
         self.select = select
+        self.replay: Replay | None = None
+        """Which clicks an epoch trains, where a trained model is tuned on some of them."""
 
     def prepare(self) -> None:
         """Set up what only training needs: the sampler, the buffers of a step, the balancer."""
@@ -109,18 +112,19 @@ class RankingTask:
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """An epoch: negatives drawn for all clicks at once, then the clicks in random order.
 
-        Each click once, unless the balancer draws otherwise (`Balancer.draw`). With `training.pool`
-        a pool of items at a time (`Pools`); with `training.sampling` in_batch negatives are other
-        clicks of the step (`InBatch`).
+        Each click once, unless `replay` or the balancer draws otherwise (`Balancer.draw`). With
+        `training.pool` a pool of items at a time (`Pools`); with `training.sampling` in_batch
+        negatives are other clicks of the step (`InBatch`).
         """
         count, size = self.training.negatives, self.training.batch_size
+        drawn = (self.replay or self.balancer).draw(generator)
         if self.training.pool is not None:
-            yield from self.pools.batches(size, count, generator)
+            yield from self.pools.batches(size, count, generator, drawn)
             return
         if self.training.sampling == "in_batch":
-            yield from self.in_batch.batches(size, count, generator)
+            yield from self.in_batch.batches(size, count, generator, drawn)
             return
-        users, items, drawn = self.users, self.items, self.balancer.draw(generator)
+        users, items = self.users, self.items
         if drawn is not None:
             users, items = users[drawn], items[drawn]
         # Nothing else refers to the negatives, so they do not stand in memory twice.

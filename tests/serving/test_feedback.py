@@ -107,6 +107,14 @@ def test_what_cannot_be_forgotten_yet_is_said_and_done_later(tmp_path):
         assert b"forgotten" not in bytes_of(tmp_path)
 
 
+def test_opening_a_log_waits_for_no_writer(log, tmp_path):
+    with sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with FeedbackLog(tmp_path / "log.sqlite") as second:  # or it would wait half a minute
+            assert second.events() == []
+        other.execute("ROLLBACK")
+
+
 def test_a_file_that_is_no_log_is_refused(tmp_path):
     file = tmp_path / "log.sqlite"
     file.write_bytes(b"something else entirely, longer than a header" * 9)

@@ -199,8 +199,8 @@ def test_the_commands_work_together(store, tmp_path):
     feedback(*event, best)
     assert best in feedback("list", "--user", "u2")
     assert best not in run(store, "recommend", prefix, "--user", "u2", "--k", "3").split()
-    assert "forgot 1 events of u2" in feedback("forget", "u2")
-    assert "did you mean 'u2" in feedback("forget", "u222", fails=True)
+    assert "forgot 1 events" in run(store, "forget", prefix, "u2")
+    assert "did you mean 'u2" in run(store, "forget", prefix, "u222", fails=True)
     assert best in run(store, "recommend", prefix, "--user", "u2", "--k", "3").split()
     assert "expected either --user" in run(store, "recommend", prefix, fails=True)
 

@@ -18,6 +18,7 @@ from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, texts
+from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import Table, existing_folder, only_file, read_jsonl
 
@@ -46,6 +47,7 @@ class AmazonReviews2023(DatasetFormat):
         min_rating: implicit feedback: keep only clicks rated at least this
         k_core: keep only users and items with at least this many clicks; 0 keeps all
         images: the folder of images, inside the folder
+        privacy: hash_key, users under hashes; without_users, a file of users to read without
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class AmazonReviews2023(DatasetFormat):
         min_rating: float | None = None,
         k_core: CoreSize = 0,
         images: str = "images",
+        privacy: PrivacyOptions = OPEN,
     ) -> None:
+        self.privacy = privacy
         self.path, self.category, self.images = path, category, images
         self.split, self.min_rating, self.k_core = split, min_rating, k_core
 
@@ -69,6 +73,7 @@ class AmazonReviews2023(DatasetFormat):
         category = meta_file.name.removeprefix("meta_").partition(".jsonl")[0]
         reviews_file = only_file(folder, [escape(category) + ending for ending in ENDINGS])
         reviews = _with_items(read_jsonl(reviews_file, (USER, ITEM, VARIANT, RATING, TIME)))
+        reviews = self.privacy.people(reviews, USER)
         clicks = read_clicks(
             reviews,
             user=USER,
@@ -88,6 +93,7 @@ class AmazonReviews2023(DatasetFormat):
             catalogue=catalogue,
             features={},
             media=_media(products, ids, catalogue, folder / self.images),
+            pseudonyms=self.privacy.pseudonyms(),
         )
         return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
 

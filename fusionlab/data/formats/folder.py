@@ -13,6 +13,7 @@ from fusionlab.data.assemble import SPLIT_CODES, CoreSize, Found, assemble
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import paths, texts
+from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import (
     Column,
@@ -56,6 +57,7 @@ class Folder(DatasetFormat):
         text_columns: columns of items that hold raw text
         image_columns: columns of items that hold paths of images
         audio_columns: columns of items that hold paths of sound
+        privacy: hash_key, users under hashes; without_users, a file of users to read without
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Folder(DatasetFormat):
         text_columns: tuple[str, ...] = (),
         image_columns: tuple[str, ...] = (),
         audio_columns: tuple[str, ...] = (),
+        privacy: PrivacyOptions = OPEN,
     ) -> None:
+        self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
         self.user, self.item, self.rating = user_column, item_column, rating_column
         self.time, self.part = time_column, split_column
@@ -88,6 +92,7 @@ class Folder(DatasetFormat):
         """Read the tables, map the features, check all, split."""
         folder = existing_folder(self.path)
         table = read(only_file(folder, names_of("interactions")))
+        table = self.privacy.people(table, self.user)
         find = only_file if any(self.media.values()) else optional_file
         items_file = find(folder, names_of("items"))
         items = read(items_file) if items_file else None
@@ -102,6 +107,7 @@ class Folder(DatasetFormat):
             features=features,
             item_facts=_facts(items, self.item),
             media={} if items is None else _media(items, folder, self.media),
+            pseudonyms=self.privacy.pseudonyms(),
         )
         return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
 

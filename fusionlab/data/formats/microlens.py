@@ -14,6 +14,7 @@ from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, files_of, texts
+from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import (
     Table,
@@ -47,6 +48,7 @@ class MicroLens(DatasetFormat):
         titles: the file of titles: a name or a pattern
         covers: the folder of covers, likewise
         audio: the folder of sound, likewise
+        privacy: hash_key, users under hashes; without_users, a file of users to read without
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class MicroLens(DatasetFormat):
         titles: Pattern = "*title*.csv",
         covers: Pattern = "*cover*",
         audio: Pattern = "*audio*",
+        privacy: PrivacyOptions = OPEN,
     ) -> None:
+        self.privacy = privacy
         self.path, self.split, self.k_core = path, split, k_core
         self.titles, self.covers, self.audio = titles, covers, audio
 
@@ -66,7 +70,7 @@ class MicroLens(DatasetFormat):
         """Read the clicks and titles, find covers and sound, check, split."""
         folder = existing_folder(self.path)
         file = optional_file(folder, PAIRS[:1]) or only_file(folder, PAIRS)
-        table = _read_pairs(file)
+        table = self.privacy.people(_read_pairs(file), USER)
         clicks = read_clicks(table, user=USER, item=ITEM, time=TIME)
         catalogue, media = clicks["item"].unique().sort(), {}
         titles_file = optional_file(folder, [self.titles])
@@ -83,6 +87,7 @@ class MicroLens(DatasetFormat):
             catalogue=catalogue,
             features={},
             media={**media, **self._files(folder, catalogue)},
+            pseudonyms=self.privacy.pseudonyms(),
         )
         return assemble(found, self.split, k_core=self.k_core)
 

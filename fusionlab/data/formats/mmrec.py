@@ -7,6 +7,7 @@ import polars as pl
 from fusionlab.data.arrays import FeatureRows, read_features
 from fusionlab.data.assemble import SPLIT_CODES, CoreSize, Found, assemble
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
+from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import Table, existing_folder, only_file, read_delimited
 from fusionlab.errors import FusionlabError
@@ -32,6 +33,7 @@ class MMRec(DatasetFormat):
         min_rating: keep only clicks rated at least this
         k_core: keep only users and items with at least this many clicks; 0 keeps all
         zero_rows_are_missing: a feature row of zeros means that the item lacks the modality
+        privacy: hash_key, users under hashes; without_users, a file of users to read without
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class MMRec(DatasetFormat):
         min_rating: float | None = None,
         k_core: CoreSize = 0,
         zero_rows_are_missing: bool = False,
+        privacy: PrivacyOptions = OPEN,
     ) -> None:
+        self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
         self.zero_rows_are_missing = zero_rows_are_missing
 
@@ -50,13 +54,18 @@ class MMRec(DatasetFormat):
         """Read the clicks, map the features, check both, split."""
         folder = existing_folder(self.path)
         table = read_delimited(only_file(folder, ["*.inter"]), "\t", quoted=False)
+        table = self.privacy.people(table, USER)
         features = {
             file.name.removesuffix(ENDING): read_features(
                 file, cure=CURE, zero_rows_are_missing=self.zero_rows_are_missing
             )
             for file in sorted(folder.glob("*" + ENDING))
         }
-        clicks = _clicks(table, with_rating=self.min_rating is not None)
+        clicks = _clicks(
+            table,
+            hashed=self.privacy.hash_key is not None,
+            with_rating=self.min_rating is not None,
+        )
         found = Found(
             name=table.file.stem,
             table=table,
@@ -64,14 +73,16 @@ class MMRec(DatasetFormat):
             clicks=clicks,
             catalogue=_catalogue(clicks["item"], features),
             features=features,
+            pseudonyms=self.privacy.pseudonyms(),
         )
         return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
 
 
-def _clicks(table: Table, *, with_rating: bool) -> pl.DataFrame:
+def _clicks(table: Table, *, hashed: bool, with_rating: bool) -> pl.DataFrame:
     table.require(USER)
     table.require(ITEM)
-    columns = {"user": table.whole(USER), "item": table.whole(ITEM)}
+    users = table.ids(USER) if hashed else table.whole(USER)
+    columns = {"user": users, "item": table.whole(ITEM)}
     if TIME in table:
         columns["time"] = table.numbers(TIME)
     if with_rating and RATING in table:

@@ -8,6 +8,7 @@ from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.formats.recbole import read_atomic
 from fusionlab.data.media import Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, files_of, texts
+from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import existing_folder, only_file, read_jsonl
 
@@ -30,6 +31,7 @@ class MovieLens(DatasetFormat):
         split: which click is train, validation or test; default: ratio
         min_rating: implicit feedback: keep only clicks rated at least this
         k_core: keep only users and items with at least this many clicks; 0 keeps all
+        privacy: hash_key, users under hashes; without_users, a file of users to read without
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class MovieLens(DatasetFormat):
         split: Split | None = None,
         min_rating: float | None = None,
         k_core: CoreSize = 0,
+        privacy: PrivacyOptions = OPEN,
     ) -> None:
+        self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
 
     def load(self) -> Dataset:
@@ -47,7 +51,7 @@ class MovieLens(DatasetFormat):
         folder = existing_folder(self.path)
         file = only_file(folder, ["*.inter"])
         films = read_jsonl(only_file(folder, ["items.jsonl"]))
-        table, _ = read_atomic(file)
+        table = self.privacy.people(read_atomic(file)[0], "user_id")
         clicks = read_clicks(
             table,
             user="user_id",
@@ -68,5 +72,6 @@ class MovieLens(DatasetFormat):
             features={},
             item_facts=films.frame.with_columns(ids.alias("item")),
             media={**media, "poster": files_of(catalogue, posters, Medium.IMAGE)},
+            pseudonyms=self.privacy.pseudonyms(),
         )
         return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)

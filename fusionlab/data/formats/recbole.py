@@ -14,6 +14,7 @@ from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.assemble import CoreSize, Found, assemble
 from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
+from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
 from fusionlab.data.tables import Column, Table, existing_folder, only_file, read_delimited
 from fusionlab.errors import FusionlabError, one_of
@@ -41,6 +42,7 @@ class RecBole(DatasetFormat):
         item_column: the items
         rating_column: the ratings, read if min_rating is set
         time_column: the times, read where there is such a column
+        privacy: hash_key, users under hashes; without_users, a file of users to read without
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class RecBole(DatasetFormat):
         item_column: str = "item_id",
         rating_column: str = "rating",
         time_column: str = "timestamp",
+        privacy: PrivacyOptions = OPEN,
     ) -> None:
+        self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
         self.user, self.item = user_column, item_column
         self.rating, self.time = rating_column, time_column
@@ -63,7 +67,7 @@ class RecBole(DatasetFormat):
         """Read the clicks and what is known of items and users, check, split."""
         folder = existing_folder(self.path)
         file = only_file(folder, ["*.inter"])
-        table, _ = read_atomic(file)
+        table = self.privacy.people(read_atomic(file)[0], self.user)
         clicks = read_clicks(
             table,
             user=self.user,
@@ -81,6 +85,7 @@ class RecBole(DatasetFormat):
             features=features,
             item_facts=item_facts,
             user_facts=self._users(file.with_suffix(".user")),
+            pseudonyms=self.privacy.pseudonyms(),
         )
         return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
 
@@ -103,7 +108,7 @@ class RecBole(DatasetFormat):
     def _users(self, file: Path) -> pl.DataFrame | None:
         if not file.exists():
             return None
-        table, _ = read_atomic(file)
+        table = self.privacy.people(read_atomic(file)[0], self.user)
         return table.frame.with_columns(table.distinct_ids(self.user).alias("user"))
 
 

@@ -1,0 +1,36 @@
+"""`fusionlab forget`: delete what is kept of a user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fusionlab.cli_options import runs_option
+
+
+@click.command()
+@click.argument("run")
+@click.argument("user")
+@runs_option
+def forget(run: str, user: str, runs: Path) -> None:
+    """Delete all that is kept of USER, of the people of RUN: feedback, and rows of records.
+
+    Every run on the same dataset is cleaned.
+    """
+    from fusionlab import terminal
+    from fusionlab.serving.forget import forget as forgotten
+    from fusionlab.studies.store import RunStore
+
+    found = forgotten(run, user, RunStore(runs))
+    terminal.say(
+        f"forgot {found.events} events and {found.rows} rows of {user} in {len(found.runs)} runs",
+        "The files of the dataset hold their clicks, and the models have learned from them: drop "
+        "their rows there, or name them in a file: `fusionlab update RUN --retrain "
+        "--without-users FILE`; then delete the old runs.",
+    )
+    if found.under_way:
+        terminal.say(
+            f"{len(found.under_way)} runs are under way and were not touched: forget the user "
+            "again when they have ended"
+        )

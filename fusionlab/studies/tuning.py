@@ -1,0 +1,178 @@
+"""Tune a trained model on new clicks, old ones replayed among them, and judge what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from fusionlab.config import Experiment, experiment_from
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.words import (
+    clicks_of,
+    in_rows,
+    keys_of,
+    new_clicks,
+    with_words,
+    words_fingerprint,
+)
+from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.full_ranking import evaluate
+from fusionlab.evaluation.ranking import block_of
+from fusionlab.sections import Options, Share
+from fusionlab.studies.build import over_clicks
+from fusionlab.studies.identity import update_id
+from fusionlab.studies.record import RunRecord
+from fusionlab.studies.run import configure
+from fusionlab.studies.trained import Trained
+from fusionlab.training.loop import Loop, OnEpoch
+from fusionlab.training.ranking import RankingTask
+from fusionlab.training.replay import Replay
+
+
+class FineTuning(Options):
+    """How a trained model learns new clicks: a few epochs of them, old ones among them."""
+
+    epochs: PositiveInt = Field(3, description="passes over the new clicks")
+    learning_rate: PositiveFloat = Field(0.1, description="times the run's own learning rates")
+    replay: Share = Field(0.5, description="share of old clicks in an epoch, drawn anew for each")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What users have said since, as `fusionlab.data.words`: ``words`` to learn from, and ``held``,
+    liked all, that no model learns and both are judged by."""
+
+    words: pl.DataFrame
+    held: pl.DataFrame
+
+
+def fine_tune(
+    trained: Trained,
+    words: pl.DataFrame,
+    options: FineTuning | None = None,
+    *,
+    checkpoint: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """A trained run that has learned ``words`` too; ``trained`` stays as it is, nothing is stored.
+
+    Histories, exclusions and graphs are those of old and new clicks; the model goes on from its
+    parameters for ``options.epochs`` over the new clicks, replayed old ones among them
+    (`Replay`). Scales, axes and closed-form parts stay. All epochs count: validation selects none.
+    The same input gives the same bits. The record that comes back has a new id, history and
+    ``updated_from``, and no metrics.
+
+    Args:
+        trained: a run of the task recommendation.
+        words: what users said since (`fusionlab.data.words`).
+        options: how to tune; default: as `FineTuning` has it.
+        checkpoint: a file to resume from and to save to (`Loop`).
+        on_epoch: called with the history entry of each epoch.
+
+    Raises:
+        FusionlabError: nothing to train, no new click, a balancer that draws the clicks itself.
+    """
+    options = options or FineTuning()
+    experiment = experiment_from(trained.record.config)
+    task = tunable(trained)
+    configure(experiment.runtime, experiment.seed)
+    dataset = with_words(trained.dataset, words)
+    tuned = over_clicks(experiment, task, dataset)
+    new = new_clicks(tuned.train, task.train).to(tuned.device)
+    if not len(new):
+        raise FusionlabError("words: found no click that training did not have, expected some")
+    tuned.replay = Replay(new, len(tuned.train), options.replay)
+    tuned.prepare()
+    training = experiment.training.model_copy(
+        update={"epochs": options.epochs, "validate_every": options.epochs}
+    )
+    loop = Loop(
+        tuned,
+        training,
+        experiment.runtime,
+        seed=experiment.seed,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+    for group in loop.optimizer.param_groups:
+        group["lr"] *= options.learning_rate
+    history = loop.run().history
+    update = account(trained.record, words, options)
+    record = replace(
+        trained.record,
+        id=update_id(experiment, trained.dataset.fingerprint, update),
+        history=history,
+        metrics={},
+        updated_from=update,
+        folder=None,
+    )
+    return Trained(record, dataset, tuned)
+
+
+def tunable(trained: Trained) -> RankingTask:
+    """The task of a run that can be tuned; FusionlabError if it cannot."""
+    task = trained.task
+    if not isinstance(task, RankingTask):
+        raise FusionlabError(
+            f"run {trained.record.id[:12]}: found a classifier, expected a run that recommends"
+        )
+    if not task.model.trainable:
+        raise FusionlabError(
+            f"recommender {task.model.name!r}: found nothing to train, expected a model to tune; "
+            "retrain it: that makes it anew from old and new clicks"
+        )
+    if task.balancer.draws:
+        raise FusionlabError(
+            f"balancer {task.balancer.name!r}: draws the clicks of an epoch itself, so none are "
+            "replayed; retrain"
+        )
+    return task
+
+
+def account(record: RunRecord, words: pl.DataFrame, options: FineTuning | None) -> dict[str, Any]:
+    """What makes an update of ``record``, for its id and its own record; None: trained afresh."""
+    return {
+        "run": record.id,
+        "root": record.root,
+        "feedback": words_fingerprint(words),
+        "fine_tuning": None if options is None else options.model_dump(),
+    }
+
+
+@torch.no_grad()
+def worth(task: RankingTask, dataset: Dataset, told: Told) -> float:
+    """The metric that ``task`` selects by, on the clicks held out of feedback.
+
+    The whole catalogue is ranked without what a user clicked in train or validation of ``dataset``
+    or spoke of, but for the held-out clicks themselves. Validation and test are not read.
+    """
+    clicks = dataset.interactions
+    assert clicks is not None
+    held_users, held_items, _ = in_rows(dataset, told.held)
+    users, items, _ = in_rows(dataset, told.words)
+    held, said = held_users * clicks.n_items + held_items, users * clicks.n_items + items
+    known = np.unique(np.concatenate([keys_of(clicks.train), keys_of(clicks.valid), said]))
+    ranker = task.ranker()
+    found = evaluate(
+        ranker,
+        clicks_of(np.setdiff1d(known, held), clicks),
+        {"feedback": clicks_of(held, clicks)},
+        metrics=task.metrics,
+        cutoffs=task.cutoffs,
+        block=block_of(clicks.n_items * ranker.n_views),
+        device=task.device,
+    )
+    return found["feedback"].means()[task.select]
+
+
+def present(experiment: Experiment, task: RankingTask, dataset: Dataset) -> RankingTask:
+    """The model as it serves before an update: with new histories, where those are its users."""
+    if not type(task.model).by_history:
+        return task
+    return over_clicks(experiment, task, dataset)

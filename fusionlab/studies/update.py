@@ -1,0 +1,187 @@
+"""Update a stored run with what its users have said since, unless that makes it worse."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from fusionlab.config import Experiment
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.words import with_words, words_fingerprint
+from fusionlab.errors import FusionlabError
+from fusionlab.studies.build import build_task
+from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.identity import update_id
+from fusionlab.studies.memory import reset_peak
+from fusionlab.studies.record import WORDS_FILE, RunRecord
+from fusionlab.studies.run import configure, recorded, train
+from fusionlab.studies.store import RunStore
+from fusionlab.studies.trained import Trained, load_trained
+from fusionlab.studies.tuning import FineTuning, Told, account, fine_tune, present, worth
+from fusionlab.training.loop import OnEpoch, Progress
+from fusionlab.training.ranking import RankingTask
+
+Account = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What became of an update. ``record`` is None where the new model was worse and is not kept.
+    ``before`` and ``after`` are the ``metric`` of both models on the held-out clicks; None where
+    there are none, or, of the first, where the data that it was trained on are gone."""
+
+    record: RunRecord | None
+    metric: str
+    before: float | None
+    after: float | None
+
+
+def update_run(
+    record: RunRecord,
+    experiment: Experiment,
+    told: Told,
+    store: RunStore,
+    options: FineTuning | None,
+    on_epoch: OnEpoch | None = None,
+) -> Updated:
+    """Update a stored run, and store the new one beside it unless it is worth less.
+
+    Both are judged (`worth`) with the same exclusions and, where histories are what users are, the
+    same histories. Killed on the way, it goes on or starts anew when it is called again; asked
+    again when it is done, it returns what there is.
+
+    Args:
+        record: the run.
+        experiment: as it is to be trained; its own, or with users taken out of the dataset.
+        told: what was said since.
+        store: where both runs are.
+        options: how to tune; None: train afresh. A model with nothing to train is made anew.
+        on_epoch: called with the history entry of each epoch.
+
+    Raises:
+        FusionlabError: the data have changed since the run, and it is to be tuned; nothing has
+            changed at all; or a transferred model is to be trained afresh.
+    """
+    dataset = load_dataset(experiment, store.features)
+    same = dataset.fingerprint == record.dataset["fingerprint"]
+    if options is not None and not same:
+        raise FusionlabError(
+            f"run {record.id[:12]}: the data of {dataset.name!r} have changed since, so its model "
+            "cannot be tuned; train it afresh on what they are now: --retrain"
+        )
+    if same and not len(told.held):
+        raise FusionlabError(
+            "feedback: found no click to judge an update by, and the data have not changed since"
+        )
+    how = account(record, told.words, options) | {"held": words_fingerprint(told.held)}
+    run = update_id(experiment, dataset.fingerprint, how)
+    with store.lock(run):
+        if run in store:
+            found = store.load(run)
+            return _updated(found, found.updated_from)
+        work = _Work(run, record, experiment, dataset, told, store, on_epoch)
+        return work.do(load_trained(record.id, store) if same else None, options, how)
+
+
+class _New(NamedTuple):
+    """A new model: what was trained on which clicks, and the words that its record keeps."""
+
+    task: RankingTask
+    dataset: Dataset
+    progress: Progress
+    words: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An update that is under way, its lock held."""
+
+    run: str
+    parent: RunRecord
+    experiment: Experiment
+    dataset: Dataset
+    told: Told
+    store: RunStore
+    on_epoch: OnEpoch | None
+
+    def do(self, trained: Trained | None, options: FineTuning | None, how: Account) -> Updated:
+        """Train, judge and store; ``trained`` is None where its data are gone."""
+        started = time.perf_counter()
+        reset_peak(self.experiment.runtime.device)
+        if trained is not None and options is not None and trained.task.model.trainable:
+            new = self._tuned(trained, options)
+        else:
+            new = self._afresh()
+        how |= self._worths(trained, new)
+        if how["before"] is not None and how["after"] < how["before"]:
+            shutil.rmtree(self.store.partial(self.run))
+            return _updated(None, how)
+        record, per_user = recorded(
+            self.run, self.experiment, new.dataset, new.task, new.progress, started
+        )
+        record = replace(record, updated_from=how)
+        record.dataset["fingerprint"] = self.dataset.fingerprint
+        if new.words["step"].max():
+            record = replace(record, coalition_training=self.parent.coalition_training)
+        new.words.write_parquet(self.store.partial(self.run) / WORDS_FILE)
+        record = self.store.save(record, per_user, new.task.model.state_dict())
+        return _updated(record, how)
+
+    def _tuned(self, trained: Trained, options: FineTuning) -> _New:
+        """The present model, tuned on what it was not told before."""
+        before = self.parent.words()
+        step = 1 + max(before["step"], default=0)
+        words = _not_in(self.told.words, before)
+        tuned = fine_tune(
+            trained, words, options, checkpoint=self._checkpoint, on_epoch=self.on_epoch
+        )
+        assert isinstance(tuned.task, RankingTask)
+        kept = pl.concat([before, words.with_columns(step=pl.lit(step, pl.Int64))])
+        return _New(tuned.task, tuned.dataset, Progress(tuned.record.history), kept)
+
+    def _afresh(self) -> _New:
+        """A model trained from the start on all clicks: bit for bit that of a run on a dataset that
+        has them."""
+        if self.experiment.transfer is not None:
+            raise FusionlabError(
+                f"run {self.parent.id[:12]}: found a model that began with another run's "
+                "(transfer), expected one of its own data to make anew; tune it"
+            )
+        configure(self.experiment.runtime, self.experiment.seed)
+        dataset = with_words(self.dataset, self.told.words)
+        task = build_task(self.experiment, dataset, scratch=self.store.partial(self.run))
+        assert isinstance(task, RankingTask)
+        progress = train(self.experiment, task, self._checkpoint, self.on_epoch)
+        words = self.told.words.with_columns(step=pl.lit(0, pl.Int64))
+        return _New(task, dataset, progress, words)
+
+    def _worths(self, trained: Trained | None, new: _New) -> Account:
+        """What the present and the new model are worth on the held-out clicks."""
+        found: Account = {"metric": new.task.select, "before": None, "after": None}
+        if not len(self.told.held):
+            return found
+        if trained is not None and isinstance(trained.task, RankingTask):
+            old = present(self.experiment, trained.task, new.dataset)
+            found["before"] = worth(old, new.dataset, self.told)
+        return found | {"after": worth(new.task, new.dataset, self.told)}
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.store.partial(self.run) / "checkpoint.pt"
+
+
+def _not_in(words: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The words without those that are the last known ones of their pair."""
+    last = known.unique(["user", "item"], keep="last", maintain_order=True).drop("step")
+    return words.join(
+        last, on=["user", "item", "liked"], how="anti", nulls_equal=True, maintain_order="left"
+    )
+
+
+def _updated(record: RunRecord | None, how: Account) -> Updated:
+    return Updated(record, how["metric"], how["before"], how["after"])

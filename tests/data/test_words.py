@@ -1,0 +1,87 @@
+"""Words: what they make of train, validation and test."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fusionlab.data.formats.synthetic import Synthetic
+from fusionlab.data.interactions import Openings
+from fusionlab.data.words import SCHEMA, new_clicks, with_words, words_fingerprint
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return Synthetic(users=20, items=30, clicks=8).load()
+
+
+def words(*rows):
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def items_of(dataset, clicks, user):
+    row = dataset.interactions.user_ids.to_list().index(user)
+    rows = clicks.items[clicks.indptr[row] : clicks.indptr[row + 1]].numpy()
+    return [str(dataset.item_ids[int(one)]) for one in rows]
+
+
+def parts(dataset, user):
+    found = dataset.interactions
+    test = found.test.open(Openings(), "test")
+    return [items_of(dataset, clicks, user) for clicks in (found.train, found.valid, test)]
+
+
+def test_likes_come_last_in_their_order_and_dislikes_go(dataset):
+    user = dataset.interactions.user_ids[3]
+    train, valid, test = parts(dataset, user)
+    rest = [str(one) for one in dataset.item_ids if str(one) not in {*train, *valid, *test}]
+    after = with_words(
+        dataset,
+        words(
+            (user, rest[5], True),
+            (user, train[1], False),
+            (user, rest[2], True),
+            (user, train[0], True),
+            (user, rest[7], None),
+            (user, rest[8], True),
+            (user, rest[8], False),
+        ),
+    )
+    assert parts(after, user) == [[train[0], *train[2:], rest[5], rest[2]], valid, test]
+    others = [one for one in dataset.interactions.user_ids if one != user]
+    assert [parts(after, one) for one in others] == [parts(dataset, one) for one in others]
+    new = new_clicks(after.interactions.train, dataset.interactions.train)
+    assert after.interactions.train.items[new].tolist() == [
+        dataset.item_ids.to_list().index(one) for one in (rest[5], rest[2])
+    ]
+
+
+@pytest.mark.parametrize("liked", [True, False, None])
+def test_what_is_spoken_of_is_judged_no_more(dataset, liked):
+    user = next(one for one in dataset.interactions.user_ids if all(parts(dataset, one)))
+    train, valid, test = parts(dataset, user)
+    after = with_words(dataset, words((user, valid[0], liked), (user, test[0], liked)))
+    more = [valid[0], test[0]] if liked else []
+    assert parts(after, user) == [[*train, *more], valid[1:], test[1:]]
+
+
+def test_words_of_others_count_for_nothing(dataset):
+    after = with_words(dataset, words(("nobody", "i1", True), ("u1", "nothing", True)))
+    assert after is dataset
+
+
+def test_the_fingerprint_is_that_of_what_was_said(dataset):
+    user, item = dataset.interactions.user_ids[0], str(dataset.item_ids[0])
+    one, other, again = (words((user, item, liked)) for liked in (True, None, True))
+    assert with_words(dataset, one).fingerprint == with_words(dataset, again).fingerprint
+    assert len({with_words(dataset, x).fingerprint for x in (one, other)}) == 2
+    assert words_fingerprint(one) == words_fingerprint(again) != words_fingerprint(other)
+    assert dataset.fingerprint != with_words(dataset, one).fingerprint
+
+
+def test_saying_it_twice_changes_nothing(dataset):
+    user = dataset.interactions.user_ids[2]
+    train, *_ = parts(dataset, user)
+    said = words((user, train[0], False), (user, "i9", True), (user, train[1], True))
+    once = with_words(dataset, said)
+    twice = with_words(once, said)
+    assert np.array_equal(once.interactions.train.items, twice.interactions.train.items)

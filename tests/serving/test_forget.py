@@ -1,0 +1,244 @@
+"""Forgetting a user: not a byte of theirs is left, and a model retrained is one without them."""
+
+import random
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from fusionlab.cli import main
+from fusionlab.config import experiment_from
+from fusionlab.errors import FusionlabError
+from fusionlab.serving.feedback import Event
+from fusionlab.serving.forget import forget
+from fusionlab.serving.recommend import Service
+from fusionlab.serving.run_feedback import open_feedback
+from fusionlab.serving.update import update
+from fusionlab.studies import datasets
+from fusionlab.studies import update as update_module
+from fusionlab.studies.run import run_experiment
+from fusionlab.studies.store import RunStore
+from fusionlab.studies.trained import load_trained
+from fusionlab.studies.tuning import FineTuning
+
+GONE = "gone.person@home"
+PRIVATE = [b"gone.person", b"their-list", b"said-in-private"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+def rows():
+    draw = random.Random(3)
+    users = [f"user{n}@home" for n in range(24)]
+    found = [(user, f"i{item:02d}") for user in users for item in draw.sample(range(30), 9)]
+    theirs = [(GONE, f"i{item:02d}") for item in (1, 5, 9, 12, 20, 28, 77, 78)]
+    return found[:100] + theirs[:5] + found[100:] + theirs[5:]  # 77 and 78 nobody else clicked
+
+
+def shop(folder, clicks, *, features):
+    folder.mkdir()
+    frame = pl.DataFrame(clicks, schema=["user", "item"], orient="row")
+    frame.write_csv(folder / "interactions.csv")
+    if features:
+        items = [f"i{item:02d}" for item in [*range(30), 77, 78]]
+        (folder / "features").mkdir()
+        draw = np.random.default_rng(0)
+        for name, width in (("text", 6), ("image", 4)):
+            x = draw.normal(size=(len(items), width)).astype(np.float32)
+            x[-2:] *= 50  # scales that know of them would be others
+            np.save(folder / "features" / f"{name}.npy", x)
+            (folder / "features" / f"{name}.ids.txt").write_text("\n".join(items))
+    return {"name": "folder", "path": str(folder)}
+
+
+def run(store, dataset, recommender):
+    experiment = experiment_from(
+        {
+            "dataset": dataset,
+            "recommender": recommender,
+            "fusion": "gated",
+            "dim": 8,
+            "training": {"epochs": 3, "batch_size": 64, "learning_rate": 0.01},
+            "evaluation": {"cutoffs": [5]},
+        }
+    )
+    return run_experiment(experiment, store)
+
+
+def log(record, store, users, *, gone=True):
+    with open_feedback(record.id, store) as log:
+        for n, user in enumerate(users):
+            log.add(Event("click", user, f"i{n % 30:02d}", float(n)))
+            log.add(Event("dislike", user, f"i{(n + 3) % 30:02d}", 100.0 + n))
+        if gone:
+            told = {"words": "said-in-private"}
+            log.add(
+                *(
+                    Event("click", GONE, f"i{n}", 5.0, list="their-list", context=told)
+                    for n in (10, 11, 14)
+                )
+            )
+
+
+def everything(root):
+    """All bytes under a folder: raw, and as what reads the files sees them."""
+    for file in sorted(root.rglob("*")):
+        if file.is_file():
+            yield str(file.relative_to(root)).encode()
+            yield file.read_bytes()
+            if file.suffix == ".parquet":
+                yield pl.read_parquet(file).write_csv().encode()
+
+
+def found_in(root, words):
+    whole = b"\n".join(everything(root))
+    return [word for word in words if word in whole]
+
+
+OTHERS = [f"user{n}@home" for n in range(24)]
+
+
+def test_nothing_of_a_user_is_left(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    dataset = shop(tmp_path / "shop", rows(), features=False)
+    first, second = run(store, dataset, "bpr_mf"), run(store, dataset, "popularity")
+    elsewhere = run(store, shop(tmp_path / "other", rows()[1:], features=False), "popularity")
+    log(first, store, OTHERS)
+    held_open = open_feedback(first.id, store)  # so that -wal and -shm are there
+    new = update(first.id, store, FineTuning()).record
+    unfinished = store.partial("f" * 64)
+    new.words().write_parquet(unfinished / "words.parquet")
+    before = {one.id: len(one.per_user()) for one in (first, second, new)}
+    assert found_in(store.root, PRIVATE) == PRIVATE
+    assert GONE in new.words()["user"].to_list()
+    assert len([*(store.root / "feedback").iterdir()]) == 3
+
+    (store.folder(elsewhere.id)).rename(tmp_path / "aside")
+    found = forget(new.id[:10], GONE, store)
+    assert found_in(store.root, PRIVATE) == []
+    assert (found.events, found.under_way) == (3, [])
+    assert found.rows >= 3 * 2
+    assert sorted(found.runs) == sorted([first.id, second.id, new.id])
+    assert {one.id: len(one.per_user()) for one in (first, second, new)} != before
+    assert len(held_open.events()) == 48
+    assert set(new.words()["user"]) <= set(OTHERS)
+    with pytest.raises(FusionlabError, match="found 'nobody'"):
+        forget(new.id, "nobody", store)
+    assert Service(load_trained(second.id, store)).recommend([OTHERS[0]], k=3)
+
+    (tmp_path / "aside").rename(store.folder(elsewhere.id))
+    forget(new.id, GONE, store)
+    assert GONE in elsewhere.per_user()["user"].to_list()  # other people, be their names alike
+
+
+def test_old_tables_are_overwritten_and_not_just_unlinked(store, tmp_path):
+    record = run(store, shop(tmp_path / "shop", rows(), features=False), "popularity")
+    with (store.folder(record.id) / "per_user.parquet").open("rb") as old:
+        assert b"gone.person" in old.read()
+        forget(record.id, GONE, store)
+        old.seek(0)
+        assert not any(old.read())
+
+
+def test_a_run_under_way_is_said(store, tmp_path):
+    record = run(store, shop(tmp_path / "shop", rows(), features=False), "popularity")
+    store.partial("e" * 64)
+    file = store.lock("e" * 64).lock_file
+    with FileLock(file):
+        told = CliRunner().invoke(main, ["forget", record.id, GONE, "--runs", str(store.root)])
+    assert told.exit_code == 0, told.output
+    assert "forgot 0 events and 2 rows" in told.output
+    assert "--without-users FILE" in told.output
+    assert "1 runs are under way and were not touched" in told.output
+
+
+@pytest.mark.parametrize("dropped_from", ["source", "file"])
+@pytest.mark.parametrize("recommender", ["bpr_mf", "content", "hybrid", "ease"])
+def test_retrained_without_them_the_model_is_one_that_never_held_them(
+    tmp_path, recommender, dropped_from, monkeypatch
+):
+    """Bit for bit, with the feedback of the others: whether the source drops the user or a file."""
+    features = recommender in ("content", "hybrid")
+    held = RunStore(tmp_path / "held")
+    never = RunStore(tmp_path / "never")
+    rest = [row for row in rows() if row[0] != GONE]
+    dataset = shop(tmp_path / "shop", rows(), features=features)
+    record = run(held, dataset, recommender)
+    log(record, held, OTHERS)
+    forget(record.id, GONE, held)
+    without = None
+    if dropped_from == "source":
+        pl.DataFrame(rest, schema=["user", "item"], orient="row").write_csv(
+            tmp_path / "shop" / "interactions.csv"
+        )
+    else:
+        without = str(tmp_path / "gone.txt")
+        (tmp_path / "gone.txt").write_text(GONE)
+    datasets._datasets.clear()  # as a new process would begin
+    found = update(record.id, held, None, without_users=without)
+    assert found.before is None
+    assert found.after is not None
+
+    clean = run(never, shop(tmp_path / "clean", rest, features=features), recommender)
+    log(clean, never, OTHERS, gone=False)
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    kept = update(clean.id, never, None).record
+    states = [load_file(one.folder / "model.safetensors") for one in (found.record, kept)]
+    assert states[0].keys() == states[1].keys()
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+    files = [(one.folder / "model.safetensors").read_bytes() for one in (found.record, kept)]
+    assert files[0] == files[1]
+    assert found.record.metrics == kept.metrics
+
+
+def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
+    """The same as a run on the dataset as it is now; there is nothing to judge by."""
+    store, never = RunStore(tmp_path / "runs"), RunStore(tmp_path / "never")
+    record = run(store, shop(tmp_path / "shop", rows(), features=True), "content")
+    (tmp_path / "gone.txt").write_text(GONE)
+    found = update(record.id, store, None, without_users=str(tmp_path / "gone.txt"))
+    assert (found.before, found.after) == (None, None)
+    rest = [row for row in rows() if row[0] != GONE]
+    clean = run(never, shop(tmp_path / "clean", rest, features=True), "content")
+    files = [(one.folder / "model.safetensors").read_bytes() for one in (found.record, clean)]
+    assert files[0] == files[1]
+    assert found.record.metrics == clean.metrics
+    assert GONE not in found.record.per_user()["user"].to_list()
+    lines = ["user,item", *(f"{user},{item}" for user, item in rest)]
+    (tmp_path / "shop" / "interactions.csv").write_text("\n".join(lines))
+    datasets._datasets.clear()
+    with pytest.raises(FusionlabError, match=r"have changed since.*--retrain"):
+        update(record.id, store, FineTuning())
+
+
+def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
+    """Not in records, tables or logs, while users are served by the ids of the data."""
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    (tmp_path / "key").write_text("a secret of 16 bytes or more")
+    hashed = {"privacy": {"hash_key": str(tmp_path / "key")}}
+    record = run(store, shop(tmp_path / "shop", rows(), features=True) | hashed, "content")
+    log(record, store, OTHERS)
+    new = update(record.id, store, FineTuning()).record
+    assert new is not None
+    assert found_in(store.root, [b"@home", b"gone.person", b"a secret"]) == []
+    trained = load_trained(new.id, store)
+    assert new.dataset["user_key"] == trained.dataset.pseudonyms.fingerprint
+    words = ["--runs", str(store.root)]
+    lists = CliRunner().invoke(main, ["recommend", new.id, "--user", GONE, "--k", "3", *words])
+    assert lists.exit_code == 0, lists.output
+    with open_feedback(new.id, store) as opened:
+        service = Service(trained, log=opened)
+        (one,) = service.recommend([GONE], k=3)
+        assert one == service.recommend([trained.dataset.known_as(GONE)], k=3)[0]
+        assert one.user != GONE
+        assert not {"i10", "i11", "i14"} & {item.item for item in one.items}
+        assert len(opened.events(GONE)) == 3
+    found = CliRunner().invoke(main, ["forget", new.id, GONE, *words])
+    assert "forgot 3 events" in found.output
+    assert found_in(store.root, [trained.dataset.known_as(GONE).encode(), b"their-list"]) == []
