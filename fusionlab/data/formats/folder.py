@@ -56,6 +56,7 @@ class Folder(DatasetFormat):
         text_columns: columns of items that hold raw text
         image_columns: columns of items that hold paths of images
         audio_columns: columns of items that hold paths of sound
+        context: columns of interactions whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -73,10 +74,11 @@ class Folder(DatasetFormat):
         text_columns: tuple[str, ...] = (),
         image_columns: tuple[str, ...] = (),
         audio_columns: tuple[str, ...] = (),
+        context: tuple[str, ...] = (),
     ) -> None:
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
         self.user, self.item, self.rating = user_column, item_column, rating_column
-        self.time, self.part = time_column, split_column
+        self.time, self.part, self.context = time_column, split_column, context
         self.media = {
             Medium.TEXT: text_columns,
             Medium.IMAGE: image_columns,
@@ -103,7 +105,13 @@ class Folder(DatasetFormat):
             item_facts=_facts(items, self.item),
             media={} if items is None else _media(items, folder, self.media),
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )
 
     def _clicks(self, table: Table) -> pl.DataFrame:
         columns = {}

@@ -32,6 +32,7 @@ class MMRec(DatasetFormat):
         min_rating: keep only clicks rated at least this
         k_core: keep only users and items with at least this many clicks; 0 keeps all
         zero_rows_are_missing: a feature row of zeros means that the item lacks the modality
+        context: columns of the clicks whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class MMRec(DatasetFormat):
         min_rating: float | None = None,
         k_core: CoreSize = 0,
         zero_rows_are_missing: bool = False,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
+        self.context = context
         self.zero_rows_are_missing = zero_rows_are_missing
 
     def load(self) -> Dataset:
@@ -65,7 +68,13 @@ class MMRec(DatasetFormat):
             catalogue=_catalogue(clicks["item"], features),
             features=features,
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )
 
 
 def _clicks(table: Table, *, with_rating: bool) -> pl.DataFrame:

@@ -30,6 +30,7 @@ class MovieLens(DatasetFormat):
         split: which click is train, validation or test; default: ratio
         min_rating: implicit feedback: keep only clicks rated at least this
         k_core: keep only users and items with at least this many clicks; 0 keeps all
+        context: columns of the clicks whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class MovieLens(DatasetFormat):
         split: Split | None = None,
         min_rating: float | None = None,
         k_core: CoreSize = 0,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
+        self.context = context
 
     def load(self) -> Dataset:
         """Read the clicks and the films, find the posters, check, split."""
@@ -69,4 +72,10 @@ class MovieLens(DatasetFormat):
             item_facts=films.frame.with_columns(ids.alias("item")),
             media={**media, "poster": files_of(catalogue, posters, Medium.IMAGE)},
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )

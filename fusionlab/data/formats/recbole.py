@@ -41,6 +41,7 @@ class RecBole(DatasetFormat):
         item_column: the items
         rating_column: the ratings, read if min_rating is set
         time_column: the times, read where there is such a column
+        context: columns of the clicks whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class RecBole(DatasetFormat):
         item_column: str = "item_id",
         rating_column: str = "rating",
         time_column: str = "timestamp",
+        context: tuple[str, ...] = (),
     ) -> None:
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
+        self.context = context
         self.user, self.item = user_column, item_column
         self.rating, self.time = rating_column, time_column
 
@@ -82,7 +85,13 @@ class RecBole(DatasetFormat):
             item_facts=item_facts,
             user_facts=self._users(file.with_suffix(".user")),
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )
 
     def _items(
         self, file: Path, clicked: pl.Series
