@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -62,13 +62,9 @@ class Situations:
         row = {name: [given.get(name)] for name in self.values}
         return self.codes(pl.DataFrame(row, schema=dict.fromkeys(row, pl.String)))[0]
 
-    def reading(self, names: Iterable[str]) -> Situations:
+    def reading(self, names: Sequence[str]) -> Situations:
         """The same, of which a model is told only the columns ``names``."""
-        wanted = set(names)
-        for name in wanted:
-            if name not in self.values:
-                raise FusionlabError(f"inputs.context: {one_of(name, self.values)}")
-        return replace(self, reads=tuple(name for name in self.values if name in wanted))
+        return replace(self, reads=tuple(name for name in self.values if name in names))
 
 
 def column_of(name: str) -> str:
@@ -85,7 +81,9 @@ def with_context(clicks: pl.DataFrame, table: Table, names: Sequence[str]) -> pl
     """The clicks, which are the rows of ``table``, with its columns ``names`` as context."""
     for name in names:
         if names.count(name) > 1:
-            raise FusionlabError(f"context: found {name!r} {names.count(name)} times, expected once")
+            raise FusionlabError(
+                f"context: found {name!r} {names.count(name)} times, expected once"
+            )
     return clicks.with_columns(table.texts(name).alias(column_of(name)) for name in names)
 
 

@@ -18,7 +18,7 @@ from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.imputers.contract import Imputer
 from fusionlab.recommenders.contract import Context
 from fusionlab.studies.checks import check, fuses, reads_content, samples_of
-from fusionlab.studies.inputs import as_given, prepare_features, readable
+from fusionlab.studies.inputs import as_given, prepare_features, readable, told_situations
 from fusionlab.training.augmented import Augmented, check_augmentations
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.ranking import RankingTask
@@ -61,7 +61,14 @@ def _ranking(
         if fuses(experiment):
             fusion = _fusion(experiment, dataset, worlds.train, seen if fit else None)
     features = None if worlds is None else worlds.train
-    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth, features)
+    context = Context(
+        clicks,
+        experiment.dim,
+        experiment.seed,
+        dataset.truth,
+        features,
+        told_situations(experiment, dataset),
+    )
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
         model,
