@@ -178,9 +178,8 @@ class Synthetic(DatasetFormat):
         users, items, situations = draw_clicks(truth, self.clicks, self.seed)
         frame = pl.DataFrame({"user": users, "item": items})
         context = (SITUATION,) if self.situations > 1 else ()
-        for name in context:
-            told = pl.Series(column_of(name), situations).cast(pl.String)
-            frame = frame.with_columns(told)
+        told = [pl.Series(column_of(name), situations).cast(pl.String) for name in context]
+        frame = frame.with_columns(told)
         assignment = self.split.assign(frame)
         content = [torch.from_numpy(part) for part in (users, items, assignment)]
         return Dataset(
