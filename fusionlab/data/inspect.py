@@ -40,8 +40,8 @@ class Spread:
 class ClickCounts:
     """Counts of clicks; ``per_user`` and ``per_item`` are over all splits, zeros included.
 
-    ``sparsity`` is 1 - E / (U * N), the share of pairs without a click. ``context`` counts the values
-    that train clicks have in each context column.
+    ``sparsity`` is 1 - E / (U * N), the share of pairs without a click; ``context``, by column, the
+    number of values that train clicks have.
     """
 
     users: int

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.data.splits.ratio import Ratio
 from fusionlab.data.synthetic.generate import draw_clicks
 from fusionlab.errors import FusionlabError
 
@@ -30,7 +29,7 @@ def test_in_a_situation_the_atom_of_one_modality_alone_counts():
 
 
 def test_situations_are_told_with_clicks_and_move_them():
-    data = Synthetic(**SMALL, split=Ratio(valid=0.01, test=0.01)).load()
+    data = Synthetic(users=400, items=200, clicks=30, situations=3).load()
     clicks, truth = data.interactions.train, data.truth
     own = [
         truth.atom_utility(clicks.users, f"unique_{m}")[torch.arange(len(clicks)), clicks.items]

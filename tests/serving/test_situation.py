@@ -70,10 +70,10 @@ def test_a_stranger_is_in_a_situation_too(store):
 
 def test_runs_that_cannot_adapt_refuse(store):
     adaptive = Service(trained_run(store, fusion="user_gate", **WORLD))
-    with pytest.raises(FusionlabError, match="context: found 'situatoin'.*did you mean"):
+    with pytest.raises(FusionlabError, match=r"context: found 'situatoin'.*did you mean"):
         adaptive.recommend(["u7"], context={"situatoin": "1"})
     alike = Service(trained_run(store, fusion="sum", **WORLD))
-    with pytest.raises(FusionlabError, match="alike in every situation; .*user_gate"):
+    with pytest.raises(FusionlabError, match=r"alike in every situation; .*user_gate"):
         alike.recommend(["u7"], context={"situation": "1"})
     assert alike.recommend(["u7"], 3)[0].notes == []
     untold = Service(trained_run(store, fusion="user_gate"))

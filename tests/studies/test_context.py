@@ -26,7 +26,7 @@ WORLD = {
         "synergy": 0,
     },
     "dim": 16,
-    "training": {"epochs": 8, "batch_size": 256, "learning_rate": 0.01, "signals_every": 0},
+    "training": {"epochs": 12, "batch_size": 256, "learning_rate": 0.01, "signals_every": 0},
     "evaluation": {"metrics": ["ndcg"], "cutoffs": [20]},
 }
 
@@ -54,7 +54,7 @@ def test_context_helps_those_who_adapt(fusion, store):
         for c in (None, [])
     )
     means = [[one.metrics["test"]["ndcg@20"] for one in rows] for rows in (told, untold)]
-    assert min(means[0]) > 1.25 * max(means[1]), means
+    assert min(means[0]) > 1.2 * max(means[1]), means
     values = [over_seeds([per_user(store, one) for one in rows]) for rows in (told, untold)]
     (found,) = compare(values[1], {"told": values[0]})
     assert found.difference > 0
@@ -121,7 +121,7 @@ def test_a_run_without_context_is_the_run_it_was(store):
 
 
 def test_columns_that_the_dataset_does_not_have_are_refused(store):
-    with pytest.raises(ConfigError, match="inputs.context.*found 'situatoin'.*did you mean"):
+    with pytest.raises(ConfigError, match=r"inputs.context.*found 'situatoin'.*did you mean"):
         run(store, inputs={"context": ["situatoin"]})
-    with pytest.raises(ConfigError, match="inputs.context.*found 'hour', expected nothing"):
+    with pytest.raises(ConfigError, match=r"inputs.context.*found 'hour', expected nothing"):
         run(store, dataset={**WORLD["dataset"], "situations": 1}, inputs={"context": ["hour"]})
