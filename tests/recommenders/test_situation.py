@@ -39,7 +39,9 @@ def test_there_are_strategies_that_adapt():
     assert {"user_gate", "mixture_of_experts"} <= set(ADAPTIVE)
 
 
-@pytest.mark.parametrize("recommender", ["content", "hybrid", "item_graph", "sequential", "two_tower"])
+@pytest.mark.parametrize(
+    "recommender", ["content", "hybrid", "item_graph", "sequential", "two_tower"]
+)
 @pytest.mark.parametrize("fusion", ADAPTIVE)
 def test_training_moves_the_embedding_of_each_value_that_clicks_have(
     clicks, features, fusion, recommender
