@@ -54,7 +54,9 @@ class Scoring:
                 return lambda places: ranker(rows[places])
             return lambda places: ranker.situated(rows[places], situation)
         of_people = self._of_histories(asked, ranker, without)
-        return of_people if situation is None else lambda places: of_people.situated(places, situation)
+        return (
+            of_people if situation is None else lambda places: of_people.situated(places, situation)
+        )
 
     def queries(self, asked: Asked) -> Queries:
         """What the people who ask bring into a score."""

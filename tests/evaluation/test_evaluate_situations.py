@@ -64,12 +64,16 @@ def test_one_situation_is_as_good_as_none(world):
         for c in (valid, test)
     ]
     splits = dict(zip(("valid", "test"), same, strict=True))
-    options = {"metrics": NAMES, "cutoffs": [K]}
+    warm = train.items % 4 > 0  # the others are cold, and so is the last user
+    warm &= train.users < USERS - 1
+    train = Clicks.from_pairs(train.users[warm].numpy(), train.items[warm].numpy(), USERS, ITEMS)
+    options = {"metrics": NAMES, "cutoffs": [K], "cold": True}
     found = evaluate_situations(lambda users, _: table[0, users].clone(), train, splits, **options)
     plain = evaluate(lambda users: table[0, users].clone(), train, splits, **options)
     for split in splits:
         assert torch.equal(found[split].units, plain[split].units)
         assert found[split].means() == plain[split].means()
+        assert {f"ndcg@{K} on cold items", f"ndcg@{K} of cold users"} <= set(found[split].of_some)
 
 
 def test_a_user_counts_once_whatever_the_number_of_situations():
