@@ -21,6 +21,9 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--text", help="A text that describes what a stranger likes.")
 @click.option("--image", type=a_file, help="A picture that does.")
 @click.option("--audio", type=a_file, help="A sound that does.")
+@click.option(
+    "--context", "given", multiple=True, metavar="NAME=VALUE", help="The situation; a column each."
+)
 @click.option("--explain", is_flag=True, help="Tell what modalities and views count.")
 @untrained_coalitions_option
 @click.option(
@@ -39,6 +42,7 @@ def recommend(
     image: Path | None,
     audio: Path | None,
     index: str | None,
+    given: tuple[str, ...],
     **asked: Any,
 ) -> None:
     """Recommend items of RUN (the beginning of its id) to a user, or to a stranger."""
@@ -58,6 +62,10 @@ def recommend(
     described = {medium: raw for medium, raw in media.items() if raw is not None}
     if (user is None) == (not liked and not described):
         raise click.UsageError("expected either --user or --liked, --text, --image, --audio")
+    for one in given:
+        if "=" not in one:
+            raise click.BadParameter(f"found {one!r}, expected NAME=VALUE", param_hint="--context")
+    asked["context"] = dict(one.split("=", 1) for one in given)
     if file:
         writable(file)
     store = RunStore(runs)

@@ -76,6 +76,7 @@ def _strategy(cls: type[Any]) -> str:
         "closed form": not cls.trainable,
         "each view on its own loss": cls.objective == "views",
         "the order of modalities is nothing": cls.symmetric,
+        "adapts to the user": cls.by_query,
     }
     return f"  ({', '.join(text for text, holds in said.items() if holds)})"
 

@@ -90,6 +90,11 @@ class Inputs(Options):
         description="deal whole feature rows to other items, of all modalities or of these "
         "together (a control)",
     )
+    context: tuple[str, ...] | None = Field(
+        None,
+        description="of the dataset's context columns those that the model is told of; default: "
+        "all. It is judged in the situations of all of them, `[]` too (a control)",
+    )
     missing: Annotated[Missing, Section(Missing)] = section(Missing)
     noise: Annotated[Noise, Section(Noise)] = section(Noise)
     imputer: Annotated[Part, PartOf("imputer")] = part(

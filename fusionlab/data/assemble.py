@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,9 +16,10 @@ from torch import Tensor
 from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures, is_modality_name
-from fusionlab.data.fingerprint import fingerprint
+from fusionlab.data.fingerprint import fingerprint, text_content
 from fusionlab.data.media import Media
 from fusionlab.data.privacy import Pseudonyms
+from fusionlab.data.situations import context_content, with_context
 from fusionlab.data.splits import Given, Ratio, Split, split_clicks
 from fusionlab.data.tables import Table
 from fusionlab.errors import FusionlabError
@@ -66,7 +67,12 @@ class _Clicks:
 
 
 def assemble(
-    found: Found, split: Split | None = None, *, min_rating: float | None = None, k_core: int = 0
+    found: Found,
+    split: Split | None = None,
+    *,
+    min_rating: float | None = None,
+    k_core: int = 0,
+    context: Sequence[str] = (),
 ) -> Dataset:
     """Put a dataset together, or refuse it and say why.
 
@@ -74,30 +80,37 @@ def assemble(
     ratings below ``min_rating`` go, then repeated clicks of one pair (the oldest stays; with a
     published split the one in the earliest split), then users and items outside the k-core. All of
     it is counted in `Dataset.notes`. An item without a feature row keeps its place, its mask off.
+    ``context`` names columns of the table: the situations of the clicks.
     """
     if split is None:
         split = Given() if "split" in found.clicks.columns else Ratio()
     _check_names(found.features)
     positions = {name: _positions(found, rows) for name, rows in found.features.items()}
-    clicks = _distinct_clicks(found, _with_needed_columns(found, split), min_rating)
+    needed = with_context(_with_needed_columns(found, split), found.table, context)
+    clicks = _distinct_clicks(found, needed, min_rating)
     if k_core:
         _reduce_to_core(found, clicks, k_core)
     features = _features(found.features, positions, clicks.kept_items)
     frame = clicks.frame
     try:
         assignment = split.assign(frame)
-        interactions = split_clicks(frame, assignment, clicks.user_ids, len(clicks.item_ids))
+        interactions = split_clicks(
+            frame, assignment, clicks.user_ids, len(clicks.item_ids), context
+        )
     except FusionlabError as error:
         raise FusionlabError(f"{found.table.file}: {error}") from None
     rows = [torch.from_numpy(frame[key].to_numpy().copy()) for key in ("user", "item")]
-    content = [*id_content(clicks.user_ids), *id_content(clicks.item_ids), *rows]
+    content = [*text_content(clicks.user_ids), *text_content(clicks.item_ids), *rows]
+    told = context_content(frame, context)
     return Dataset(
         name=found.name,
         item_ids=clicks.item_ids,
         features=features,
         interactions=interactions,
         labels=None,
-        fingerprint=fingerprint(["clicks", features, *content, torch.from_numpy(assignment)]),
+        fingerprint=fingerprint(
+            ["clicks", features, *content, torch.from_numpy(assignment), *told]
+        ),
         notes=clicks.notes,
         media=_media(found, clicks.kept_items),
         pseudonyms=found.pseudonyms,
@@ -272,12 +285,3 @@ def _placed(rows: FeatureRows, position: Tensor) -> tuple[Tensor, Tensor]:
     values[absent] = 0
     mask[absent] = False
     return values, mask
-
-
-def id_content(ids: pl.Series) -> list[Tensor | str]:
-    """Ids for the fingerprint: lengths beside the joined text leave nothing ambiguous."""
-    text = ids.cast(pl.String)
-    return [
-        torch.from_numpy(text.str.len_bytes().to_numpy().astype(np.int64)),
-        text.str.join().item(),
-    ]

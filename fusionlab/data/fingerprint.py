@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -29,6 +31,15 @@ def fingerprint(parts: Iterable[str | Tensor | ItemFeatures | None]) -> str:
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()
+
+
+def text_content(values: pl.Series) -> list[Tensor | str]:
+    """A column as parts of a fingerprint: lengths beside the joined text leave no doubt."""
+    text = values.cast(pl.String)
+    return [
+        torch.from_numpy(text.str.len_bytes().to_numpy().astype(np.int64)),
+        text.str.join().item(),
+    ]
 
 
 def file_fingerprint(path: Path) -> str:

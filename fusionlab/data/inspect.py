@@ -40,7 +40,8 @@ class Spread:
 class ClickCounts:
     """Counts of clicks; ``per_user`` and ``per_item`` are over all splits, zeros included.
 
-    ``sparsity`` is 1 - E / (U * N), the share of pairs without a click.
+    ``sparsity`` is 1 - E / (U * N), the share of pairs without a click; ``context``, by column, the
+    number of values that train clicks have.
     """
 
     users: int
@@ -51,6 +52,7 @@ class ClickCounts:
     users_only_outside_train: int
     items_only_outside_train: int
     items_never_clicked: int
+    context: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def _count_clicks(clicks: Interactions, ledger: Openings) -> ClickCounts:
     per_user = train.counts + clicks.valid.counts + test.counts
     per_item = train.popularity + clicks.valid.popularity + test.popularity
     pairs = clicks.n_users * clicks.n_items
+    told = {} if clicks.situations is None else clicks.situations.values
     return ClickCounts(
         users=clicks.n_users,
         by_split={"train": len(train), "valid": len(clicks.valid), "test": len(test)},
@@ -133,6 +136,7 @@ def _count_clicks(clicks: Interactions, ledger: Openings) -> ClickCounts:
         users_only_outside_train=int(((train.counts == 0) & (per_user > 0)).sum()),
         items_only_outside_train=int(((train.popularity == 0) & (per_item > 0)).sum()),
         items_never_clicked=int((per_item == 0).sum()),
+        context={name: len(values) for name, values in told.items()},
     )
 
 
@@ -202,6 +206,8 @@ def _add_clicks(table: Table, clicks: ClickCounts) -> None:
     table.add_row("users seen only outside train", f"{clicks.users_only_outside_train:,}")
     table.add_row("items seen only outside train", f"{clicks.items_only_outside_train:,}")
     table.add_row("items never clicked", f"{clicks.items_never_clicked:,}")
+    for name, values in clicks.context.items():
+        table.add_row(f"context {name}, values in train", f"{values:,}")
 
 
 def _modality_table(inspection: Inspection) -> Table:

@@ -14,6 +14,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from fusionlab.data.situations import Situations
 from fusionlab.errors import FusionlabError
 
 T = TypeVar("T")
@@ -26,14 +27,23 @@ class Clicks:
 
     ``items[indptr[u]:indptr[u + 1]]`` are user u's items, oldest first where times are known.
     A pair (user, item) stands once. ``indptr`` is (U + 1,) and ``items`` is (E,), both int64.
+    ``context`` (E, n) int64 is the situation of each click (`Situations`), where there are any.
     """
 
     indptr: Tensor
     items: Tensor
     n_items: int
+    context: Tensor | None = None
 
     @classmethod
-    def from_pairs(cls, users: Ints, items: Ints, n_users: int, n_items: int) -> Clicks:
+    def from_pairs(
+        cls,
+        users: Ints,
+        items: Ints,
+        n_users: int,
+        n_items: int,
+        context: Tensor | None = None,
+    ) -> Clicks:
         """Build from E (user, item) pairs; the order within a user is kept."""
         order = np.argsort(users, kind="stable")
         counts = np.bincount(users, minlength=n_users)
@@ -42,6 +52,7 @@ class Clicks:
             torch.from_numpy(indptr.astype(np.int64)),
             torch.from_numpy(items[order].astype(np.int64, copy=False)),
             n_items,
+            None if context is None else context[torch.from_numpy(order)],
         )
 
     def __len__(self) -> int:
@@ -81,7 +92,9 @@ class Clicks:
         kept[users] = True
         indptr = torch.zeros_like(self.indptr)
         torch.cumsum(self.counts * kept, 0, out=indptr[1:])
-        return Clicks(indptr, self.items[kept.repeat_interleave(self.counts)], self.n_items)
+        rows = kept.repeat_interleave(self.counts)
+        context = None if self.context is None else self.context[rows]
+        return Clicks(indptr, self.items[rows], self.n_items, context)
 
     def some_users(self, count: int) -> Tensor:
         """At most ``count`` random users (n,) of those who clicked, always the same ones.
@@ -133,12 +146,16 @@ class Sealed(Generic[T]):
 
 @dataclass(frozen=True)
 class Interactions:
-    """Clicks in three splits over the same users and items; the test split is sealed."""
+    """Clicks in three splits over the same users and items; the test split is sealed.
+
+    ``situations`` says what the context of the clicks means, where they have any.
+    """
 
     user_ids: pl.Series
     train: Clicks
     valid: Clicks
     test: Sealed[Clicks]
+    situations: Situations | None = None
 
     @property
     def n_users(self) -> int:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
-from fusionlab.data.assemble import id_content, row_of
+from fusionlab.data.assemble import row_of
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.fingerprint import fingerprint
+from fusionlab.data.fingerprint import fingerprint, text_content
 from fusionlab.data.interactions import Clicks, Interactions
+from fusionlab.data.situations import Situations
 from fusionlab.errors import FusionlabError
 
 SCHEMA = {"user": pl.String, "item": pl.String, "liked": pl.Boolean}
@@ -26,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 def words_fingerprint(words: pl.DataFrame) -> str:
     """SHA-256 (hex) of words, in order."""
-    ids = [*id_content(words["user"]), *id_content(words["item"])]
+    ids = [*text_content(words["user"]), *text_content(words["item"])]
     return fingerprint(["words", *ids, torch.from_numpy(_codes(words["liked"]))])
 
 
@@ -36,7 +37,7 @@ def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
     What is liked comes to the train clicks, after those that are there and in the order of the
     words; what is not liked goes. Validation and test lose every pair that is spoken of: they judge
     what the model was not told. Words on users and items that the dataset does not have count for
-    nothing.
+    nothing. In which situation something was said is not known: it is the unknown one.
     """
     before = _interactions(dataset)
     users, items, liked = in_rows(dataset, words)
@@ -44,12 +45,11 @@ def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
     train = keys_of(before.train)
     kept = ~np.isin(train, keys[~liked.fill_null(True).to_numpy()])
     new = liked.fill_null(False).to_numpy() & ~np.isin(keys, train)
-    rows = np.concatenate([train[kept], keys[new]])
-    after = Interactions(
-        before.user_ids,
-        clicks_of(rows, before),
-        without(before.valid, keys),
-        before.test.mapped(lambda clicks: without(clicks, keys)),
+    after = replace(
+        before,
+        train=_added(_only(before.train, kept), keys[new], before.situations),
+        valid=without(before.valid, keys),
+        test=before.test.mapped(lambda clicks: without(clicks, keys)),
     )
     if not len(keys):
         return dataset
@@ -83,9 +83,23 @@ def clicks_of(keys: Ints, like: Interactions) -> Clicks:
 
 def without(clicks: Clicks, keys: Ints) -> Clicks:
     """The clicks without the pairs ``keys`` (n,), each user * N + item."""
-    left = keys_of(clicks)
-    users, items = np.divmod(left[~np.isin(left, keys)], clicks.n_items)
-    return Clicks.from_pairs(users, items, clicks.n_users, clicks.n_items)
+    return _only(clicks, ~np.isin(keys_of(clicks), keys))
+
+
+def _only(clicks: Clicks, kept: npt.NDArray[np.bool_]) -> Clicks:
+    users, items = np.divmod(keys_of(clicks)[kept], clicks.n_items)
+    context = None if clicks.context is None else clicks.context[torch.from_numpy(kept)]
+    return Clicks.from_pairs(users, items, clicks.n_users, clicks.n_items, context)
+
+
+def _added(clicks: Clicks, keys: Ints, situations: Situations | None) -> Clicks:
+    """The clicks and, after each user's, new ones of which no situation is known."""
+    users, items = np.divmod(np.concatenate([keys_of(clicks), keys]), clicks.n_items)
+    context = None
+    if situations is not None and clicks.context is not None:
+        unknown = situations.unknown.expand(len(keys), -1)
+        context = torch.cat([clicks.context, unknown])
+    return Clicks.from_pairs(users, items, clicks.n_users, clicks.n_items, context)
 
 
 def new_clicks(after: Clicks, before: Clicks) -> torch.Tensor:

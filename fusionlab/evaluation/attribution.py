@@ -75,6 +75,7 @@ def token_attributions(
     with torch.no_grad():
         seen = imputed(fusion, chosen)
         query = recommender.user_views(users, catalogue)
+        asking = recommender.asking(query)
         baseline = {name: _mean_token(fusion, features, name) for name in chosen.modalities}
     names = chosen.modalities
 
@@ -87,10 +88,10 @@ def token_attributions(
         }
         fused = fusion.forward(replace(some, values=some.values | moved))
         by_view = (query[rows] * fused.views).sum(-1)[:, None]
-        return fusion.combine(by_view, query[rows], fused.present[:, None])[:, 0]
+        return fusion.combine(by_view, asking[rows], fused.present[:, None])[:, 0]
 
     rows = torch.arange(len(items), device=items.device)
-    _check_pointwise(fusion, catalogue, query, items, score(*chosen.values.values(), rows))
+    _check_pointwise(fusion, catalogue, query, asking, items, score(*chosen.values.values(), rows))
     inputs = tuple(chosen.values.values())
     while True:
         found, gap = integrate(score).attribute(
@@ -164,13 +165,18 @@ def _by_token(found: Mapping[str, Tensor], items: ItemFeatures) -> dict[str, Ten
 
 
 def _check_pointwise(
-    fusion: Fusion, catalogue: ItemViews, query: Tensor, items: Tensor, alone: Tensor
+    fusion: Fusion,
+    catalogue: ItemViews,
+    query: Tensor,
+    asking: Tensor,
+    items: Tensor,
+    alone: Tensor,
 ) -> None:
     """An item's score must not depend on the items beside it."""
     with torch.no_grad():
         by_view = torch.einsum("bkd,nkd->bnk", query, catalogue.views)
         present = catalogue.present.expand(by_view.shape)
-        among = fusion.combine(by_view, query, present).gather(1, items[:, None])[:, 0]
+        among = fusion.combine(by_view, asking, present).gather(1, items[:, None])[:, 0]
     if not torch.allclose(alone, among, rtol=1e-3, atol=1e-4 * float(among.abs().max())):
         raise FusionlabError(
             f"integrated gradients: a score of fusion {fusion.name!r} depends on the whole list of "

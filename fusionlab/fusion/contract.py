@@ -82,6 +82,9 @@ class Fusion(nn.Module):
 
     reads_tokens: ClassVar[bool] = False
     """Can it read text as token ids? One that cannot never sees such a modality."""
+    by_query: bool = False
+    """Do the view weights depend on the query? Then they adapt to the user, and to the situation of
+    a click (`fusionlab.recommenders.situation`). An option may set it on the instance."""
     small: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options at which it is built in no time, to be held against the contract: a strategy that
     loads a pretrained model names a tiny one."""

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
+from fusionlab.data.situations import Situations
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.rows import take_rows
+from fusionlab.recommenders.situation import situation_of
 from fusionlab.registry import Registry
 
 if TYPE_CHECKING:
@@ -30,14 +32,16 @@ SHARED = 8
 
 @dataclass(frozen=True)
 class Context:
-    """What a recommender may know when it is built: train clicks, widths, seed, a known truth, and
-    the features of all N items as the model sees them, on its device."""
+    """What a recommender may know when it is built: train clicks, widths, seed, a known truth, the
+    features of all N items as the model sees them, on its device, and what the context of clicks
+    means."""
 
     clicks: Clicks
     dim: int
     seed: int = 0
     truth: Truth | None = None
     features: ItemFeatures | None = None
+    situations: Situations | None = None
 
     def __deepcopy__(self, memo: object) -> Context:
         return self  # nothing in it changes: copies of a recommender share it
@@ -50,12 +54,14 @@ class Batch:
 
     ``subtracted`` (B, C) is taken off the scores before the loss, for candidates that were drawn
     with different chances: the log of how often each is expected, inf to leave it out.
+    ``situations`` (B, n) are those of the clicks, where the recommender has a `Situation`.
     """
 
     users: Tensor
     candidates: Tensor
     clicks: Tensor
     subtracted: Tensor | None = None
+    situations: Tensor | None = None
 
     def corrected(self, scores: Tensor) -> Tensor:
         """Scores (B, C) as the loss is meant to see them."""
@@ -144,6 +150,7 @@ class Recommender(nn.Module):
             raise FusionlabError(
                 f"recommender {self.name!r} reads item features: it needs a fusion"
             )
+        self.situation = situation_of(context.situations, self.fusion, context.dim)
         if self.reads_features and context.features is None:
             raise FusionlabError(
                 f"recommender {self.name!r} reads item features: its context needs them"
@@ -232,7 +239,7 @@ class Recommender(nn.Module):
             return ids.scores()
         assert self.fusion is not None
         present = items.present[items.rows(touched.batch.candidates)]
-        scores = self.fusion.combine(_view_scores(touched), touched.query, present)
+        scores = self.fusion.combine(_view_scores(touched), self._asking(touched), present)
         return scores if ids is None else scores + ids.scores()
 
     def scores_by_view(self, touched: Touched) -> list[tuple[Tensor, Tensor]]:
@@ -256,7 +263,17 @@ class Recommender(nn.Module):
         by_view = _view_scores(touched)
         if self.trains_by_view:
             return torch.where(present, by_view, 0).sum(-1)
-        return self.fusion.combine(by_view, touched.query, present)
+        return self.fusion.combine(by_view, self._asking(touched), present)
+
+    def asking(self, query: Tensor, situations: Tensor | None = None) -> Tensor:
+        """What `Fusion.combine` gets to see of users with the views ``query`` (b, K, D), in
+        ``situations`` (b, n); None: not known."""
+        return query if self.situation is None else self.situation(query, situations)
+
+    def _asking(self, touched: Touched) -> Tensor | None:
+        if touched.query is None:
+            return None
+        return self.asking(touched.query, touched.batch.situations)
 
     def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
         """Everything needed to score all N items for any user, computed once.

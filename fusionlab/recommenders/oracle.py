@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.synthetic.truth import SITUATION
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import (
@@ -20,7 +22,7 @@ from fusionlab.recommenders.ranker import Ranker
 class Oracle(Recommender):
     """Rank by the true utility, or by what a coalition of modalities lets one know of it.
 
-    s(u, i) = E[utility(u, i) | codes of the modalities in ``observes``]
+    s(u, i) = E[utility(u, i) | codes of the modalities in ``observes``, the situation if told]
 
     Options:
         observes: the modalities it may look at (default: the atoms themselves)
@@ -51,9 +53,22 @@ class _OracleRanker(Ranker):
     recommender: Oracle
 
     def __call__(self, users: Tensor) -> Tensor:
+        return self._utility(users, None)
+
+    def situated(self, users: Tensor, situations: Tensor) -> Tensor:
+        """It knows what each situation means."""
+        known = self.recommender.context.situations
+        if known is None or SITUATION not in known.reads:
+            return self(users)
+        numbers = [int(value) for value in known.values[SITUATION]]
+        place = [*known.values].index(SITUATION)
+        of_code = torch.tensor([*numbers, self.recommender.truth.situations])
+        return self._utility(users, of_code[situations[:, place].cpu()])
+
+    def _utility(self, users: Tensor, situations: Tensor | None) -> Tensor:
         truth = self.recommender.truth
         if self.recommender.additive:
-            return truth.additive_utility(users)
+            return truth.additive_utility(users, situations=situations)
         if self.recommender.observes is not None:
-            return truth.coalition_utility(users, self.recommender.observes)
-        return truth.utility(users)
+            return truth.coalition_utility(users, self.recommender.observes, situations)
+        return truth.utility(users, situations)

@@ -64,6 +64,12 @@ class Ranker:
         """Scores of ``users`` (b,) for every item, (b, N), which hold until the next call."""
         return self.scores(*self.queries(users))
 
+    def situated(self, users: Tensor, situations: Tensor) -> Tensor:
+        """The same in ``situations`` (b, n), which move only a recommender that looks at them."""
+        if self.recommender.situation is None:
+            return self(users)
+        return self.scores(*self.queries(users), situations)
+
     def queries(self, users: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Views of ``users`` (b,) as (b, K, D), and their ID factors (b, E)."""
         query = None if self.clicked is None else self.views_of_users(users, self.clicked)
@@ -74,8 +80,10 @@ class Ranker:
         parts = [query.flatten(1)] if self.folded and query is not None else []
         return torch.cat(parts if factors is None else [*parts, factors], 1)
 
-    def scores(self, query: Tensor | None, factors: Tensor | None) -> Tensor:
-        """Scores (b, N) of `queries`; they hold until the next call."""
+    def scores(
+        self, query: Tensor | None, factors: Tensor | None, situations: Tensor | None = None
+    ) -> Tensor:
+        """Scores (b, N) of `queries` in ``situations`` (b, n); they hold until the next call."""
         total = None
         if self.product is not None:
             total = self.product(self.product_rows(query, factors))
@@ -83,7 +91,7 @@ class Ranker:
             assert total is not None
             return total
         assert query is not None
-        content = self._combine(query, self.items)
+        content = self._combine(query, self.items, situations)
         return content if total is None else content + total
 
     def views_of_users(self, users: Tensor, items: ItemViews) -> Tensor:
@@ -98,11 +106,12 @@ class Ranker:
         """ID factors of all ``items`` (N,) as (N, E), or None."""
         return self.recommender.item_factors(items)
 
-    def _combine(self, query: Tensor, items: ItemViews) -> Tensor:
+    def _combine(self, query: Tensor, items: ItemViews, situations: Tensor | None) -> Tensor:
         assert self.recommender.fusion is not None
         by_view = torch.einsum("bkd,nkd->bnk", query, items.views)
         present = items.present.expand(len(query), -1, -1)
-        return self.recommender.fusion.combine(by_view, query, present)
+        asking = self.recommender.asking(query, situations)
+        return self.recommender.fusion.combine(by_view, asking, present)
 
 
 class TableRanker(Ranker):

@@ -17,7 +17,9 @@ LONGEST_TITLE = 60
 def recommended_table(found: Recommended) -> Table:
     """A row an item: rank, id, score, title; what modalities and views count, where told."""
     who = "a stranger" if found.user is None else f"user {found.user}"
-    table = Table(title=f"run {found.run[:12]}: for {who}", title_justify="left", box=None)
+    where = "".join(f", {name}={value}" for name, value in found.context.items())
+    title = Text(f"run {found.run[:12]}: for {who}{where}")
+    table = Table(title=title, title_justify="left", box=None)
     titled = any(item.title for item in found.items)
     names = list(found.items[0].contributions) if found.items else []
     views = list(found.items[0].view_weights) if found.items else []

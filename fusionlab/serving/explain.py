@@ -81,6 +81,7 @@ def _view_weights(scoring: Scoring, asked: Asked, rows: Tensor) -> dict[str, Ten
         assert query is not None
         scores = torch.einsum("bkd,nkd->bnk", query, items.views)
         present = items.present.expand(scores.shape)
-        weights = fusion.view_weights(scores, query, present)[0].cpu()
+        asking = scoring.asking(query, asked)
+        weights = fusion.view_weights(scores, asking, present)[0].cpu()
         found.append(weights[listed.clamp(min=0)])
     return dict(zip(fusion.view_names, torch.stack(found).unbind(-1), strict=True))

@@ -28,7 +28,7 @@ class Recommended:
 
     ``hidden``: contributions were asked for and left out, since the model has not seen subsets of
     its modalities in training (``coalition_training``). ``recall``: the share of the exact lists
-    that an approximate index finds, where one was used.
+    that an approximate index finds, where one was used. ``context``: the situation it is for.
     """
 
     run: str
@@ -38,6 +38,7 @@ class Recommended:
     hidden: bool = False
     recall: float | None = None
     notes: list[str] = field(default_factory=list)
+    context: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

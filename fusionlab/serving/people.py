@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
@@ -29,10 +30,11 @@ class Person:
 @dataclass(frozen=True)
 class Asked:
     """People who ask for lists at once; ``described``, one item, stands in their histories as the
-    row after all items, and is in no list."""
+    row after all items, and is in no list. ``situation`` (1, n) is that of all who ask, if told."""
 
     people: Sequence[Person]
     described: ItemFeatures | None = None
+    situation: Tensor | None = None
 
 
 def known_person(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from fusionlab.serving.lists import Recommendation, Recommended
 from fusionlab.serving.new_items import NewItem, features_of, title_column
 from fusionlab.serving.people import Asked, Person, as_clicks, known_person
 from fusionlab.serving.scoring import Scoring
+from fusionlab.serving.situation import notes_on, situation_asked
 from fusionlab.studies.trained import Trained
 from fusionlab.training.ranking import RankingTask
 
@@ -74,6 +77,7 @@ class Service:
         users: Iterable[str],
         k: int = 10,
         *,
+        context: Mapping[str, str] = MappingProxyType({}),
         explain: bool = False,
         untrained_coalitions: bool = False,
     ) -> list[Recommended]:
@@ -82,15 +86,17 @@ class Service:
         Args:
             users: ids of the dataset.
             k: length of the lists.
+            context: the situation, values by context column; the others are unknown.
             explain: add what modalities and views count.
             untrained_coalitions: tell contributions of a model that has never seen subsets of its
                 modalities; what it says of them may mean nothing.
 
         Raises:
-            FusionlabError: an unknown user (with the nearest known one).
+            FusionlabError: an unknown user (with the nearest known one), or a context of which the
+                model is not told.
         """
         asked = Asked([self._person(user) for user in users])
-        return self._recommended(asked, k, explain, untrained_coalitions)
+        return self._recommended(asked, context, k, explain, untrained_coalitions)
 
     def recommend_stranger(
         self,
@@ -98,6 +104,7 @@ class Service:
         *,
         liked: Sequence[str] = (),
         described: NewItem | None = None,
+        context: Mapping[str, str] = MappingProxyType({}),
         explain: bool = False,
         untrained_coalitions: bool = False,
     ) -> Recommended:
@@ -127,7 +134,7 @@ class Service:
         if not history:
             raise FusionlabError("a stranger: found nothing liked and nothing described")
         asked = Asked([Person(None, None, tuple(history), frozenset(rows))], features)
-        return self._recommended(asked, k, explain, untrained_coalitions)[0]
+        return self._recommended(asked, context, k, explain, untrained_coalitions)[0]
 
     def _person(self, user: str) -> Person:
         user = self.dataset.known_as(user)
@@ -137,10 +144,17 @@ class Service:
 
     @torch.no_grad()
     def _recommended(
-        self, asked: Asked, k: int, explain: bool, untrained_coalitions: bool
+        self,
+        asked: Asked,
+        context: Mapping[str, str],
+        k: int,
+        explain: bool,
+        untrained_coalitions: bool,
     ) -> list[Recommended]:
         if k < 1:
             raise FusionlabError(f"k: found {k}, expected at least 1")
+        situation = situation_asked(self.model, context)
+        asked = replace(asked, situation=None if situation is None else situation[None])
         rows, scores = self._ranked(asked, k)
         training = self.record.coalition_training
         recall = None if self.index is None else self._recall(k)
@@ -151,7 +165,8 @@ class Service:
                 [self._item(*one) for one in zip(items, values, strict=True) if one[0] != NOTHING],
                 training,
                 recall=recall,
-                notes=self._notes(person),
+                notes=[*self._notes(person), *notes_on(self.model, context)],
+                context=dict(context),
             )
             for person, items, values in zip(
                 asked.people, rows.tolist(), scores.tolist(), strict=True

@@ -47,10 +47,16 @@ class Scoring:
     def scores(self, asked: Asked, without: Collection[str] = ()) -> Scores:
         """Places (b,) of the people who ask to scores (b, N), some modalities masked everywhere."""
         ranker = self._ranker(without) if without else self.ranker
+        situation = None if asked.situation is None else asked.situation.to(self.device)
         if not self.by_history:
             rows = self._rows(asked)
-            return lambda places: ranker(rows[places])
-        return self._of_histories(asked, ranker, without)
+            if situation is None:
+                return lambda places: ranker(rows[places])
+            return lambda places: ranker.situated(rows[places], situation)
+        of_people = self._of_histories(asked, ranker, without)
+        return (
+            of_people if situation is None else lambda places: of_people.situated(places, situation)
+        )
 
     def queries(self, asked: Asked) -> Queries:
         """What the people who ask bring into a score."""
@@ -58,6 +64,11 @@ class Scoring:
             return self._of_histories(asked, self.ranker).queries
         rows = self._rows(asked)
         return lambda places: self.ranker.queries(rows[places])
+
+    def asking(self, query: Tensor, asked: Asked) -> Tensor:
+        """What the strategy sees of people with the views ``query`` (b, K, D)."""
+        situation = None if asked.situation is None else asked.situation.to(self.device)
+        return self.model.asking(query, situation)
 
     def item_vectors(self) -> Tensor:
         """(N, E): what every score is one inner product with; FusionlabError if it is none."""

@@ -18,7 +18,7 @@ from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.imputers.contract import Imputer
 from fusionlab.recommenders.contract import Context
 from fusionlab.studies.checks import check, fuses, reads_content, samples_of
-from fusionlab.studies.inputs import as_given, prepare_features, readable
+from fusionlab.studies.inputs import as_given, prepare_features, readable, told_situations
 from fusionlab.training.augmented import Augmented, check_augmentations
 from fusionlab.training.classification import ClassificationTask, Classifier
 from fusionlab.training.ranking import RankingTask
@@ -82,7 +82,14 @@ def _ranking_in(
     if worlds is not None and features is not None and fuses(experiment):
         fusion = _fusion(experiment, dataset, features, worlds.train_items if fit else None)
     clicks = dataset.interactions.train
-    context = Context(clicks, experiment.dim, experiment.seed, dataset.truth, features)
+    context = Context(
+        clicks,
+        experiment.dim,
+        experiment.seed,
+        dataset.truth,
+        features,
+        told_situations(experiment, dataset),
+    )
     model = experiment.recommender.build(context, fusion).to(runtime.device)
     return RankingTask(
         model,

@@ -16,7 +16,7 @@ from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.recommenders.contract import Recommender
 from fusionlab.registry import family
 from fusionlab.studies.curves import curve_names
-from fusionlab.studies.inputs import readable
+from fusionlab.studies.inputs import readable, told_situations
 from fusionlab.studies.one_missing import ONE_MISSING
 from fusionlab.studies.transfer import check_transfer
 from fusionlab.training.augmented import check_augmentations
@@ -77,6 +77,7 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     """Refuse an experiment that the dataset cannot serve or that selects by nothing measured."""
     _check_judging(experiment)
     _check_names_of_modalities(experiment, dataset)
+    told_situations(experiment, dataset)
     _check_worlds(experiment, dataset)
     if fuses(experiment):
         _check_augmentations(experiment, dataset)

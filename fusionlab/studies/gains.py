@@ -19,11 +19,12 @@ def gains_of_atoms(
 ) -> dict[str, dict[str, float]]:
     """``gain`` of the model by atom, and ``oracle_gain`` of one who knows the answer.
 
-    Empty where the answer is not known. It is no part of judging a run: its seconds are not those
-    of the evaluation, and of test it reads which items it has, not their labels.
+    Empty where the answer is not known, or is another in each situation. It is no part of judging a
+    run: its seconds are not those of the evaluation, and of test it reads which items it has, not
+    their labels.
     """
     truth = dataset.truth
-    if truth is None:
+    if truth is None or truth.situations > 1:
         return {}
     if isinstance(task, ClassificationTask):
         assert truth.class_of is not None

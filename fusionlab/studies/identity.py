@@ -96,7 +96,7 @@ def inputs_id(
         "learned_from": learned_from,
         "task": experiment.task,
         "inputs": experiment.inputs.model_dump(
-            mode="json", exclude={"missing", "noise", "imputer"}
+            mode="json", exclude={"context", "missing", "noise", "imputer"}
         ),
         "runtime": experiment.runtime.model_dump(mode="json"),
         "seed": experiment.seed if experiment.inputs.shuffled else None,

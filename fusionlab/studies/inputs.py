@@ -17,7 +17,8 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.reduction import principal_axes, reduce_features, rotated
 from fusionlab.data.room import room
 from fusionlab.data.scaling import Scale, rescale, rescaled, scales
-from fusionlab.errors import ConfigError
+from fusionlab.data.situations import Situations
+from fusionlab.errors import ConfigError, one_of
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import family
 from fusionlab.studies.identity import inputs_id
@@ -124,6 +125,20 @@ def readable(experiment: Experiment, features: ItemFeatures) -> ItemFeatures:
             ]
         )
     return left
+
+
+def told_situations(experiment: Experiment, dataset: Dataset) -> Situations | None:
+    """The situations of the clicks, of which a model reads what ``inputs.context`` names."""
+    names, clicks = experiment.inputs.context, dataset.interactions
+    situations = None if clicks is None else clicks.situations
+    columns = {} if situations is None else situations.values
+    for name in names or ():
+        if name not in columns:
+            problem = one_of(name, columns) if columns else f"found {name!r}, expected nothing"
+            raise ConfigError(
+                [(("inputs", "context"), f"{problem}: dataset.context names what there is")]
+            )
+    return situations if situations is None or names is None else situations.reading(names)
 
 
 def missing_in_turn(experiment: Experiment, features: ItemFeatures) -> dict[str, set[str]]:

@@ -32,7 +32,7 @@ from fusionlab.studies.one_missing import one_missing
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.transfer import take_over
-from fusionlab.studies.unused import unused_modalities
+from fusionlab.studies.unused import unused_context, unused_modalities
 from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.loop import Loop, OnEpoch, Progress
 from fusionlab.training.ranking import RankingTask
@@ -126,7 +126,7 @@ def recorded(
         test_opened=ledger.entries,
         truth=gains_of_atoms(dataset, task, evaluations),
         source=_origin(source),
-        warnings=[*unused_modalities(task), *idle_balancer(task)],
+        warnings=[*unused_modalities(task), *unused_context(task), *idle_balancer(task)],
     )
     return record, _per_user(experiment, dataset, evaluations)
 
@@ -229,6 +229,10 @@ def _describe(dataset: Dataset, features: ItemFeatures | None) -> dict[str, Any]
         }
     if dataset.pseudonyms is not None:
         described["user_key"] = dataset.pseudonyms.fingerprint
+        if clicks.situations is not None:
+            described["context"] = {
+                name: len(values) for name, values in clicks.situations.values.items()
+            }
     if features is not None:
         described["features"] = {name: asdict(spec) for name, spec in features.specs.items()}
     return described

@@ -1,4 +1,4 @@
-"""A modality that the trained model never reads is said loudly."""
+"""A modality, or a context, that the trained model never reads is said loudly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.recommenders.contract import ItemViews
+from fusionlab.fusion.contract import FUSIONS
+from fusionlab.recommenders.contract import ItemViews, Recommender
 from fusionlab.studies.build import AnyTask
 from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.ranking import RankingTask
@@ -49,6 +50,25 @@ def unused_modalities(task: AnyTask) -> list[str]:
                         f"modality {name!r} is not used: without it all scores are the same"
                     )
     return found
+
+
+def unused_context(task: AnyTask) -> list[str]:
+    """A sentence if clicks have a context that the model is told of and its strategy cannot use."""
+    model = task.model
+    if not isinstance(model, Recommender) or model.fusion is None or model.fusion.by_query:
+        return []
+    situations = model.context.situations
+    if situations is None or not situations.reads:
+        return []
+    return [
+        f"context {', '.join(situations.reads)} is not used: fusion {model.fusion.name!r} weighs "
+        f"its views alike for everyone; those that do not: {', '.join(adaptive())}"
+    ]
+
+
+def adaptive() -> list[str]:
+    """The strategies, as they are by default, whose view weights adapt to user and situation."""
+    return [name for name in FUSIONS.names() if FUSIONS[name].by_query]
 
 
 def _same(first: Tensor, second: Tensor) -> bool:

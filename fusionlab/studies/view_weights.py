@@ -20,7 +20,7 @@ def mean_view_weights(task: AnyTask, units: Tensor, k: int = 10) -> dict[str, fl
 
     In classification: over the items ``units``, of the class that is predicted. Empty where there
     is one view only. Weights multiply scores of views, which may differ in size: a large weight is
-    no large contribution.
+    no large contribution. Where clicks have situations, the weights are those of an unknown one.
 
     Args:
         task: trained.
@@ -87,7 +87,8 @@ def _of_lists(task: RankingTask, fusion: Fusion, users: Tensor, k: int) -> Tenso
         query = task.model.user_views(some.to(task.device), ranker.items)
         scores = torch.einsum("bkd,nkd->bnk", query, ranker.items.views)
         present = ranker.items.present.expand(scores.shape)
-        weights = fusion.view_weights(scores, query, present).cpu()
+        asking = task.model.asking(query)
+        weights = fusion.view_weights(scores, asking, present).cpu()
         listed = items != NOTHING
         at = items.clamp(min=0)[..., None].expand(-1, -1, weights.shape[2])
         shown = weights.gather(1, at) * listed[..., None]

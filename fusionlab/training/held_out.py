@@ -38,12 +38,14 @@ class HeldOut:
         self.users = valid.users.to(device)
         drawn = sampler.draw(self.users, negatives, generator)
         self.candidates = torch.cat([valid.items.to(device)[:, None], drawn], 1)
+        self.situations = None if valid.context is None else valid.context.to(device)
 
     def batches(self) -> Iterator[Batch]:
         """The clicked item first among the candidates; ``clicks`` are positions in validation."""
         rows = torch.arange(len(self.users), device=self.users.device)
         for part in rows.split(BLOCK):
-            yield Batch(self.users[part], self.candidates[part], part)
+            situations = None if self.situations is None else self.situations[part]
+            yield Batch(self.users[part], self.candidates[part], part, None, situations)
 
 
 def _union(first: Clicks, second: Clicks) -> Clicks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from fusionlab.data.worlds import Worlds
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.evaluation.situations import evaluate_situations
 from fusionlab.fusion.contract import FusedItems
 from fusionlab.recommenders.contract import Batch, ItemViews, Recommender, Touched
 from fusionlab.recommenders.ranker import Ranker
@@ -99,6 +100,8 @@ class RankingTask:
         """Set up what only training needs: the sampler, the buffers of a step, the balancer."""
         self.users = self.train.users.to(self.device)
         self.items = self.train.items.to(self.device)
+        context = None if self.model.situation is None else self.train.context
+        self.situations = None if context is None else context.to(self.device)
         if self.training.sampling == "in_batch":
             self.in_batch = InBatch(self.train, self.users, self.items)
         elif self.training.pool is None:
@@ -141,6 +144,8 @@ class RankingTask:
             touched = self.model.touch(batch, None)
             return Step(self._joint(touched, None))
         assert self.model.fusion is not None
+        if self.situations is not None:
+            batch = replace(batch, situations=self.situations[batch.clicks])
         items, position = self.distinct(self.model.items_needed(batch))
         n = len(items)
         whole = self._taken(items)
@@ -266,7 +271,7 @@ class RankingTask:
         features: ItemFeatures | None = None,
     ) -> dict[str, Evaluation]:
         """Rank once (see `ranker`) and measure against each of the named splits, for a sample of
-        users if asked.
+        users if asked; where clicks have situations, in each of them (`evaluate_situations`).
 
         The sample depends neither on the model nor on the seed: rows of a table stay paired.
         """
@@ -276,8 +281,11 @@ class RankingTask:
                 for name, clicks in relevant.items()
             }
         ranker = self.ranker(without, features)
-        return evaluate(
-            ranker,
+        situated = self.interactions.situations is not None
+        judge = (
+            partial(evaluate_situations, ranker.situated) if situated else partial(evaluate, ranker)
+        )
+        return judge(
             self.train,
             relevant,
             metrics=self.metrics,

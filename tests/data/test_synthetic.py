@@ -54,7 +54,7 @@ def test_clicks_are_successive_draws_from_the_softmax():
         **{f: getattr(truth, f) for f in truth.__dataclass_fields__ if f != "tastes"},
         tastes=truth.tastes.expand(n, -1, -1),
     )
-    users, items = draw_clicks(many, 2, seed=3)
+    users, items, _ = draw_clicks(many, 2, seed=3)
     assert np.array_equal(users, np.repeat(np.arange(n), 2))
     p = torch.softmax(truth.utility(torch.tensor([0]))[0].double() / truth.tau, 0).numpy()
     pairs = items.reshape(n, 2)

@@ -37,6 +37,7 @@ def test_every_example_works(home, capsys):
         "digits.yaml": 30,
         "brands.yaml": 4,
         "new_pots.yaml": 4,
+        "visits.yaml": 4,
     }
     assert {name: covered(one) for name, one in shown.items() if one.media} == {
         "toys.yaml": {"name": (3, 0), "story": (2, 0), "photo": (2, 2), "song": (2, 2)},
@@ -50,6 +51,7 @@ def test_every_example_works(home, capsys):
         },
         "digits.yaml": {"image": (30, 0), "audio": (30, 0)},
     }
+    assert shown["visits.yaml"].clicks.context["device"] in (1, 2)
     assert shown["clips.yaml"].modalities["image"].items == 4
     assert shown["films.yaml"].modalities["plot_emb"].items == 3
     assert "items without any modality" in capsys.readouterr().out

@@ -58,6 +58,7 @@ class Folder(DatasetFormat):
         image_columns: columns of items that hold paths of images
         audio_columns: columns of items that hold paths of sound
         privacy: hash_key, users under hashes; without_users, a file of users to read without
+        context: columns of interactions whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -76,11 +77,12 @@ class Folder(DatasetFormat):
         image_columns: tuple[str, ...] = (),
         audio_columns: tuple[str, ...] = (),
         privacy: PrivacyOptions = OPEN,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
         self.user, self.item, self.rating = user_column, item_column, rating_column
-        self.time, self.part = time_column, split_column
+        self.time, self.part, self.context = time_column, split_column, context
         self.media = {
             Medium.TEXT: text_columns,
             Medium.IMAGE: image_columns,
@@ -109,7 +111,13 @@ class Folder(DatasetFormat):
             media={} if items is None else _media(items, folder, self.media),
             pseudonyms=self.privacy.pseudonyms(),
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )
 
     def _clicks(self, table: Table) -> pl.DataFrame:
         columns = {}

@@ -34,6 +34,7 @@ class MMRec(DatasetFormat):
         k_core: keep only users and items with at least this many clicks; 0 keeps all
         zero_rows_are_missing: a feature row of zeros means that the item lacks the modality
         privacy: hash_key, users under hashes; without_users, a file of users to read without
+        context: columns of the clicks whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class MMRec(DatasetFormat):
         k_core: CoreSize = 0,
         zero_rows_are_missing: bool = False,
         privacy: PrivacyOptions = OPEN,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
+        self.context = context
         self.zero_rows_are_missing = zero_rows_are_missing
 
     def load(self) -> Dataset:
@@ -75,7 +78,13 @@ class MMRec(DatasetFormat):
             features=features,
             pseudonyms=self.privacy.pseudonyms(),
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )
 
 
 def _clicks(table: Table, *, hashed: bool, with_rating: bool) -> pl.DataFrame:

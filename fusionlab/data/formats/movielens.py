@@ -32,6 +32,7 @@ class MovieLens(DatasetFormat):
         min_rating: implicit feedback: keep only clicks rated at least this
         k_core: keep only users and items with at least this many clicks; 0 keeps all
         privacy: hash_key, users under hashes; without_users, a file of users to read without
+        context: columns of the clicks whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class MovieLens(DatasetFormat):
         min_rating: float | None = None,
         k_core: CoreSize = 0,
         privacy: PrivacyOptions = OPEN,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
+        self.context = context
 
     def load(self) -> Dataset:
         """Read the clicks and the films, find the posters, check, split."""
@@ -74,4 +77,10 @@ class MovieLens(DatasetFormat):
             media={**media, "poster": files_of(catalogue, posters, Medium.IMAGE)},
             pseudonyms=self.privacy.pseudonyms(),
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )

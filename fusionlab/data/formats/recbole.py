@@ -43,6 +43,7 @@ class RecBole(DatasetFormat):
         rating_column: the ratings, read if min_rating is set
         time_column: the times, read where there is such a column
         privacy: hash_key, users under hashes; without_users, a file of users to read without
+        context: columns of the clicks whose values are the situation of each (docs/your-data.md)
     """
 
     def __init__(
@@ -57,9 +58,11 @@ class RecBole(DatasetFormat):
         rating_column: str = "rating",
         time_column: str = "timestamp",
         privacy: PrivacyOptions = OPEN,
+        context: tuple[str, ...] = (),
     ) -> None:
         self.privacy = privacy
         self.path, self.split, self.min_rating, self.k_core = path, split, min_rating, k_core
+        self.context = context
         self.user, self.item = user_column, item_column
         self.rating, self.time = rating_column, time_column
 
@@ -87,7 +90,13 @@ class RecBole(DatasetFormat):
             user_facts=self._users(file.with_suffix(".user")),
             pseudonyms=self.privacy.pseudonyms(),
         )
-        return assemble(found, self.split, min_rating=self.min_rating, k_core=self.k_core)
+        return assemble(
+            found,
+            self.split,
+            min_rating=self.min_rating,
+            k_core=self.k_core,
+            context=self.context,
+        )
 
     def _items(
         self, file: Path, clicked: pl.Series

@@ -16,6 +16,7 @@ from fusionlab.data.features import FUSED, ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media
+from fusionlab.data.situations import column_of, context_content
 from fusionlab.data.splits import NAMES, TEST, TRAIN, VALID, Ratio, Split, split_clicks
 from fusionlab.data.synthetic.atoms import AtomOptions, resolve_atoms, standard_atoms
 from fusionlab.data.synthetic.generate import (
@@ -30,7 +31,7 @@ from fusionlab.data.synthetic.generate import (
 )
 from fusionlab.data.synthetic.lift import Lift, Writing
 from fusionlab.data.synthetic.render.catalogue import check_renderable, render
-from fusionlab.data.synthetic.truth import Truth
+from fusionlab.data.synthetic.truth import SITUATION, Truth
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.schema import Section
 
@@ -85,6 +86,8 @@ class Synthetic(DatasetFormat):
         tokens: T, by modality; an item has 1 to T tokens, and the code stands in one of them
         tau: temperature of the clicks
         popularity: standard deviation of the items' popularity in the logits
+        situations: S; above 1 each click is in a situation, which the context column ``situation``
+            tells, and the atom of modality m alone counts in situation m mod S only
         features: "measured"; or "rendered": no features, but each modality (text, image, audio) as
             sentences, PNG and WAV for encoders to read; or a ceiling: one modality "atoms" of
             one-hot labels, all ("atoms") or without parities ("additive_atoms"); labels are after
@@ -119,6 +122,7 @@ class Synthetic(DatasetFormat):
         tokens: Count | dict[str, Count] = STANDARD.tokens,
         tau: Positive = 0.35,
         popularity: Amount = 0.15,
+        situations: Count = 1,
         features: Literal["measured", "rendered", "atoms", "additive_atoms"] = "measured",
         task: Literal["recommendation", "classification"] = "recommendation",
         classes: Annotated[int, Field(ge=2)] = 4,
@@ -129,6 +133,7 @@ class Synthetic(DatasetFormat):
         self.modalities = _checked(modalities)
         self.users, self.items, self.clicks = users, items, clicks
         self.alphabet, self.tau, self.popularity = alphabet, tau, popularity
+        self.situations = situations
         self.features, self.task, self.classes = features, task, classes
         self.split, self.seed = split or Ratio(seed=seed), seed
         self.world = seed if world is None else world
@@ -157,6 +162,11 @@ class Synthetic(DatasetFormat):
             self._check_rendering()
         if task == "recommendation" and clicks > items:
             raise FusionlabError(f"clicks: found {clicks} a user, expected at most {items} items")
+        most = clicks if task == "recommendation" else 1
+        if situations > most:
+            raise FusionlabError(
+                f"situations: found {situations}, expected at most {most}, the clicks of a user"
+            )
 
     def load(self) -> Dataset:
         """Draw the catalogue; the same options give the same bits."""
@@ -165,17 +175,24 @@ class Synthetic(DatasetFormat):
         item_ids = _ids("i", self.items)
         if self.task == "classification":
             return self._classification(truth, features, item_ids)
-        users, items = draw_clicks(truth, self.clicks, self.seed)
+        users, items, situations = draw_clicks(truth, self.clicks, self.seed)
         frame = pl.DataFrame({"user": users, "item": items})
+        context = (SITUATION,) if self.situations > 1 else ()
+        told = [pl.Series(column_of(name), situations).cast(pl.String) for name in context]
+        frame = frame.with_columns(told)
         assignment = self.split.assign(frame)
         content = [torch.from_numpy(part) for part in (users, items, assignment)]
         return Dataset(
             name="synthetic",
             item_ids=item_ids,
             features=features,
-            interactions=split_clicks(frame, assignment, _ids("u", self.users), self.items),
+            interactions=split_clicks(
+                frame, assignment, _ids("u", self.users), self.items, context
+            ),
             labels=None,
-            fingerprint=fingerprint(["synthetic clicks", features, *content]),
+            fingerprint=fingerprint(
+                ["synthetic clicks", features, *content, *context_content(frame, context)]
+            ),
             truth=truth,
             media=self._media(truth),
         )
@@ -200,6 +217,7 @@ class Synthetic(DatasetFormat):
             popularity=draw_popularity(self.popularity, self.items, self.seed),
             tau=self.tau,
             class_of=class_of,
+            situations=self.situations,
         )
 
     def _features(self, truth: Truth) -> ItemFeatures | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import torch
 from pydantic import Field
 
 from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.data.situations import Situations, context_of
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.registry import Registry
 
@@ -109,9 +112,17 @@ def by_place(places: Ints, n_valid: Ints, n_test: Ints) -> Assignment:
 
 
 def split_clicks(
-    clicks: pl.DataFrame, assignment: Assignment, user_ids: pl.Series, n_items: int
+    clicks: pl.DataFrame,
+    assignment: Assignment,
+    user_ids: pl.Series,
+    n_items: int,
+    context: Sequence[str] = (),
 ) -> Interactions:
-    """Compressed rows of each split, oldest first within a user where there is a ``time``."""
+    """Compressed rows of each split, oldest first within a user where there is a ``time``.
+
+    ``context`` names context columns of the clicks (`column_of`); train clicks decide which of
+    their values are known.
+    """
     if assignment.shape != (len(clicks),) or not np.isin(assignment, (TRAIN, VALID, TEST)).all():
         raise FusionlabError(
             f"split: found an assignment of shape {assignment.shape} with the values "
@@ -121,8 +132,19 @@ def split_clicks(
         order = np.argsort(clicks["time"].to_numpy(), kind="stable")
         clicks, assignment = clicks[order], assignment[order]
     users, items = clicks["user"].to_numpy(), clicks["item"].to_numpy()
+    situations, codes = None, None
+    if context:
+        columns = context_of(clicks, context)
+        situations = Situations.of(columns.filter(assignment == TRAIN))
+        codes = situations.codes(columns)
     rows = [
-        Clicks.from_pairs(users[chosen], items[chosen], len(user_ids), n_items)
+        Clicks.from_pairs(
+            users[chosen],
+            items[chosen],
+            len(user_ids),
+            n_items,
+            None if codes is None else codes[torch.from_numpy(chosen)],
+        )
         for chosen in (assignment == part for part in (TRAIN, VALID, TEST))
     ]
     for name, part in zip(NAMES, rows, strict=True):
@@ -131,4 +153,5 @@ def split_clicks(
                 f"split: found no click in {name}, expected at least one "
                 f"({len(clicks)} clicks in all)"
             )
-    return Interactions(user_ids, rows[TRAIN], rows[VALID], Sealed("test interactions", rows[TEST]))
+    test = Sealed("test interactions", rows[TEST])
+    return Interactions(user_ids, rows[TRAIN], rows[VALID], test, situations)

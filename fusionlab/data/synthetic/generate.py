@@ -78,22 +78,36 @@ def draw_popularity(strength: float, n_items: int, seed: int) -> Tensor:
     return torch.from_numpy(strength * stream(seed, "popularity").standard_normal(n_items)).float()
 
 
-def draw_clicks(truth: Truth, per_user: int, seed: int) -> tuple[Ints, Ints]:
-    """Users and items (E,) of ``per_user`` clicks each, without replacement.
+def draw_clicks(truth: Truth, per_user: int, seed: int) -> tuple[Ints, Ints, Ints]:
+    """Users, items and situations (E,) of ``per_user`` clicks each, without replacement.
 
     Successive draws from softmax(utility / tau) over the items not yet clicked are the top of
     utility / tau + Gumbel noise (Vieira 2014; Kool, van Hoof and Welling 2019), found in blocks
     of users. Items stand in catalogue order: the order of a user's clicks means nothing.
+
+    With S situations a user clicks equally often in each (the first ones once more where S does not
+    divide), situation after situation in a random order of the user's own.
     """
-    rng = stream(seed, "click")
+    rng, s = stream(seed, "click"), truth.situations
     n_users, n_items = len(truth.tastes), len(truth.observed)
-    rows = []
-    for users in torch.arange(n_users).split(max(1, BLOCK // n_items)):
-        race = torch.from_numpy(rng.standard_exponential((len(users), n_items)))
-        keys = (truth.utility(users).double() / truth.tau).sub_(race.log_())
-        rows.append(keys.topk(per_user, sorted=False).indices.sort(dim=1).values)
-    items = torch.cat(rows).numpy().reshape(-1)
-    return np.repeat(np.arange(n_users), per_user), items
+    turns = torch.from_numpy(stream(seed, "situation").random((n_users, s)).argsort(1))
+    rows, when = [], []
+    for users in torch.arange(n_users).split(max(1, BLOCK // (n_items * s))):
+        race = torch.from_numpy(rng.standard_exponential((len(users), s, n_items)))
+        found: list[Tensor] = []
+        for turn in range(s):
+            utility = truth.utility(users, turns[users, turn])
+            keys = (utility.double() / truth.tau).sub_(race[:, turn].log_())
+            for items in found:
+                keys.scatter_(1, items, -torch.inf)
+            count = per_user // s + (turn < per_user % s)
+            found.append(keys.topk(count, sorted=False).indices)
+        counts = torch.tensor([items.shape[1] for items in found])
+        items, order = torch.cat(found, 1).sort(dim=1)
+        rows.append(items)
+        when.append(turns[users].repeat_interleave(counts, 1).gather(1, order))
+    users_of = np.repeat(np.arange(n_users), per_user)
+    return users_of, torch.cat(rows).numpy().reshape(-1), torch.cat(when).numpy().reshape(-1)
 
 
 def draw_classes(atoms: Sequence[Atom], classes: int, alphabet: int, seed: int) -> Tensor:

@@ -13,6 +13,9 @@ from torch import Tensor
 from fusionlab.data.synthetic.atoms import Atom, channel
 from fusionlab.errors import FusionlabError, one_of
 
+SITUATION = "situation"
+"""The context column of a catalogue with situations."""
+
 BLOCK = 2_000_000
 """Scores held at once: every loop over users takes BLOCK / N of them at a time."""
 
@@ -26,6 +29,9 @@ class Truth:
     z; the label y differs from it with the atom's flip rate.
 
     For classification there are no users (``tastes`` is (0, A, k)) and ``class_of`` is set.
+
+    With S > 1 ``situations`` the copy that modality m alone holds counts for a click in situation
+    m mod S and in no other; without a situation every answer is the mean over all.
     """
 
     modalities: tuple[str, ...]
@@ -46,6 +52,8 @@ class Truth:
     tau: float
     class_of: Tensor | None = None
     """(k,) * A: the class of every combination of labels."""
+    situations: int = 1
+    """S, in how many situations users click."""
 
     # What is known, in bits
 
@@ -84,15 +92,17 @@ class Truth:
 
     # What the best ranking is
 
-    def utility(self, users: Tensor) -> Tensor:
+    def utility(self, users: Tensor, situations: Tensor | None = None) -> Tensor:
         """(b, N): sum_a w_a theta_u[a, y_i[a]] + tau * popularity_i.
 
         tau times the logits that clicks were drawn from, so no ranking of the items has a higher
-        expected NDCG or recall, true tastes and labels given.
+        expected NDCG or recall, true tastes, labels and ``situations`` (b,) given; S: not known.
         """
-        return self._expected(users, self.observed, self._weighted(users))
+        return self._expected(users, self.observed, self._weighted(users, situations))
 
-    def coalition_utility(self, users: Tensor, modalities: Iterable[str]) -> Tensor:
+    def coalition_utility(
+        self, users: Tensor, modalities: Iterable[str], situations: Tensor | None = None
+    ) -> Tensor:
         """(b, N): the expectation of `utility` given what the coalition shows of each item.
 
         A known atom counts E[theta(y) | z] = sum_v P(y = v | z) theta(v), an unknown one the mean
@@ -100,9 +110,14 @@ class Truth:
         one ranks by it. With flips or missing modalities this is the best estimate of the
         utility; the best *ranking* may differ slightly, since clicks go by exp(utility / tau).
         """
-        return self._given(users, self.known(modalities))
+        return self._given(users, self.known(modalities), situations)
 
-    def additive_utility(self, users: Tensor, modalities: Iterable[str] | None = None) -> Tensor:
+    def additive_utility(
+        self,
+        users: Tensor,
+        modalities: Iterable[str] | None = None,
+        situations: Tensor | None = None,
+    ) -> Tensor:
         """(b, N): `coalition_utility` with no parity atom known.
 
         A bound on what sums of functions of single modalities can know: every share of a parity
@@ -110,7 +125,7 @@ class Truth:
         """
         known = self.known(self.modalities if modalities is None else modalities)
         copies = torch.tensor([atom.kind == "copy" for atom in self.atoms])
-        return self._given(users, known & copies)
+        return self._given(users, known & copies, situations)
 
     def atom_utility(self, users: Tensor, atom: str) -> Tensor:
         """(b, N): w_a theta_u[a, y_i[a]], one atom's part of `utility`."""
@@ -163,14 +178,26 @@ class Truth:
     def _bits(self) -> Tensor:
         return torch.tensor([atom.bits for atom in self.atoms], dtype=torch.float64)
 
-    def _weighted(self, users: Tensor) -> Tensor:
-        """(b, A, k): w_a theta_u[a, v]."""
-        weights = torch.tensor([atom.weight for atom in self.atoms])
-        return self.tastes[users] * weights[:, None]
+    @cached_property
+    def counts_in(self) -> Tensor:
+        """(S + 1, A): how much each atom counts in each situation; at last the mean over them."""
+        counts = torch.ones(self.situations, len(self.atoms))
+        for column, atom in enumerate(self.atoms):
+            if len(atom.over) == 1:
+                counts[:, column] = 0
+                counts[self.modalities.index(atom.over[0]) % self.situations, column] = 1
+        return torch.cat([counts, counts.mean(0, keepdim=True)])
 
-    def _given(self, users: Tensor, known: Tensor) -> Tensor:
+    def _weighted(self, users: Tensor, situations: Tensor | None = None) -> Tensor:
+        """(b, A, k): w_a theta_u[a, v], as much as the atom counts in the situation."""
+        weights = torch.tensor([atom.weight for atom in self.atoms])
+        weighted = self.tastes[users] * weights[:, None]
+        counts = self.counts_in[-1] if situations is None else self.counts_in[situations]
+        return weighted * counts[..., None]
+
+    def _given(self, users: Tensor, known: Tensor, situations: Tensor | None) -> Tensor:
         """Expected utility where ``known`` (N, A); the value k stands for an unknown atom."""
-        weighted = self._weighted(users)
+        weighted = self._weighted(users, situations)
         flips = np.stack([channel(self.alphabet, atom.flip) for atom in self.atoms])
         expected = torch.einsum("bav,azv->baz", weighted, torch.from_numpy(flips).float())
         tables = torch.cat([expected, weighted.mean(-1, keepdim=True)], dim=-1)

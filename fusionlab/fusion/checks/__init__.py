@@ -35,6 +35,7 @@ CHECKS: dict[str, Check] = {
         of_items.overfits,
         of_scores.order_of_modalities,
         of_scores.weights_are_shares,
+        of_scores.by_query_is_true,
         of_scores.folded_is_combined,
         of_scores.users_are_independent,
         of_scores.candidates_move,

@@ -41,6 +41,24 @@ def weights_are_shares(subject: Subject) -> None:
     assert fusion.combine(scores, query, present).shape == scores.shape[:-1]
 
 
+def by_query_is_true(subject: Subject) -> None:
+    """View weights depend on the query if, and only if, the strategy says so (``by_query``).
+
+    Its parameters are drawn at random: a gate may start out as one that looks at nothing.
+    """
+    fusion, _, query, scores, present = _scored(subject)
+    if fusion.n_views == 1:
+        return
+    draw = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in fusion.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=draw) / 4)
+    one, other = (fusion.view_weights(scores, q, present) for q in (query, query.flip(0)))
+    if torch.equal(one, other) == fusion.by_query:
+        found = "do not depend" if fusion.by_query else "depend"
+        raise AssertionError(f"by_query is {fusion.by_query}, but view weights {found} on it")
+
+
 def folded_is_combined(subject: Subject) -> None:
     """Weights folded into the item views give the combined scores.
 

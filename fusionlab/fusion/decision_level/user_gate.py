@@ -37,6 +37,7 @@ class UserGate(Fusion):
     level = Level.DECISION
     additive = False
     symmetric = True
+    by_query = True
 
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__(specs, dim)

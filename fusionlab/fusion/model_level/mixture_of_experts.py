@@ -71,6 +71,7 @@ class MixtureOfExperts(Fusion):
     level = Level.MODEL
     additive = False
     symmetric = True
+    by_query = True
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class MixtureOfExperts(Fusion):
                 f"expected a top_k below experts = {experts}"
             )
         self.top_k, self.balance, self.gate = top_k, balance, gate
+        self.by_query = top_k != 1
         self.project = Projections(specs, dim)
         self.experts = nn.ModuleList(FeedForward(dim) for _ in range(experts))
         self.router = nn.Linear(dim, experts, bias=False)
@@ -106,7 +108,7 @@ class MixtureOfExperts(Fusion):
         if self.noise is not None:
             nn.init.zeros_(self.noise.weight)
         # A user has nothing to choose among where the item goes to one expert alone.
-        self.user_router = nn.Parameter(torch.zeros(experts, dim), requires_grad=top_k != 1)
+        self.user_router = nn.Parameter(torch.zeros(experts, dim), requires_grad=self.by_query)
 
     @property
     def view_names(self) -> tuple[str, ...]:
