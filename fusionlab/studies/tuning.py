@@ -173,6 +173,6 @@ def worth(task: RankingTask, dataset: Dataset, told: Told) -> float:
 
 def present(experiment: Experiment, task: RankingTask, dataset: Dataset) -> RankingTask:
     """The model as it serves before an update: with new histories, where those are its users."""
-    if not type(task.model).by_history:
+    if not task.model.by_history:
         return task
     return over_clicks(experiment, task, dataset)
