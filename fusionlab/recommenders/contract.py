@@ -140,6 +140,8 @@ class Recommender(nn.Module):
     """Does it read item features itself (`Context.features`), beside a fusion or without one?"""
     by_history: bool = False
     """Is a user nothing but a history? Then `of_people` serves people that training never saw."""
+    on_ids: ClassVar[str] = "bpr_mf"
+    """The recommender that is this one without its content: what a fusion inside it has to beat."""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__()

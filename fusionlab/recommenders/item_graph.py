@@ -61,6 +61,7 @@ class ItemGraph(LightGcn):
 
     uses_content = True
     reads_features = True
+    on_ids = "lightgcn_id"
 
     def __init__(
         self,

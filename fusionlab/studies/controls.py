@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
+from fusionlab.recommenders.contract import RECOMMENDERS
 from fusionlab.registry import Registry
 from fusionlab.studies.inputs import readable
 from fusionlab.studies.record import Kind
@@ -67,7 +68,10 @@ class ContentKnn(Control):
 
 @CONTROLS.register("ids_only")
 class IdsOnly(Control):
-    """Matrix factorisation on IDs: the same training, width and clicks, no content.
+    """The base recommender's counterpart on IDs: the same training, width and clicks, no content.
+
+    That is matrix factorisation, or what the recommender names (`Recommender.on_ids`), with the
+    options that both have.
 
     Options:
         l2: weight of the squared factors (default: that of the base recommender if it has one)
@@ -79,10 +83,13 @@ class IdsOnly(Control):
         self.l2 = l2
 
     def variants(self, base: Experiment, dataset: Dataset) -> Mapping[str, dict[str, Any]]:
-        """Matrix factorisation."""
-        l2 = getattr(base.recommender, "l2", None) if self.l2 is None else self.l2
-        options = {} if l2 is None else {"l2": l2}
-        return {self.label: {"recommender": {"name": "bpr_mf", **options}}}
+        """Another recommender."""
+        name = RECOMMENDERS[base.recommender.name].on_ids
+        options = base.recommender.model_dump(mode="json")
+        known = RECOMMENDERS.schema(name).model_fields
+        shared = {key: value for key, value in options.items() if key in known}
+        given = {} if self.l2 is None else {"l2": self.l2}
+        return {self.label: {"recommender": {**shared, **given, "name": name}}}
 
 
 @CONTROLS.register("best_single_modality")
