@@ -227,12 +227,12 @@ def _describe(dataset: Dataset, features: ItemFeatures | None) -> dict[str, Any]
             "users": clicks.n_users,
             "clicks": {"train": len(clicks.train), "valid": len(clicks.valid)},
         }
-    if dataset.pseudonyms is not None:
-        described["user_key"] = dataset.pseudonyms.fingerprint
         if clicks.situations is not None:
             described["context"] = {
                 name: len(values) for name, values in clicks.situations.values.items()
             }
+    if dataset.pseudonyms is not None:
+        described["user_key"] = dataset.pseudonyms.fingerprint
     if features is not None:
         described["features"] = {name: asdict(spec) for name, spec in features.specs.items()}
     return described
