@@ -130,7 +130,7 @@ class Study(Options):
     seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
     controls: tuple[Annotated[Part, PartOf("control")], ...] = ()
     report: Annotated[ReportOptions, Section(ReportOptions)] = section(ReportOptions)
-    tune: None | Annotated[Tuning, Section(Tuning)] = Field(
+    tune: Annotated[Tuning, Section(Tuning)] | None = Field(
         None, description="tune every row before its seeds run; default: run rows as they are"
     )
 

@@ -98,7 +98,7 @@ def read_space(value: Any) -> Space:
     if not isinstance(value, Mapping):
         expected = "{low: ..., high: ..., log: true or false} or a list of values"
         raise ConfigError([((), f"found {value!r}, expected {expected}")])
-    return validate(Choice if "choices" in value else Range, value)
+    return validate(Choice, value) if "choices" in value else validate(Range, value)
 
 
 class SpacesByKey:

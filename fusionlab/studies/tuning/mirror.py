@@ -34,9 +34,7 @@ class Mirror:
 
     def bring_up_to_date(self, search: Search) -> None:
         """Write the finished trials that are not there yet."""
-        import optuna
-
-        from fusionlab.studies.tuning.optuna_study import frozen
+        from fusionlab.studies.tuning.optuna_study import frozen, optuna
 
         with self.store.lock("optuna"):  # held by one process at a time, and freed if it is killed
             study = optuna.create_study(

@@ -26,6 +26,7 @@ from fusionlab.studies.tuning.search import Search
 from fusionlab.studies.tuning.space import is_whole, value_at
 from fusionlab.training.loop import Stop
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of each new study
 VARIANT = "variant"
 STARTUP = 5
 """No trial is given up before so many are complete (Optuna's default)."""
@@ -78,7 +79,6 @@ def optuna_study(
     search: Search, trials: Sequence[Trial], sampler: optuna.samplers.BaseSampler | None = None
 ) -> optuna.Study:
     """A study in memory that holds these trials."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of each new study
     study = optuna.create_study(
         direction="maximize",
         sampler=sampler or optuna.samplers.RandomSampler(seed=0),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -55,7 +54,7 @@ def fixed_by(axes: Mapping[str, Sequence[Any]]) -> frozenset[str]:
 
 def _common(labels: Sequence[str]) -> str:
     """``best single modality`` of ``best single modality (text)`` and ``... (image)``."""
-    return labels[0] if len(labels) == 1 else os.path.commonprefix(list(labels)).rstrip(" (,")
+    return labels[0] if len(labels) == 1 else labels[0].partition(" (")[0]
 
 
 def _check_touched(

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fusionlab.errors import FusionlabError
 
 Outcome = Literal["complete", "pruned", "diverged"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,15 @@ def _write(file: Path, data: dict[str, Any]) -> None:
 class Ledger:
     """What the search of a row took and found; ``variants`` of it were tried as they are written.
 
-    ``nothing_to_tune``: the row has no option that a tuner would look at.
+    ``search`` is its name in the store, ``select`` the metric on validation, ``seed`` that of
+    training, ``how`` says how values were drawn and trials given up. ``nothing_to_tune``: the row
+    has no option that a tuner would look at.
     """
 
+    search: str
     trials: Sequence[Trial]
     variants: int
+    select: str
     seed: int
     how: str
     nothing_to_tune: bool = False

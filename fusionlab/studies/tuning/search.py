@@ -120,8 +120,10 @@ class Search:
         """What the search took and found; all its trials must be finished."""
         trials = self.finished(store)
         return Ledger(
+            self.id,
             trials,
             len(self.variants),
+            self.variants[0].experiment.selecting,
             self.variants[0].experiment.seed,
             f"{self.tuning.sampler}, {self.tuning.pruner} pruner",
             self.nothing_to_tune(trials),

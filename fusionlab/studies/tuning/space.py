@@ -47,9 +47,7 @@ def declared(experiment: Experiment) -> dict[str, Space]:
     return dict(_declared(experiment, TUNED, ""))
 
 
-def _declared(
-    model: BaseModel, keys: Collection[str], above: str
-) -> Iterator[tuple[str, Space]]:
+def _declared(model: BaseModel, keys: Collection[str], above: str) -> Iterator[tuple[str, Space]]:
     for key in keys:
         inner = getattr(model, key)
         if not isinstance(inner, BaseModel):
@@ -95,9 +93,7 @@ def space_of(
     there, without = options(experiment), idle(experiment, dataset)
     found = {key: one for key, one in declared(experiment).items() if not under(key, asked)}
     found |= {key: one for key, one in asked.items() if one is not None and key in there}
-    found = {
-        key: one for key, one in found.items() if key not in fixed and not under(key, without)
-    }
+    found = {key: one for key, one in found.items() if key not in fixed and not under(key, without)}
     for key, one in found.items():
         _check(experiment, dataset, key, one)
     return dict(sorted(found.items()))

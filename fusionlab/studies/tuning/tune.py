@@ -13,7 +13,7 @@ from fusionlab.studies.store import RunStore
 from fusionlab.studies.tuning.mirror import Mirror
 from fusionlab.studies.tuning.search import Search
 
-OnTrial = Callable[[], None]
+OnTrial = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,13 @@ def tune(
     *,
     storage: str | None = None,
     workers: int = 1,
-    on_trial: OnTrial = lambda: None,
+    on_trial: OnTrial = lambda row: None,
 ) -> None:
     """Bring every trial of these searches into the store; what is there already is not run again.
 
-    ``on_trial`` is called for each trial that is done. A trial depends on the trials of its own row
-    alone, and on these in order: any number of workers, or processes, finds the same.
+    ``on_trial`` is called with the row's label for each trial that is done. A trial depends on the
+    trials of its own row alone, and on these in order: any number of workers, or processes, finds
+    the same.
 
     Raises:
         FusionlabError: at the end; it names every row in which a trial failed.
@@ -52,7 +53,7 @@ def tune(
 
     def done(name: str) -> None:
         mirror.bring_up_to_date(named[name])
-        on_trial()
+        on_trial(named[name].label)
 
     chains = {name: _jobs(search, store, on_trial) for name, search in named.items()}
     cores = cores_of_a_worker([one.experiment for search in searches for one in search.variants])
@@ -68,6 +69,6 @@ def _jobs(search: Search, store: RunStore, on_trial: OnTrial) -> Iterator[Job]:
     folder, data = search.folder(store), search.to_json()
     for number in search.numbers(store):
         if number in folder:
-            on_trial()
+            on_trial(search.label)
         else:
             yield TrialJob(data, number)
