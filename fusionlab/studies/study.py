@@ -136,7 +136,8 @@ def plan(study: Study, load: Load = load_dataset) -> Plan:
         experiments = {label: base.varied(changes) for label, changes in variants.items()}
         if experiments:
             rows.append(PlannedRow(control.kind, _over_seeds(study, experiments, load)))
-            fixed.append(frozenset(key for changes in variants.values() for key in changes))
+            changed = {key for changes in variants.values() for key in changes}
+            fixed.append(fixed_by(study.axes) | changed)
     main = study.report.main or base.selecting
     metrics = study.report.metrics or _columns(base, main)
     planned = Plan(tuple(rows), tuple(dict.fromkeys([*metrics, main])), main)

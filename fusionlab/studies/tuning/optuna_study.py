@@ -70,7 +70,7 @@ def stopper(search: Search, earlier: Sequence[Trial], experiment: Experiment) ->
     def stop(history: Sequence[Mapping[str, float]]) -> bool:
         steps = _steps(history, experiment.selecting)
         running = optuna.trial.create_trial(state=TrialState.RUNNING, intermediate_values=steps)
-        return pruner.prune(study, running)
+        return bool(pruner.prune(study, running))  # of NumPy, which a checkpoint cannot hold
 
     return stop
 
