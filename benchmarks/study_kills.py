@@ -4,10 +4,10 @@
 
 First the study runs in peace, with one worker, in a store of its own. Then it runs in another
 store and is ended with SIGKILL at a random moment, as often as asked; then it may finish. The two
-quality tables must be the same, byte for byte, and so must what tuning chose. Moments are drawn
-from the time that the peaceful run took, so that the kills fall all over the study: each attempt
-lives for about 1 / (kills + 1) of it beyond what it takes to start. An attempt that finishes is not
-a kill: it begins anew in an empty store, and that is told.
+quality tables must be the same, byte for byte. Kills fall all over the study: each attempt may
+finish a random number of trials and runs, about 1 / (kills + 1) of all, and dies a random time
+after the last of them; one that may finish none dies while it starts, or inside the first. An
+attempt that is over before is no kill: its table is compared, and it begins anew in an empty store.
 """
 
 from __future__ import annotations
@@ -43,11 +43,15 @@ def run(asked: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def killed_after(asked: list[str], seconds: float) -> bool:
-    """Start, kill everything after ``seconds``; False if it was over by then."""
+def killed(asked: list[str], runs: Path, more: int, seconds: float) -> bool:
+    """Start, and kill so many ``seconds`` after it finished so many ``more`` trials and runs; False
+    if it was over by then."""
+    until = sum(left_of(runs)) + more
     process = subprocess.Popen(
         asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
     )
+    while process.poll() is None and sum(left_of(runs)) < until:
+        time.sleep(0.02)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -70,20 +74,32 @@ def left_of(runs: Path) -> tuple[int, int]:
 
 
 def kill_again_and_again(
-    asked: list[str], folder: Path, kills: int, whole: float, start: float, draw: random.Random
+    asked: list[str], fire: Path, peace: Path, kills: int, start: float, draw: random.Random
 ) -> int:
-    """Kill so often; how many attempts finished first, and began anew."""
-    finished = done = 0
+    """Kill so often; how many attempts were over first, and began anew."""
+    total, over, done = sum(left_of(peace / "runs")), 0, 0
     while done < kills:
-        lives = start + draw.uniform(0, 2) * max(whole - start, 0) / (kills + 1)
-        if killed_after(asked, lives):
+        more = draw.randint(0, round(2 * total / (kills + 1)))
+        seconds = draw.uniform(0, 1) if more else draw.uniform(0, start)
+        if killed(asked, fire / "runs", more, seconds):
             done += 1
-            trials, runs = left_of(folder / "runs")
-            print(f"kill {done} after {lives:.1f} s: {trials} trials, {runs} runs", flush=True)
+            trials, runs = left_of(fire / "runs")
+            print(f"kill {done}: {trials} trials and {runs} runs are done", flush=True)
         else:
-            finished += 1
-            shutil.rmtree(folder)
-    return finished
+            over += 1
+            compare(peace, fire)
+            shutil.rmtree(fire)
+    return over
+
+
+def compare(peace: Path, fire: Path) -> None:
+    """AssertionError unless both ended with the same tables, trials and runs, and nothing else."""
+    for name in TABLES:
+        one, other = ((folder / "report" / name).read_bytes() for folder in (peace, fire))
+        assert one == other, f"{name} is another"
+    before, after = left_of(peace / "runs"), left_of(fire / "runs")
+    assert before == after, f"found {after} trials and runs, expected {before}"
+    assert not any((fire / "runs" / ".partial").iterdir()), "something was left half done"
 
 
 def main() -> None:
@@ -95,24 +111,20 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     asked = parser.parse_args()
-    draw = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as top:
         peace, fire = Path(top) / "peace", Path(top) / "fire"
         whole = run(command(asked.study, asked.overrides, peace, 1))
         start = run(command(asked.study, asked.overrides, peace, 1))  # nothing left to do
         print(f"uninterrupted: {whole:.0f} s; with nothing left to do {start:.0f} s", flush=True)
         under_fire = command(asked.study, asked.overrides, fire, asked.workers)
-        anew = kill_again_and_again(under_fire, fire, asked.kills, whole, start / 2, draw)
+        draw = random.Random(asked.seed)
+        over = kill_again_and_again(under_fire, fire, peace, asked.kills, start, draw)
         run(under_fire)
-        for name in TABLES:
-            one, other = ((folder / "report" / name).read_bytes() for folder in (peace, fire))
-            assert one == other, f"{name} is another after {asked.kills} kills"
-        before, after = left_of(peace / "runs"), left_of(fire / "runs")
-        assert before == after, f"trials and runs: {after}, expected {before}"
-        assert not any((fire / "runs" / ".partial").iterdir()), "something was left half done"
+        compare(peace, fire)
+        trials, runs = left_of(fire / "runs")
     print(
-        f"{asked.kills} kills, {asked.workers} workers: the same quality table, {after[0]} trials "
-        f"and {after[1]} runs ({anew} attempts finished before they were killed)"
+        f"{asked.kills} kills, --workers {asked.workers}: the same quality table, byte for byte; "
+        f"{trials} trials, {runs} runs ({over} attempts were over before they were killed)"
     )
 
 
