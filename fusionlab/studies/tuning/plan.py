@@ -26,6 +26,10 @@ def plan_searches(
         ConfigError: a space that touches no row, that leaves a row no trial for each of its
             variants, or whose values an option does not take.
     """
+    if any(one.transfer is not None for variants in rows for one in variants.values()):
+        # A trial would need a source trained anew, which opens the test labels of its catalogue.
+        problem = "found beside a transfer; expected rows that are trained from the start"
+        raise ConfigError([(("tune",), problem)])
     searches = []
     for variants, makes in zip(rows, fixed, strict=True):
         found = []

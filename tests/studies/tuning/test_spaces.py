@@ -111,6 +111,10 @@ def test_an_option_that_changes_nothing_in_a_row_is_not_tuned_in_it(tuned_file):
         ("tune.trials=0", "tune.trials: found 0"),
         ("tune.trials=null", "expected a budget: trials, seconds or both"),
         ("tune.sampler=tpee", "tune.sampler: found 'tpee', expected one of: random, tpe"),
+        (
+            "experiment.transfer={source: {dataset.seed: 1}}",
+            "tune: found beside a transfer; expected rows that are trained from the start",
+        ),
         ("tune.trails=3", "tune.trails: unknown key: found 'trails'"),
     ],
 )
