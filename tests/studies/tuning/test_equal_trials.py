@@ -221,7 +221,7 @@ def test_a_budget_in_seconds_begins_no_trial_after_it(tuned_file, tmp_path):
 
 def test_a_closed_form_has_its_own_options_tuned_and_none_of_training(tuned_file, tmp_path):
     store = RunStore(tmp_path / "runs")
-    overrides = ["axes={recommender: [ease]}", "controls=[]", "tune.trials=4"]
+    overrides = ["axes.fusion=[concat]", "axes.recommender=[ease]", "controls=[]", "tune.trials=4"]
     (search,) = planned(tuned_file, *overrides).searches
     tune([search], store)
     trials = search.finished(store)
