@@ -91,7 +91,7 @@ def study(
     from fusionlab.studies.executor import execute
     from fusionlab.studies.store import RunStore
     from fusionlab.studies.study import plan
-    from fusionlab.studies.tuning.tune import tune as tune_rows
+    from fusionlab.studies.trials.tune import tune as tune_rows
 
     store, asked = RunStore(runs), load_study(config, overrides, plugins)
     with terminal.encoding() as on_items:

@@ -57,8 +57,8 @@ def tune(
     from fusionlab.schema import validate
     from fusionlab.studies.datasets import load_dataset
     from fusionlab.studies.store import RunStore
-    from fusionlab.studies.tuning.plan import plan_searches
-    from fusionlab.studies.tuning.tune import tune as tune_rows
+    from fusionlab.studies.trials.plan import plan_searches
+    from fusionlab.studies.trials.tune import tune as tune_rows
     from fusionlab.tuning import Tuning
 
     store, experiment = RunStore(runs), load_experiment(config, overrides, plugins)

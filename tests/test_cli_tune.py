@@ -83,7 +83,7 @@ def test_help_does_without_optuna():
     code = (
         "import sys; from click.testing import CliRunner; from fusionlab.cli import main; "
         "CliRunner().invoke(main, ['study', '--help']); "
-        "import fusionlab.studies.study, fusionlab.studies.tuning.tune; "
+        "import fusionlab.studies.study, fusionlab.studies.trials.tune; "
         "import fusionlab.reporting.report; "
         "print('optuna' in sys.modules)"
     )

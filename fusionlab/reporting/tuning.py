@@ -14,7 +14,7 @@ from fusionlab.layers import merge, nest
 from fusionlab.reporting.cost import seconds_text
 from fusionlab.reporting.table import ABSENT, Cell, Column, Group, Table, decimal, grouped
 from fusionlab.studies.record import Row
-from fusionlab.studies.tuning.records import OUTCOMES, Ledger
+from fusionlab.studies.trials.records import OUTCOMES, Ledger
 
 Figure = tuple[Column, Callable[[Ledger], Cell]]
 

@@ -25,7 +25,7 @@ from fusionlab.reporting.style import (
 )
 from fusionlab.reporting.tuning import tuned
 from fusionlab.studies.record import Row
-from fusionlab.studies.tuning.records import Ledger
+from fusionlab.studies.trials.records import Ledger
 
 ACROSS, PER_PAGE = 4, 16
 """Panels side by side, and on a page."""

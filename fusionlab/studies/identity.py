@@ -82,7 +82,7 @@ def configuration(experiment: Experiment) -> dict[str, Any]:
 
 def update_id(experiment: Experiment, dataset_fingerprint: str, update: Mapping[str, Any]) -> str:
     """The id of an update: of the run that it would be without, and of all that makes it one."""
-    return _digest({"run": run_id(experiment, dataset_fingerprint), "update": dict(update)})
+    return digest({"run": run_id(experiment, dataset_fingerprint), "update": dict(update)})
 
 
 def inputs_id(

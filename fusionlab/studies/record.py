@@ -13,7 +13,7 @@ import torch
 
 import fusionlab
 from fusionlab.data.words import SCHEMA
-from fusionlab.studies.tuning.records import Ledger
+from fusionlab.studies.trials.records import Ledger
 
 WORDS_FILE = "words.parquet"
 Kind = Literal["strategy", "control", "ceiling"]

@@ -22,9 +22,9 @@ from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import id_of, run_id
 from fusionlab.studies.record import Kind, Row
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning.plan import fixed_by, plan_searches
-from fusionlab.studies.tuning.records import Ledger
-from fusionlab.studies.tuning.search import Search
+from fusionlab.studies.trials.plan import fixed_by, plan_searches
+from fusionlab.studies.trials.records import Ledger
+from fusionlab.studies.trials.search import Search
 
 Load = Callable[[Experiment], Dataset]
 AS_IT_CAME, TUNED = "zero-shot", "fine-tuned"

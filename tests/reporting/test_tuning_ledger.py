@@ -15,7 +15,7 @@ from fusionlab.reporting.report import write_report
 from fusionlab.reporting.tuning import changes_text, told_of, tuned_yaml, tuning_table
 from fusionlab.reporting.tuning_curves import PER_PAGE, tuning_curves
 from fusionlab.studies.record import Row
-from fusionlab.studies.tuning.records import Ledger, Outcome, Trial
+from fusionlab.studies.trials.records import Ledger, Outcome, Trial
 
 VALUES: list[tuple[Outcome, float | None]] = [
     ("complete", 0.2),

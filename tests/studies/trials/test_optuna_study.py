@@ -6,10 +6,10 @@ from small_studies import planned
 
 from fusionlab.errors import ConfigError
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning.mirror import Mirror
-from fusionlab.studies.tuning.optuna_study import optuna_study, propose, stopper
-from fusionlab.studies.tuning.records import Trial
-from fusionlab.studies.tuning.tune import tune
+from fusionlab.studies.trials.mirror import Mirror
+from fusionlab.studies.trials.optuna_study import optuna_study, propose, stopper
+from fusionlab.studies.trials.records import Trial
+from fusionlab.studies.trials.tune import tune
 
 
 def trial(number, values, outcome="complete", **changes):

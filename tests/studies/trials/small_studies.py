@@ -3,7 +3,7 @@
 from fusionlab.config import load_study
 from fusionlab.studies.executor import execute
 from fusionlab.studies.study import plan
-from fusionlab.studies.tuning.tune import tune
+from fusionlab.studies.trials.tune import tune
 
 STUDY = """
 title: tuned

@@ -10,8 +10,8 @@ from typing import Any
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.executor import Job, cores_of_a_worker, work_off
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning.mirror import Mirror
-from fusionlab.studies.tuning.search import Search
+from fusionlab.studies.trials.mirror import Mirror
+from fusionlab.studies.trials.search import Search
 
 OnTrial = Callable[[str], None]
 
@@ -25,7 +25,7 @@ class TrialJob:
 
     def do(self, store: RunStore, *, patient: bool, share: Path | None) -> bool:
         """See `Job`."""
-        from fusionlab.studies.tuning.trial import run_trial  # imports Optuna
+        from fusionlab.studies.trials.trial import run_trial  # imports Optuna
 
         search = Search.from_json(self.search)
         return run_trial(search, self.number, store, patient=patient, share=share) is not None

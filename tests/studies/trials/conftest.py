@@ -4,7 +4,7 @@ import pytest
 from small_studies import STUDY, planned, tried
 
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning.tune import tune
+from fusionlab.studies.trials.tune import tune
 
 
 @pytest.fixture

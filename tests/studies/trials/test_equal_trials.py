@@ -11,9 +11,9 @@ from fusionlab.data.interactions import Sealed
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import plan
-from fusionlab.studies.tuning import trial as trial_module
-from fusionlab.studies.tuning.trial import run_trial
-from fusionlab.studies.tuning.tune import tune
+from fusionlab.studies.trials import trial as trial_module
+from fusionlab.studies.trials.trial import run_trial
+from fusionlab.studies.trials.tune import tune
 
 
 def test_every_row_has_the_trials_that_were_asked_for(in_peace):

@@ -8,8 +8,8 @@ from typing import Any
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.errors import ConfigError, one_of
-from fusionlab.studies.tuning.search import Search, Tuned
-from fusionlab.studies.tuning.space import declared, options, space_of, under
+from fusionlab.studies.trials.search import Search, Tuned
+from fusionlab.studies.trials.space import declared, options, space_of, under
 from fusionlab.tuning import Tuning
 
 Load = Callable[[Experiment], Dataset]

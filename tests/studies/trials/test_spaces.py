@@ -7,7 +7,7 @@ from fusionlab.config import load_study
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.registry import FAMILIES, family
 from fusionlab.spaces import Choice, Range, read_space
-from fusionlab.studies.tuning.space import declared, options
+from fusionlab.studies.trials.space import declared, options
 from fusionlab.tuning import Tuning
 
 DECLARING = [

@@ -15,9 +15,9 @@ from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.memory import peak_mb, reset_peak
 from fusionlab.studies.run import configure, train
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning.optuna_study import propose, stopper
-from fusionlab.studies.tuning.records import Outcome, Trial
-from fusionlab.studies.tuning.search import Search
+from fusionlab.studies.trials.optuna_study import propose, stopper
+from fusionlab.studies.trials.records import Outcome, Trial
+from fusionlab.studies.trials.search import Search
 from fusionlab.training.loop import DivergedError
 
 History = list[dict[str, float]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fusionlab.errors import ConfigError
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning.search import Search
+from fusionlab.studies.trials.search import Search
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -34,7 +34,7 @@ class Mirror:
 
     def bring_up_to_date(self, search: Search) -> None:
         """Write the finished trials that are not there yet."""
-        from fusionlab.studies.tuning.optuna_study import frozen, optuna
+        from fusionlab.studies.trials.optuna_study import frozen, optuna
 
         with self.store.lock("optuna"):  # held by one process at a time, and freed if it is killed
             study = optuna.create_study(

@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fusionlab.config import Experiment
 from fusionlab.spaces import Choice, Range, Space
-from fusionlab.studies.tuning.records import Trial
-from fusionlab.studies.tuning.search import Search
-from fusionlab.studies.tuning.space import is_whole, value_at
+from fusionlab.studies.trials.records import Trial
+from fusionlab.studies.trials.search import Search
+from fusionlab.studies.trials.space import is_whole, value_at
 from fusionlab.training.loop import Stop
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of each new study

@@ -13,7 +13,7 @@ from fusionlab.schema import validate
 from fusionlab.spaces import Space, read_space
 from fusionlab.studies.identity import configuration, digest, run_id
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning.records import Ledger, Trial, TrialFolder
+from fusionlab.studies.trials.records import Ledger, Trial, TrialFolder
 from fusionlab.tuning import Tuning
 
 SEARCH_FORMAT = 1
