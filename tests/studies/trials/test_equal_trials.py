@@ -105,7 +105,7 @@ def test_a_study_interrupted_after_each_trial_and_inside_each_finds_the_same(
             break
         except Interrupted:
             done += 1
-    assert 20 < done < 60
+    assert 10 < done < 60  # a trial that is pruned in its first epoch does not get so far
     assert tried(searches, store) == found
     assert not any((store.root / ".partial").iterdir())
 

@@ -37,7 +37,7 @@ def test_whole_numbers_are_drawn_where_the_option_takes_no_others(in_peace):
         changes["fusion.rank"] for _, _, changes, _, _ in in_peace[2]["lowrank_tensor"] if changes
     ]
     assert all(type(rank) is int and 1 <= rank <= 16 for rank in ranks)
-    assert len(set(ranks)) > 2
+    assert len(set(ranks)) > 1
 
 
 def test_spaces_of_rows_are_what_their_parts_declare(tuned_file):
