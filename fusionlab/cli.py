@@ -12,6 +12,7 @@ from fusionlab.cli_audit import audit
 from fusionlab.cli_forget import forget
 from fusionlab.cli_options import config_argument, overrides_argument, plugin_option, runs_option
 from fusionlab.cli_serve import feedback, recommend
+from fusionlab.cli_tune import tune
 from fusionlab.cli_update import update
 from fusionlab.errors import FusionlabError
 
@@ -34,7 +35,7 @@ def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
 
 
-for command in (audit, recommend, feedback, update, forget):
+for command in (audit, recommend, feedback, update, forget, tune):
     main.add_command(command)
 
 
@@ -90,10 +91,22 @@ def study(
     from fusionlab.studies.executor import execute
     from fusionlab.studies.store import RunStore
     from fusionlab.studies.study import plan
+    from fusionlab.studies.trials.tune import tune as tune_rows
 
     store, asked = RunStore(runs), load_study(config, overrides, plugins)
     with terminal.encoding() as on_items:
         planned = plan(asked, partial(load_dataset, features=store.features, on_items=on_items))
+    if asked.tune is not None:
+        trials = asked.tune.trials and asked.tune.trials * len(planned.searches)
+        with terminal.runs("tuning, at most", trials) as on_trial:
+            tune_rows(
+                planned.searches,
+                store,
+                storage=asked.tune.storage,
+                workers=workers,
+                on_trial=on_trial,
+            )
+        planned = planned.tuned(store)
     with terminal.runs(asked.title, len(planned.runs)) as on_run:
         execute(planned.runs, store, workers=workers, on_run=on_run)
     report = write_report(

@@ -30,6 +30,7 @@ from fusionlab.sections import (
     part,
     section,
 )
+from fusionlab.tuning import Tuning
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -129,6 +130,9 @@ class Study(Options):
     seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
     controls: tuple[Annotated[Part, PartOf("control")], ...] = ()
     report: Annotated[ReportOptions, Section(ReportOptions)] = section(ReportOptions)
+    tune: Annotated[Tuning, Section(Tuning)] | None = Field(
+        None, description="tune every row before its seeds run; default: run rows as they are"
+    )
 
     @field_validator("axes", mode="before")
     @classmethod

@@ -63,6 +63,9 @@ def part(family_name: str, name: str, plugins: Sequence[str]) -> list[Renderable
     options = _options(registry.schema(name))
     if options.row_count:
         found.append(options)
+    if space := getattr(cls, "space", None):
+        tuned = "; ".join(f"{key} {one}" for key, one in space.items())
+        found.append(Text(f"\nTuned where a study is (tune): {tuned}."))
     return found
 
 

@@ -49,6 +49,11 @@ def read_value(key: str, text: str) -> Any:
     return layer.data[key]
 
 
+def changes_of(written: Sequence[str]) -> dict[str, Any]:
+    """Overrides ``key.sub=value`` as nested plain data."""
+    return merged(_overrides(written))
+
+
 def _overrides(written: Sequence[str]) -> list[Layer]:
     layers = []
     for override in written:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,7 @@ from fusionlab.errors import ConfigError, one_of
 from fusionlab.layers import merge, nest
 from fusionlab.registry import Part, PartOf
 from fusionlab.schema import Section, validate
+from fusionlab.spaces import Range, Spaces
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -128,6 +129,10 @@ class Encoding(Options):
 class Training(Options):
     """How a model is trained. The loss sees train clicks, early stopping sees validation."""
 
+    space: ClassVar[Spaces] = {
+        "learning_rate": Range(low=1e-4, high=3e-2, log=True),
+        "weight_decay": Range(low=1e-6, high=1e-1, log=True),
+    }
     epochs: PositiveInt = Field(100, description="at most this many passes over the train clicks")
     batch_size: PositiveInt = Field(2048, description="clicks (or labelled items) a step")
     learning_rate: PositiveFloat = Field(1e-3, description="of AdamW")

@@ -70,8 +70,8 @@ def epochs(total: int) -> Iterator[Callable[[dict[str, float]], None]]:
 
 
 @contextmanager
-def runs(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar over the runs of a study, with time left."""
+def runs(title: str, total: int | None) -> Iterator[Callable[[str], None]]:
+    """A bar over the runs of a study, with time left where it is known how many there are."""
     with _bar() as bar:
         task = bar.add_task(title, total=total)
         yield lambda _run: bar.advance(task)

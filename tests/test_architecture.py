@@ -7,7 +7,8 @@ import fusionlab
 
 PACKAGE = Path(fusionlab.__file__).parent
 STAGES = [
-    ("errors", "schema", "plugins", "processes", "registry", "layers", "sections", "config"),
+    ("errors", "schema", "plugins", "processes", "registry", "layers"),
+    ("spaces", "sections", "tuning", "config"),
     ("data",),
     ("encoders",),
     ("llm",),
@@ -21,7 +22,7 @@ STAGES = [
     ("benchmarking", "explorer"),
     ("describe", "terminal"),
     ("cli_options",),
-    ("cli_audit", "cli_serve", "cli_forget", "cli_update"),
+    ("cli_audit", "cli_serve", "cli_forget", "cli_update", "cli_tune"),
     ("cli",),
     ("__main__",),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
+from typing import ClassVar
 
 import torch
 from pydantic import NonNegativeFloat
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from fusionlab.balancing.coalitions import shared_out
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Said, Step
+from fusionlab.spaces import Range, Spaces
 
 FLOOR = 1e-8
 """Probabilities below count as this one, as in the published code."""
@@ -38,6 +40,7 @@ class Agm(Balancer):
         modulation.
     """
 
+    space: ClassVar[Spaces] = {"alpha": Range(low=0.1, high=4.0, log=True)}
     owners = 1
     usual: Tensor
     steps: Tensor

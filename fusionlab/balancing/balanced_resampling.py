@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fusionlab.balancing.coalitions import shared_out
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
+from fusionlab.spaces import Range, Spaces
 
 
 @BALANCERS.register("balanced_resampling")
@@ -36,6 +37,7 @@ class BalancedResampling(Balancer):
     Source: Wei et al. 2024, Enhancing multimodal cooperation via sample-level modality valuation.
     """
 
+    space: ClassVar[Spaces] = {"strength": Range(low=0.0, high=4.0)}
     draws = True
     copies: Tensor
     needed: Tensor

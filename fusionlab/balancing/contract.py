@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import Registry
+from fusionlab.spaces import Spaces
 
 Coalition = frozenset[str]
 
@@ -120,6 +122,8 @@ class Balancer(nn.Module):
     """Does it read losses by coalition on validation? An option may set it on the instance."""
     draws: ClassVar[bool] = False
     """Does it choose the examples of an epoch (`draw`)?"""
+    space: ClassVar[Spaces] = MappingProxyType({})
+    """Which of its options are worth tuning, and where a tuner looks for them."""
 
     def __init__(self, modalities: Sequence[str]) -> None:
         super().__init__()

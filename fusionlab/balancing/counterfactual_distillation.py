@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Said, Step
 from fusionlab.data.by_name import ByName
+from fusionlab.spaces import Range, Spaces
 
 LEAST, MOST = 1e-8, 10.0
 """Bounds of a modality's effect, as in the published code."""
@@ -45,6 +47,7 @@ class CounterfactualDistillation(Balancer):
         mutual: Zhang et al. 2018, Deep mutual learning.
     """
 
+    space: ClassVar[Spaces] = {"weight": Range(low=1e-3, high=1.0, log=True)}
     rho: Tensor
     taught: Tensor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch._functorch.config as compiling
@@ -10,6 +11,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
+from fusionlab.spaces import Range, Spaces
 
 LEAST = 1e-3
 """The smallest weight before the weights are brought back to their sum."""
@@ -35,6 +37,7 @@ class GradNorm(Balancer):
         multitask networks.
     """
 
+    space: ClassVar[Spaces] = {"alpha": Range(low=0.0, high=3.0)}
     trains = "unimodal losses"
     weight: Tensor
     first: Tensor

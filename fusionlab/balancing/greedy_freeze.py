@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Step
+from fusionlab.spaces import Range, Spaces
 
 
 @BALANCERS.register("greedy_freeze")
@@ -35,6 +37,7 @@ class GreedyFreeze(Balancer):
         multi-modal deep neural networks.
     """
 
+    space: ClassVar[Spaces] = {"threshold": Range(low=0.02, high=0.5, log=True)}
     owners = 2
     speed: Tensor
     rest: Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeFloat
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusionlab.balancing.contract import BALANCERS
 from fusionlab.balancing.unimodal_losses import WeightedLosses
+from fusionlab.spaces import Range, Spaces
 
 
 @BALANCERS.register("inverse_speed")
@@ -33,6 +34,10 @@ class InverseSpeed(WeightedLosses):
     Source: inverse training rates: Chen et al. 2018, GradNorm; here without norms of gradients.
     """
 
+    space: ClassVar[Spaces] = {
+        "weight": Range(low=0.1, high=3.0, log=True),
+        "alpha": Range(low=0.0, high=4.0),
+    }
     first: Tensor
     average: Tensor
     begun: Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from pydantic import Field
 from fusionlab.balancing.contract import BALANCERS, Balancer
 from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures
+from fusionlab.spaces import Range, Spaces
 
 
 @BALANCERS.register("modality_dropout")
@@ -25,6 +26,8 @@ class ModalityDropout(Balancer):
 
     Source: Neverova et al. 2016, ModDrop: adaptive multi-modal gesture recognition.
     """
+
+    space: ClassVar[Spaces] = {"rate": Range(low=0.1, high=0.6)}
 
     def __init__(
         self, modalities: Sequence[str], *, rate: Annotated[float, Field(ge=0, lt=1)] = 0.3

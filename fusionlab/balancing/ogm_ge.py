@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
+from fusionlab.spaces import Range, Spaces
 
 
 @BALANCERS.register("ogm_ge")
@@ -31,6 +33,7 @@ class OgmGe(Balancer):
     Source: Peng et al. 2022, Balanced multimodal learning via on-the-fly gradient modulation.
     """
 
+    space: ClassVar[Spaces] = {"alpha": Range(low=0.05, high=2.0, log=True)}
     owners = 1
     scale: Tensor
 

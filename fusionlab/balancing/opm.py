@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeFloat
@@ -12,6 +12,7 @@ from torch import Tensor
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
 from fusionlab.data.dropout import drop_modalities
 from fusionlab.data.features import ItemFeatures
+from fusionlab.spaces import Range, Spaces
 
 
 @BALANCERS.register("opm")
@@ -37,6 +38,10 @@ class Opm(Balancer):
         modulation).
     """
 
+    space: ClassVar[Spaces] = {
+        "q": Range(low=0.02, high=0.9, log=True),
+        "alpha": Range(low=0.0, high=2.0),
+    }
     rate: Tensor
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Said, Step
+from fusionlab.spaces import Range, Spaces
 
 distances = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
 NEVER = -1e9
@@ -39,6 +40,7 @@ class Pmr(Balancer):
     Source: Fan et al. 2023, PMR: Prototypical modal rebalance for multimodal learning.
     """
 
+    space: ClassVar[Spaces] = {"alpha": Range(low=0.1, high=4.0, log=True)}
     weight: Tensor
     prototypes: Tensor
     seen: Tensor

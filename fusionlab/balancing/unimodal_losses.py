@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import NonNegativeFloat
@@ -18,6 +18,7 @@ from fusionlab.balancing.contract import (
     trained_on,
 )
 from fusionlab.fusion.contract import MODALITY
+from fusionlab.spaces import Range, Spaces
 
 
 class WeightedLosses(Balancer):
@@ -72,6 +73,8 @@ class UnimodalLosses(WeightedLosses):
     Source: as the auxiliary losses of multitask fusion, e.g. Wang et al. 2020, What makes training
         multi-modal classification networks hard?
     """
+
+    space: ClassVar[Spaces] = {"weight": Range(low=0.1, high=3.0, log=True)}
 
     def __init__(self, modalities: Sequence[str], *, weight: NonNegativeFloat = 1.0) -> None:
         super().__init__(modalities)

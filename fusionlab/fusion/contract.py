@@ -18,6 +18,7 @@ from fusionlab.data.by_name import ByName, OfModalities
 from fusionlab.data.features import FUSED, FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import clean
 from fusionlab.registry import Part, Registry
+from fusionlab.spaces import Spaces
 
 
 class Level(StrEnum):
@@ -88,6 +89,8 @@ class Fusion(nn.Module):
     small: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options at which it is built in no time, to be held against the contract: a strategy that
     loads a pretrained model names a tiny one."""
+    space: ClassVar[Spaces] = MappingProxyType({})
+    """Which of its options are worth tuning, and where a tuner looks for them."""
 
     def __init__(self, specs: Mapping[str, FeatureSpec], dim: int) -> None:
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import NonNegativeFloat
 
 from fusionlab.fusion.contract import Fusion
@@ -10,6 +12,7 @@ from fusionlab.recommenders.contract import (
     Context,
 )
 from fusionlab.recommenders.factors import IdFactors, WithIds
+from fusionlab.spaces import Range, Spaces
 
 
 @RECOMMENDERS.register("bpr_mf")
@@ -21,6 +24,8 @@ class BprMf(WithIds):
 
     Source: Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback.
     """
+
+    space: ClassVar[Spaces] = {"l2": Range(low=1e-4, high=1e-1, log=True)}
 
     def __init__(
         self, context: Context, fusion: Fusion | None, *, l2: NonNegativeFloat = 1e-2

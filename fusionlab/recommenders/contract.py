@@ -7,6 +7,7 @@ D width of a view, E width of the ID factors.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -21,6 +22,7 @@ from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.rows import take_rows
 from fusionlab.recommenders.situation import situation_of
 from fusionlab.registry import Registry
+from fusionlab.spaces import Spaces
 
 if TYPE_CHECKING:
     from fusionlab.data.synthetic import Truth
@@ -142,6 +144,9 @@ class Recommender(nn.Module):
     """Is a user nothing but a history? Then `of_people` serves people that training never saw."""
     on_ids: ClassVar[str] = "bpr_mf"
     """The recommender that is this one without its content: what a fusion inside it has to beat."""
+
+    space: ClassVar[Spaces] = MappingProxyType({})
+    """Which of its options are worth tuning, and where a tuner looks for them."""
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
@@ -14,6 +16,7 @@ from fusionlab.recommenders.by_history import ByHistory
 from fusionlab.recommenders.co_clicks import co_clicks
 from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.spaces import Range, Spaces
 
 MOST_ITEMS = 30_000
 """More items need matrices that few machines hold."""
@@ -36,6 +39,7 @@ class Ease(ByHistory):
     Source: Steck 2019, Embarrassingly shallow autoencoders for sparse data.
     """
 
+    space: ClassVar[Spaces] = {"l2": Range(low=1.0, high=1e4, log=True)}
     weights: Tensor
 
     def __init__(

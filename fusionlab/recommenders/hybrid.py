@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ from fusionlab.recommenders.contract import (
 )
 from fusionlab.recommenders.factors import IdFactors, WithIds, check_ids
 from fusionlab.recommenders.rows import squared_size, take_rows
+from fusionlab.spaces import Range, Spaces
 
 
 @RECOMMENDERS.register("hybrid")
@@ -32,6 +35,7 @@ class Hybrid(WithIds):
     Source: He and McAuley 2016, VBPR: visual Bayesian personalized ranking from implicit feedback.
     """
 
+    space: ClassVar[Spaces] = {"l2": Range(low=1e-4, high=1e-1, log=True)}
     uses_content = True
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -27,6 +27,7 @@ from fusionlab.recommenders.neighbours import similarity_graph
 from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
 from fusionlab.recommenders.sparse_rows import SparseRows
+from fusionlab.spaces import Range, Spaces
 
 
 @RECOMMENDERS.register("item_graph")
@@ -59,6 +60,11 @@ class ItemGraph(LightGcn):
     recommendation (FREEDOM).
     """
 
+    space: ClassVar[Spaces] = {
+        "neighbours": Range(low=5, high=50, log=True),
+        "layers": Range(low=1, high=4),
+        "l2": Range(low=1e-4, high=1e-1, log=True),
+    }
     uses_content = True
     reads_features = True
     on_ids = "lightgcn_id"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -16,6 +18,7 @@ from fusionlab.recommenders.co_clicks import co_clicks
 from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.sparse_rows import SparseRows, entries_of
+from fusionlab.spaces import Range, Spaces
 
 
 @RECOMMENDERS.register("item_knn")
@@ -34,6 +37,11 @@ class ItemKnn(ByHistory):
 
     Source: Deshpande and Karypis 2004, Item-based top-N recommendation algorithms.
     """
+
+    space: ClassVar[Spaces] = {
+        "neighbours": Range(low=10, high=1000, log=True),
+        "shrinkage": Range(low=0.0, high=200.0),
+    }
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from fusionlab.recommenders.contract import (
 )
 from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
+from fusionlab.spaces import Range, Spaces
 
 # Torch says so once a process; the two products used here are tested against dense ones.
 warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
@@ -125,6 +126,11 @@ class LightGcn(Recommender):
     Source: He et al. 2020, LightGCN: simplifying and powering graph convolution network for
     recommendation.
     """
+
+    space: ClassVar[Spaces] = {
+        "layers": Range(low=1, high=4),
+        "l2": Range(low=1e-4, high=1e-1, log=True),
+    }
 
     def __init__(
         self,

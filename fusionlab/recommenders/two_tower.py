@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from fusionlab.recommenders.contract import (
 )
 from fusionlab.recommenders.factors import IdFactors, WithIds, check_ids
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.spaces import Range, Spaces
 
 
 class Tower(nn.Sequential):
@@ -61,6 +63,8 @@ class TwoTower(WithIds, Content):
     Source: Yi et al. 2019, Sampling-bias-corrected neural modeling for large corpus item
     recommendations.
     """
+
+    space: ClassVar[Spaces] = {"temperature": Range(low=0.03, high=1.0, log=True)}
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ def _count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _seconds(value: float) -> str:
+def seconds_text(value: float) -> str:
     """Three significant digits: 0.0123, 1.23, 12.3, 1,234."""
     if value >= 100:
         return f"{value:,.0f}"
@@ -29,9 +29,9 @@ def _seconds(value: float) -> str:
 FIGURES: list[Figure] = [
     ("parameters", lambda cost: cost.parameters, _count),
     ("epochs", lambda cost: cost.epochs, _count),
-    ("seconds", lambda cost: cost.seconds, _seconds),
-    ("s/epoch", lambda cost: cost.seconds_per_epoch, _seconds),
-    ("evaluation s", lambda cost: cost.evaluation_seconds, _seconds),
+    ("seconds", lambda cost: cost.seconds, seconds_text),
+    ("s/epoch", lambda cost: cost.seconds_per_epoch, seconds_text),
+    ("evaluation s", lambda cost: cost.evaluation_seconds, seconds_text),
     ("peak MB", lambda cost: cost.peak_memory_mb, _count),
 ]
 
@@ -85,7 +85,7 @@ def _cheapest(rows: Sequence[Row], leaders: Leaders | None) -> list[str]:
     }
     least = min(times.values())
     cheapest = ", ".join(label for label, time in times.items() if time == least)
-    takes = f"{_seconds(least)} s of training" if least else "nothing to train"
+    takes = f"{seconds_text(least)} s of training" if least else "nothing to train"
     others = f" (intervals reach {decimal(leaders.margin)} below it)" if leaders.margin else ""
     return [
         f"No test tells from the best{others}: {', '.join(leaders.labels)}. Cheapest of them to "

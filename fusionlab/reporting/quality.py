@@ -28,6 +28,7 @@ from fusionlab.reporting.table import (
     grouped,
     probability,
 )
+from fusionlab.reporting.tuning import trials_cell, tuned, tuning_notes
 from fusionlab.studies.record import Row
 
 FLOORS = ("popularity", "shuffled features")
@@ -75,6 +76,8 @@ def quality_table(
     verdicts = against(opponent, rows, scores, main)
     bounds = _bounds(scores, main, floor, ceiling)
     parts = [*_naming(), (Column("seeds"), _seeds(_planned(rows)))]
+    if tuned(rows):
+        parts.append((Column("trials"), trials_cell))
     for metric in dict.fromkeys(metrics):
         parts += _figures(metric, scores, _emphases(rows, scores, metric))
     if verdicts:
@@ -93,6 +96,7 @@ def quality_table(
             *notes_on_tests(rows, scores, main, opponent, verdicts, chosen=reference is None),
             *gain_note(main, bounds),
             *incomplete(rows, _planned(rows)),
+            *tuning_notes(rows),
             *coalitions(rows),
             *warnings(rows),
         ],

@@ -20,6 +20,8 @@ from fusionlab.reporting.robustness import curves_in, robustness
 from fusionlab.reporting.scores import read_scores
 from fusionlab.reporting.style import save
 from fusionlab.reporting.table import Table
+from fusionlab.reporting.tuning import tuned, tuning_table
+from fusionlab.reporting.tuning_curves import tuning_curves
 from fusionlab.studies.record import Row
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -52,12 +54,13 @@ def write_report(
 ) -> Report:
     """Write tables and figures about ``rows`` into ``folder``.
 
-    ``quality``, ``cost`` and, on synthetic data, ``atoms`` (.md, .csv, .tex), ``seed_spread`` and,
-    where strategies took time, ``quality_against_cost``, where curves were measured ``robustness``
-    (.pdf, .png); where runs tell of single modalities, ``learning_speed``, and where balancers did
-    something, ``weights_over_time``, of many rows on numbered pages. Everything is computed before
-    anything is written, and no file is ever half written. The arguments are those of
-    `quality_table`; ``cost`` picks the time of the figure.
+    ``quality``, ``cost``, where rows were tuned ``tuning`` and, on synthetic data, ``atoms`` (.md,
+    .csv, .tex), ``seed_spread`` and, where strategies took time, ``quality_against_cost``, where
+    curves were measured ``robustness``, where rows were tuned ``tuning_curves`` (.pdf, .png); where
+    runs tell of single modalities, ``learning_speed``, and where balancers did something,
+    ``weights_over_time``, of many rows on numbered pages. Everything is computed before anything is
+    written, and no file is ever half written. The arguments are those of `quality_table`; ``cost``
+    picks the time of the figure.
 
     Raises:
         FusionlabError: see `quality_table`.
@@ -77,6 +80,8 @@ def write_report(
         tables["atoms"] = atom_table(rows, title=f"{title}: atoms found")
     best = leaders(rows, read_scores(rows, [main], split), main)
     tables["cost"] = cost_table(rows, leaders=best, title=f"{title}: cost")
+    if tuned(rows):
+        tables["tuning"] = tuning_table(rows, title=f"{title}: tuning")
     texts = {
         f"{name}.{suffix}": render(table)
         for name, table in tables.items()
@@ -87,6 +92,7 @@ def write_report(
         figures["quality_against_cost"] = quality_against_cost(rows, main, cost=cost, split=split)
     if curves_in(rows, main, split):
         figures["robustness"] = robustness(rows, main, split=split)
+    figures |= _numbered("tuning_curves", tuning_curves(rows))
     figures |= _numbered("learning_speed", learning_speed(rows))
     figures |= _numbered("weights_over_time", weights_over_time(rows))
     paths = [write_whole(folder / name, text.encode()) for name, text in texts.items()]

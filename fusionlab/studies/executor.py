@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.errors import FusionlabError
@@ -21,6 +22,26 @@ OnRun = Callable[[str], None]
 Failures = dict[str, str]
 
 
+class Job(Protocol):
+    """A piece of work that can be sent to another process; it is known by what it leaves in the
+    store, so it may be asked for twice."""
+
+    def do(self, store: RunStore, *, patient: bool, share: Path | None) -> bool:
+        """Do it. False: another process is at it, and we are not ``patient``."""
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """One run of an experiment, as plain data."""
+
+    experiment: dict[str, Any]
+
+    def do(self, store: RunStore, *, patient: bool, share: Path | None) -> bool:
+        """See `Job`."""
+        experiment = experiment_from(self.experiment)
+        return run_experiment(experiment, store, patient=patient, share=share) is not None
+
+
 def execute(
     runs: Mapping[str, Experiment], store: RunStore, *, workers: int = 1, on_run: OnRun
 ) -> None:
@@ -30,30 +51,73 @@ def execute(
     the others go on with what is free. ``on_run`` is called with the id of each run that is done.
     Raises one `FusionlabError` at the end that names every run that failed.
     """
-    store.remove_left_over()
     missing = {}
     for run, experiment in runs.items():
         if run in store:
             on_run(run)
         else:
             missing[run] = experiment
-    if not missing:
-        return
-    if workers == 1:
-        failures = _in_this_process(missing, store, on_run)
-    else:
-        with store.sharing() as share:
-            failures = _in_workers(missing, store, workers, share, on_run)
+    chains = {
+        run: iter([RunJob(experiment.model_dump(mode="json"))])
+        for run, experiment in missing.items()
+    }
+    cores = cores_of_a_worker(missing.values())
+    failures = work_off(chains, store, workers=workers, cores=cores, on_done=on_run)
     if failures:
         listed = "\n".join(f"  {_name(runs[run])}: {why}" for run, why in failures.items())
         raise FusionlabError(f"{len(failures)} of {len(runs)} runs failed:\n{listed}")
+
+
+def work_off(
+    chains: Mapping[str, Iterator[Job]],
+    store: RunStore,
+    *,
+    workers: int,
+    cores: int,
+    on_done: Callable[[str], None],
+) -> Failures:
+    """Do the jobs of chains: within a chain in order, each drawn when the one before it is done;
+    chains side by side where there are several workers, each kept on so many free ``cores``.
+
+    ``on_done`` is called with the chain's name for each job that was done. A job that fails ends
+    its chain: what went wrong, by the chain's name, is returned.
+    """
+    store.remove_left_over()
+    lines = {name: _Line(jobs) for name, jobs in chains.items()}
+    failures: Failures = {}
+    for name, line in lines.items():
+        line.draw(name, failures)
+    lines = {name: line for name, line in lines.items() if line.job is not None}
+    if not lines:
+        return failures
+    if workers == 1:
+        _in_this_process(lines, store, on_done, failures)
+    else:
+        with store.sharing() as share:
+            _in_workers(lines, store, workers, cores, share, on_done, failures)
+    return failures
+
+
+@dataclass
+class _Line:
+    """A chain, and its job that is to be done next; None: it has ended."""
+
+    jobs: Iterator[Job]
+    job: Job | None = None
+
+    def draw(self, name: str, failures: Failures) -> None:
+        """Go on to the next job; a chain that cannot say what it is has failed."""
+        try:
+            self.job = next(self.jobs, None)
+        except Exception as error:
+            self.job, failures[name] = None, why(error)
 
 
 def _name(experiment: Experiment) -> str:
     return f"{experiment.recommender.name}, {experiment.fusion.name}, seed {experiment.seed}"
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """What went wrong; for what is no user error (a fault in a plug-in, say), also where."""
     if isinstance(error, FusionlabError):
         return str(error)
@@ -62,40 +126,51 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{where}"
 
 
-def _in_this_process(runs: Mapping[str, Experiment], store: RunStore, on_run: OnRun) -> Failures:
-    failures: Failures = {}
-    busy = dict(runs)
+def _in_this_process(
+    lines: Mapping[str, _Line],
+    store: RunStore,
+    on_done: Callable[[str], None],
+    failures: Failures,
+) -> None:
     for patient in (False, True):  # first what no other process works on, then wait for the rest
-        for run, experiment in list(busy.items()):
-            try:
-                if run_experiment(experiment, store, patient=patient) is None:
-                    continue
-                on_run(run)
-            except Exception as error:  # one broken strategy must not take the others down
-                failures[run] = _why(error)
-            del busy[run]
-    return failures
+        for name, line in lines.items():
+            while line.job is not None:
+                try:
+                    if not line.job.do(store, patient=patient, share=None):
+                        break
+                    on_done(name)
+                except Exception as error:  # one broken strategy must not take the others down
+                    failures[name] = why(error)
+                    line.job = None
+                else:
+                    line.draw(name, failures)
 
 
 def _in_workers(
-    runs: Mapping[str, Experiment], store: RunStore, workers: int, share: Path, on_run: OnRun
-) -> Failures:
-    failures: Failures = {}
+    lines: Mapping[str, _Line],
+    store: RunStore,
+    workers: int,
+    cores: int,
+    share: Path,
+    on_done: Callable[[str], None],
+    failures: Failures,
+) -> None:
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        workers, spawn, initializer=_start_worker, initargs=(cores_of_a_worker(runs.values()),)
-    )
-    data = {run: experiment.model_dump(mode="json") for run, experiment in runs.items()}
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(cores,))
+    waiting: dict[Future[tuple[bool, str]], str] = {}
 
-    def submit(run: str, *, patient: bool) -> Future[tuple[bool, str]]:
-        return pool.submit(_work, data[run], store.root, share, patient)
+    def submit(name: str, *, patient: bool) -> None:
+        job = lines[name].job
+        if job is not None:
+            waiting[pool.submit(_work, job, store.root, share, patient)] = name
 
     try:
-        waiting = {submit(run, patient=False): run for run in runs}
+        for name in lines:
+            submit(name, patient=False)
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                run = waiting.pop(future)
+                name = waiting.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
                     raise FusionlabError(
                         "a worker was killed, perhaps for want of memory; the same command goes on "
@@ -103,29 +178,28 @@ def _in_workers(
                     )
                 done_by_us, problem = future.result()
                 if problem:
-                    failures[run] = problem
+                    failures[name] = problem
                 elif done_by_us:
-                    on_run(run)
+                    on_done(name)
+                    lines[name].draw(name, failures)
+                    submit(name, patient=False)
                 else:
-                    waiting[submit(run, patient=True)] = run
+                    submit(name, patient=True)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return failures
 
 
-def _work(data: dict[str, Any], root: Path, share: Path, patient: bool) -> tuple[bool, str]:
-    """In a worker: do the run. Was it done (or is another process at it), and what went wrong."""
+def _work(job: Job, root: Path, share: Path, patient: bool) -> tuple[bool, str]:
+    """In a worker: do the job. Was it done (or is another process at it), and what went wrong."""
     try:
-        experiment, store = experiment_from(data), RunStore(root)
-        record = run_experiment(experiment, store, patient=patient, share=share)
+        return job.do(RunStore(root), patient=patient, share=share), ""
     except Exception as error:  # told to the parent in words: not every error can be sent
-        return False, _why(error)
-    return record is not None, ""
+        return False, why(error)
 
 
 def cores_of_a_worker(experiments: Collection[Experiment]) -> int:
     """As many as a run has threads; none where a GPU computes, whose driver has threads too."""
-    if any(experiment.runtime.device != "cpu" for experiment in experiments):
+    if not experiments or any(experiment.runtime.device != "cpu" for experiment in experiments):
         return 0
     return max(experiment.runtime.threads for experiment in experiments)
 

@@ -59,26 +59,30 @@ def id_of(experiment: Experiment, dataset: Dataset) -> str:
 
 def run_id(experiment: Experiment, dataset_fingerprint: str, source: str = "") -> str:
     """The run's id, 64 hexadecimal digits; ``source`` is that of the run it takes over."""
-    left_out = {"dataset", "encoders", "plugins", "transfer"}
-    config = experiment.model_dump(mode="json", exclude=left_out)
     identity = {
         "format": RECORD_FORMAT,
         "fusionlab": _own_source(),
         "torch": torch.__version__,
         "dataset": dataset_fingerprint,
-        "config": config,
+        "config": configuration(experiment),
         "learning_rates": {name: one.learning_rate for name, one in experiment.encodings.items()},
         "sources": _sources(experiment),
         "model": family("fusion")[experiment.fusion.name].content_id(experiment.fusion),
     }
     if experiment.transfer is not None:
         identity["transfer"] = {"source": source, "tune": experiment.transfer.tune}
-    return _digest(identity)
+    return digest(identity)
+
+
+def configuration(experiment: Experiment) -> dict[str, Any]:
+    """The part of an experiment's identity that is written in it, whatever data and code are."""
+    left_out = {"dataset", "encoders", "plugins", "transfer"}
+    return experiment.model_dump(mode="json", exclude=left_out)
 
 
 def update_id(experiment: Experiment, dataset_fingerprint: str, update: Mapping[str, Any]) -> str:
     """The id of an update: of the run that it would be without, and of all that makes it one."""
-    return _digest({"run": run_id(experiment, dataset_fingerprint), "update": dict(update)})
+    return digest({"run": run_id(experiment, dataset_fingerprint), "update": dict(update)})
 
 
 def inputs_id(
@@ -101,10 +105,11 @@ def inputs_id(
         "runtime": experiment.runtime.model_dump(mode="json"),
         "seed": experiment.seed if experiment.inputs.shuffled else None,
     }
-    return _digest(identity)
+    return digest(identity)
 
 
-def _digest(identity: dict[str, Any]) -> str:
+def digest(identity: Mapping[str, Any]) -> str:
+    """Hash of plain data, 64 hexadecimal digits."""
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return sha256(canonical.encode()).hexdigest()
 

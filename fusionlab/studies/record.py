@@ -13,6 +13,7 @@ import torch
 
 import fusionlab
 from fusionlab.data.words import SCHEMA
+from fusionlab.studies.trials.records import Ledger
 
 WORDS_FILE = "words.parquet"
 Kind = Literal["strategy", "control", "ceiling"]
@@ -111,3 +112,5 @@ class Row:
     level: str = ""
     additive: bool = False
     """Does the strategy say that it expresses only sums of functions of single modalities?"""
+    ledger: Ledger | None = None
+    """What was tried to find its configuration; None: it ran as it is written."""

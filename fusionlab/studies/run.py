@@ -34,7 +34,7 @@ from fusionlab.studies.store import RunStore
 from fusionlab.studies.transfer import take_over
 from fusionlab.studies.unused import unused_context, unused_modalities
 from fusionlab.training.classification import ClassificationTask
-from fusionlab.training.loop import Loop, OnEpoch, Progress
+from fusionlab.training.loop import Loop, OnEpoch, Progress, Stop
 from fusionlab.training.ranking import RankingTask
 
 
@@ -161,9 +161,13 @@ def _coalition_training(experiment: Experiment, task: AnyTask, source: RunRecord
 
 
 def train(
-    experiment: Experiment, task: AnyTask, checkpoint: Path | None, on_epoch: OnEpoch | None
+    experiment: Experiment,
+    task: AnyTask,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch | None = None,
+    stop: Stop | None = None,
 ) -> Progress:
-    """Train a task as the experiment says, if there is anything to train."""
+    """Train a task, or go on from its checkpoint; no epochs where there is nothing to train."""
     if _as_it_came(experiment):
         return Progress()
     if isinstance(task, RankingTask):
@@ -177,6 +181,7 @@ def train(
         seed=experiment.seed,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
+        stop=stop,
     )
     return loop.run()
 

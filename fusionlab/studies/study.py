@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fusionlab.config import Experiment, Study
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.errors import ConfigError, one_of
+from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.classification import CLASS_FIGURES
 from fusionlab.evaluation.metrics import CATALOGUE_METRICS
 from fusionlab.fusion.contract import Fusion
@@ -19,9 +19,12 @@ from fusionlab.studies.checks import check, check_groups, measured
 from fusionlab.studies.controls import Control
 from fusionlab.studies.curves import AREAS
 from fusionlab.studies.datasets import load_dataset
-from fusionlab.studies.identity import id_of
+from fusionlab.studies.identity import id_of, run_id
 from fusionlab.studies.record import Kind, Row
 from fusionlab.studies.store import RunStore
+from fusionlab.studies.trials.plan import fixed_by, plan_searches
+from fusionlab.studies.trials.records import Ledger
+from fusionlab.studies.trials.search import Search
 
 Load = Callable[[Experiment], Dataset]
 AS_IT_CAME, TUNED = "zero-shot", "fine-tuned"
@@ -43,6 +46,9 @@ class PlannedRow:
     variants: tuple[Variant, ...]
     level: str = ""
     additive: bool = False
+    search: Search | None = None
+    """How the row is tuned before it runs; None: it is not, or it has been (see `ledger`)."""
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,24 @@ class Plan:
 
     @property
     def runs(self) -> dict[str, Experiment]:
-        """All runs by id; a configuration that stands in two rows runs once."""
+        """All runs by id; a configuration that stands in two rows runs once. What is to be tuned
+        runs when it is `tuned`."""
         return {
             run: experiment
             for row in self.rows
+            if row.search is None
             for variant in row.variants
             for run, experiment in variant.runs
         }
+
+    @property
+    def searches(self) -> list[Search]:
+        """Of the rows that are to be tuned."""
+        return [row.search for row in self.rows if row.search is not None]
+
+    def tuned(self, store: RunStore) -> Plan:
+        """The plan with what the searches found in each row; all trials must be in the store."""
+        return replace(self, rows=tuple(_tuned(row, store) for row in self.rows))
 
     def collect(self, store: RunStore) -> list[Row]:
         """The finished rows; every run must be in the store."""
@@ -75,6 +92,7 @@ class Plan:
                 [store.load(run) for run, _ in variant.runs],
                 row.level,
                 row.additive,
+                row.ledger,
             )
             for variant in row.variants
         ]
@@ -84,12 +102,29 @@ class Plan:
         return sum(record.metrics["valid"][self.main] for record in row.records)
 
 
+def _tuned(row: PlannedRow, store: RunStore) -> PlannedRow:
+    """The row with the variant and the options that are best on validation."""
+    if row.search is None:
+        return row
+    ledger = row.search.ledger(store)
+    try:
+        best = ledger.best
+    except FusionlabError as error:
+        raise FusionlabError(f"row {row.search.label!r}: {error}") from None
+    fingerprint = row.search.chosen(best).fingerprint
+    variant = next(one for one in row.variants if one.label == best.variant)
+    changed = [experiment.varied(best.changes) for _, experiment in variant.runs]
+    runs = tuple((run_id(one, fingerprint), one) for one in changed)
+    return replace(row, variants=(Variant(variant.label, runs),), search=None, ledger=ledger)
+
+
 def plan(study: Study, load: Load = load_dataset) -> Plan:
     """Resolve axes, controls and seeds into runs; all is validated before anything runs.
 
     ``load`` reads the dataset of an experiment; raw media are encoded in it.
     """
     rows = [_strategy(study, label, experiment, load) for label, experiment in _grid(study)]
+    fixed = [fixed_by(study.axes)] * len(rows)
     base = study.experiment.varied({"transfer": None})  # controls know this catalogue alone
     for part in study.controls:
         control: Control = part.build()
@@ -101,11 +136,18 @@ def plan(study: Study, load: Load = load_dataset) -> Plan:
         experiments = {label: base.varied(changes) for label, changes in variants.items()}
         if experiments:
             rows.append(PlannedRow(control.kind, _over_seeds(study, experiments, load)))
+            changed = {key for changes in variants.values() for key in changes}
+            fixed.append(fixed_by(study.axes) | changed)
     main = study.report.main or base.selecting
     metrics = study.report.metrics or _columns(base, main)
     planned = Plan(tuple(rows), tuple(dict.fromkeys([*metrics, main])), main)
     _check(planned, study, load)
-    return planned
+    if study.tune is None:
+        return planned
+    first = [{one.label: one.runs[0][1] for one in row.variants} for row in rows]
+    searches = plan_searches(first, fixed, study.tune, load)
+    tuned = zip(rows, searches, strict=True)
+    return replace(planned, rows=tuple(replace(row, search=search) for row, search in tuned))
 
 
 def _check(planned: Plan, study: Study, load: Load) -> None:

@@ -22,6 +22,11 @@ from fusionlab.training.optimizer import EagerAdamW, parameter_groups
 
 CHECKPOINT_SECONDS = 20.0
 OnEpoch = Callable[[dict[str, float]], None]
+Stop = Callable[[Sequence[dict[str, float]]], bool]
+
+
+class DivergedError(FusionlabError):
+    """The loss is no finite number any more."""
 
 
 class Task(Protocol):
@@ -61,6 +66,7 @@ class Progress:
     best_epoch: int = 0
     best_state: dict[str, Tensor] = field(default_factory=dict)
     finished: bool = False
+    stopped: bool = False
 
     @property
     def epochs(self) -> int:
@@ -84,6 +90,7 @@ class Loop:
         checkpoint: a file to resume from and to save to every 20 seconds (None: do neither).
             Resuming repeats the bits of an uninterrupted run.
         on_epoch: called with the history entry of each epoch.
+        stop: asked after each validation, with the history so far, whether to give up here.
     """
 
     def __init__(
@@ -95,9 +102,10 @@ class Loop:
         seed: int,
         checkpoint: Path | None = None,
         on_epoch: OnEpoch | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.task, self.training, self.runtime = task, training, runtime
-        self.checkpoint, self.on_epoch = checkpoint, on_epoch
+        self.checkpoint, self.on_epoch, self.stop = checkpoint, on_epoch, stop
         self.generator = torch.Generator(runtime.device).manual_seed(seed)
         self.signals = Signals(task.balancer, task.model, training.signals_every, self._aside)
         self.optimizer = EagerAdamW(
@@ -138,6 +146,8 @@ class Loop:
             self._tell(entry)
         self.progress.finished |= last
         self.progress.history.append(entry)
+        if self.stop is not None and self.task.select in entry and not self.progress.finished:
+            self.progress.stopped = self.progress.finished = self.stop(self.progress.history)
         if self.on_epoch is not None:
             self.on_epoch(entry)
 
@@ -158,7 +168,7 @@ class Loop:
             steps += 1
         mean = float(total) / max(steps, 1)
         if mean != mean or mean in (float("inf"), float("-inf")):
-            raise FusionlabError(
+            raise DivergedError(
                 f"training.learning_rate: the loss became {mean} in epoch "
                 f"{self.progress.epochs + 1}, expected a finite number; lower it (now "
                 f"{self.training.learning_rate}) or look for extreme feature values"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveFloat
@@ -20,6 +21,7 @@ from fusionlab.fusion.contract import (
     softmax_present,
 )
 from fusionlab.fusion.layers import Projections
+from fusionlab.spaces import Range, Spaces
 
 
 @FUSIONS.register("confidence")
@@ -49,6 +51,7 @@ class Confidence(Fusion):
     Source: Zhang et al. 2023, Provable dynamic fusion for low-quality multimodal data (QMF).
     """
 
+    space: ClassVar[Spaces] = {"temperature": Range(low=0.1, high=10.0, log=True)}
     level = Level.DECISION
     additive = False
     symmetric = True

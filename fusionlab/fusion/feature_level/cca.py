@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from pydantic import NonNegativeFloat
@@ -12,6 +13,7 @@ from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.closed_form import RELATIVE_ZERO, ClosedForm, eigen, inverse_root
 from fusionlab.fusion.contract import FUSIONS, FusedItems, one_view
 from fusionlab.fusion.layers import pool_tokens
+from fusionlab.spaces import Range, Spaces
 
 
 @FUSIONS.register("cca")
@@ -40,6 +42,11 @@ class Cca(ClosedForm):
     Source: Hotelling 1936; Kettenring 1971, Canonical analysis of several sets of variables
         (MAXVAR). Ridge: Vinod 1976. Power: Gong et al. 2014, A multi-view embedding space.
     """
+
+    space: ClassVar[Spaces] = {
+        "ridge": Range(low=1e-5, high=1.0, log=True),
+        "power": Range(low=0.0, high=2.0),
+    }
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
+from typing import ClassVar
 
 import torch
 from einops import rearrange
@@ -13,6 +14,7 @@ from torch import nn
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import Projections
+from fusionlab.spaces import Range, Spaces
 
 
 @FUSIONS.register("lowrank_tensor")
@@ -33,6 +35,7 @@ class LowRankTensor(Fusion):
     Source: Liu et al. 2018, Efficient low-rank multimodal fusion with modality-specific factors.
     """
 
+    space: ClassVar[Spaces] = {"rank": Range(low=1, high=16, log=True)}
     level = Level.FEATURE
     additive = False
     symmetric = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from fusionlab.fusion.contract import (
     normalised,
 )
 from fusionlab.fusion.layers import FeedForward, Projections
+from fusionlab.spaces import Range, Spaces
 
 
 @FUSIONS.register("mixture_of_experts")
@@ -68,6 +69,7 @@ class MixtureOfExperts(Fusion):
     mixture-of-experts layer; Fedus et al. 2022, Switch transformers.
     """
 
+    space: ClassVar[Spaces] = {"balance": Range(low=1e-4, high=1e-1, log=True)}
     level = Level.MODEL
     additive = False
     symmetric = True

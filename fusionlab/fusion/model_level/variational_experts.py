@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, one_view
 from fusionlab.fusion.layers import Projections, pool_tokens
+from fusionlab.spaces import Range, Spaces
 
 
 @FUSIONS.register("variational_experts")
@@ -46,6 +48,10 @@ class VariationalExperts(Fusion):
     learning (MVAE).
     """
 
+    space: ClassVar[Spaces] = {
+        "beta": Range(low=1e-5, high=1e-1, log=True),
+        "reconstruction": Range(low=1e-2, high=1.0, log=True),
+    }
     level = Level.MODEL
     additive = False
     symmetric = True

@@ -1,0 +1,166 @@
+"""What a trial leaves behind, and the ledger of a row's trials."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from fusionlab.errors import FusionlabError
+
+Outcome = Literal["complete", "pruned", "diverged"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run of a search, judged on validation and on nothing else.
+
+    ``changes`` are the options that were tried, by dotted key; none: as they are written.
+    ``value`` is the best value of the selecting metric on validation; None where the loss became
+    infinite. ``trained``: was there anything to train? ``seconds`` are those of the process that
+    finished it (MB = 10^6 bytes).
+    """
+
+    number: int
+    variant: str
+    changes: dict[str, Any]
+    outcome: Outcome
+    value: float | None
+    trained: bool
+    seconds: float
+    peak_memory_mb: float
+    history: list[dict[str, float]]
+
+
+class TrialFolder:
+    """The finished trials of one search: ``search.json`` and ``0000/trial.json`` onward.
+
+    A trial appears whole, by one rename, and in order: there is none whose predecessor is not.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def describe(self, search: dict[str, Any]) -> None:
+        """Write, once, what is searched."""
+        file = self.folder / "search.json"
+        if not file.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(file, search)
+
+    def __contains__(self, number: int) -> bool:
+        return self._file(number).is_file()
+
+    def load(self, number: int) -> Trial:
+        """Read a finished trial."""
+        file = self._file(number)
+        try:
+            trial = Trial(**json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise FusionlabError(
+                f"{file}: not the record of a trial ({error}); delete it and what follows it, and "
+                "run again"
+            ) from None
+        return trial
+
+    def save(self, trial: Trial, partial: Path) -> None:
+        """Write a finished trial; afterwards it is there whole, and the folder ``partial``, in
+        which it ran, is gone."""
+        for file in partial.iterdir():
+            file.unlink()
+        _write(partial / "trial.json", asdict(trial))
+        os.rename(partial, self._file(trial.number).parent)
+
+    def first(self, count: int | None = None) -> list[Trial]:
+        """The finished trials in order, at most so many."""
+        numbers: Iterator[int] = itertools.takewhile(self.__contains__, itertools.count())
+        return [self.load(number) for number in itertools.islice(numbers, count)]
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:04}" / "trial.json"
+
+
+def _write(file: Path, data: dict[str, Any]) -> None:
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with draft.open("w") as out:
+        json.dump(data, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(draft, file)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the search of a row took and found; ``variants`` of it were tried as they are written.
+
+    ``search`` is its name in the store, ``select`` the metric on validation, ``seed`` that of
+    training, ``how`` says how values were drawn and trials given up. ``nothing_to_tune``: the row
+    has no option that a tuner would look at.
+    """
+
+    search: str
+    trials: Sequence[Trial]
+    variants: int
+    select: str
+    seed: int
+    how: str
+    nothing_to_tune: bool = False
+
+    @property
+    def best(self) -> Trial:
+        """The complete trial with the highest value, the first of equal ones.
+
+        Raises:
+            FusionlabError: no trial was completed.
+        """
+        complete = [one for one in self.trials if one.outcome == "complete"]
+        if not complete:
+            raise FusionlabError(
+                f"none of {len(self.trials)} trials was completed: in each the loss became "
+                "infinite; expected spaces (tune.spaces) in which some configuration can be trained"
+            )
+        return max(complete, key=lambda one: _value(one))
+
+    @property
+    def as_written(self) -> float | None:
+        """The best value of the options as they are written; None where all of these diverged."""
+        values = [one.value for one in self.trials[: self.variants] if one.value is not None]
+        return max(values, default=None)
+
+    @property
+    def seconds(self) -> float:
+        """Of all trials, one after the other."""
+        return sum(one.seconds for one in self.trials)
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """Of the trial that took most."""
+        return max(one.peak_memory_mb for one in self.trials)
+
+    def count(self, outcome: Outcome) -> int:
+        """How many trials ended so."""
+        return Counter(one.outcome for one in self.trials)[outcome]
+
+    @property
+    def course(self) -> list[tuple[float, float]]:
+        """(seconds spent, best value so far) after each trial from the first complete one on."""
+        found: list[tuple[float, float]] = []
+        spent, best = 0.0, float("-inf")
+        for one in self.trials:
+            spent += one.seconds
+            if one.outcome == "complete":
+                best = max(best, _value(one))
+            if best > float("-inf"):
+                found.append((spent, best))
+        return found
+
+
+def _value(trial: Trial) -> float:
+    assert trial.value is not None
+    return trial.value
