@@ -14,13 +14,8 @@ tested against no balancer, over users, and stand in a report of their own.
 import argparse
 from pathlib import Path
 
-from fusionlab import terminal
 from fusionlab.config import load_study
-from fusionlab.reporting.render import to_terminal
-from fusionlab.reporting.report import write_report
-from fusionlab.studies.executor import execute
-from fusionlab.studies.store import RunStore
-from fusionlab.studies.study import plan
+from fusionlab.paper import run_study
 
 STUDY = Path(__file__).parents[1] / "configs" / "studies" / "balancing.yaml"
 COLD = (
@@ -42,7 +37,6 @@ REGIMES = {
         "experiment.dataset.uniqueness={text: 0, image: 0, audio: 1}",
     ),
 }
-METRICS = ("ndcg@20", "ndcg@20 one missing")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -52,15 +46,8 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, overrides = parser.parse_known_args()
     for regime in options.regime or REGIMES:
-        how = [f"title=Balancing ({regime})", f"seeds={list(range(options.seeds))}"]
-        study = load_study(STUDY, [*REGIMES[regime], *how, *overrides])
-        store = RunStore(options.runs)
-        planned = plan(study)
-        with terminal.runs(study.title, len(planned.runs)) as on_run:
-            execute(planned.runs, store, workers=options.workers, on_run=on_run)
-        for main in METRICS:
+        how = [*REGIMES[regime], f"title=Balancing ({regime})", f"seeds={[*range(options.seeds)]}"]
+        for main in ("ndcg@20", "ndcg@20 one missing"):
+            study = load_study(STUDY, [*how, f"report.main={main}", *overrides])
             folder = Path("reports", "balancing", regime, main.replace(" ", "_"))
-            asked = {"metrics": METRICS, "main": main, "reference": study.report.reference}
-            report = write_report(planned.collect(store), folder, study.title, **asked)
-            terminal.show(to_terminal(report.tables["quality"]))
-            terminal.say(f"wrote {folder}")
+            run_study(study, folder, runs=options.runs, workers=options.workers)

@@ -14,14 +14,9 @@ it like by any metric. Each imputer gets a table of its own.
 import argparse
 from pathlib import Path
 
-from fusionlab import terminal
 from fusionlab.config import load_study
 from fusionlab.fusion.imputers.contract import IMPUTERS
-from fusionlab.reporting.render import to_terminal
-from fusionlab.reporting.report import write_report
-from fusionlab.studies.executor import execute
-from fusionlab.studies.store import RunStore
-from fusionlab.studies.study import plan
+from fusionlab.paper import run_study
 
 STUDY = Path(__file__).parents[1] / "configs" / "studies" / "missing.yaml"
 
@@ -36,16 +31,10 @@ if __name__ == "__main__":
     for imputer in options.imputer or ["none"]:
         how = [
             f"title=Missing and noisy modalities (imputer {imputer})",
-            f"seeds={list(range(options.seeds))}",
+            f"seeds={[*range(options.seeds)]}",
             f"experiment.training.modality_dropout={options.dropout}",
             f"experiment.inputs.imputer={imputer}",
         ]
-        study, store = load_study(STUDY, how + overrides), RunStore(options.runs)
-        planned = plan(study)
-        with terminal.runs(study.title, len(planned.runs)) as on_run:
-            execute(planned.runs, store, workers=options.workers, on_run=on_run)
-        rows, folder = planned.collect(store), Path("reports", "missing", imputer)
-        asked = {"metrics": planned.metrics, "main": planned.main}
-        report = write_report(rows, folder, study.title, **asked)
-        terminal.show(to_terminal(report.tables["quality"]))
-        terminal.say(*(f"wrote {file}" for file in report.files))
+        folder = Path("reports", "missing", imputer)
+        study = load_study(STUDY, [*how, *overrides])
+        run_study(study, folder, runs=options.runs, workers=options.workers)

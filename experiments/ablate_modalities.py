@@ -1,9 +1,8 @@
 """What is a modality worth? Masked, retrained without it, and Shapley, where the answer is known.
 
-v(S), the NDCG of a subset S of the modalities, is told twice: by one model whose other modalities
-are masked, trained with modality dropout or without, and by a model retrained on S alone. Beside
-the Shapley values of both games, as shares of what all find, stands the closed form: the bits of
-each atom split evenly over its modalities.
+v(S), the NDCG of a subset S of the modalities, is told by one model whose other modalities are
+masked, trained with modality dropout or without, and by a model retrained on S alone. Beside the
+Shapley values of both, as shares of what all find, stand the bits of each atom, split evenly.
 
     python experiments/ablate_modalities.py [--runs runs] [key.sub=value ...]
 """
@@ -13,9 +12,9 @@ from itertools import chain, combinations
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from fusionlab import terminal
 from fusionlab.config import load_experiment
 from fusionlab.evaluation.contribution import metric_game
 from fusionlab.evaluation.shapley import remembered, shapley
@@ -28,15 +27,14 @@ METRIC = "ndcg@20"
 
 
 def games(experiment, store):
-    """The truth, and v(S) by masking, of every user, and by retraining, the mean over users."""
+    """The truth; v(S) by masking, of every user, and by retraining, the mean over users."""
     _, dataset, task = load_trained(run_experiment(experiment, store).id, store)
     masked = remembered(metric_game(task, dataset.interactions.valid, METRIC))
 
     def retrained(some):
-        if not some:
-            return masked(some)
-        record = run_experiment(experiment.varied({"inputs.modalities": sorted(some)}), store)
-        return torch.tensor(record.metrics["valid"][METRIC])
+        alone = experiment.varied({"inputs.modalities": sorted(some)}) if some else experiment
+        found = torch.tensor(run_experiment(alone, store).metrics["valid"][METRIC])
+        return found if some else masked(some)
 
     return dataset.truth, {"masked": masked, "retrained": remembered(retrained)}
 
@@ -50,14 +48,12 @@ if __name__ == "__main__":
         values = Table(METRIC, *told, title=how, box=None)
         shares = Table("Shapley share", *truth.modalities, "distance", box=None)
         for some in chain(*(combinations(truth.modalities, size) for size in range(4))):
-            figures = (f"{v(frozenset(some)).mean():.4f}" for v in told.values())
-            values.add_row(", ".join(some) or "nothing", *figures)
+            worth = (f"{v(frozenset(some)).mean():.4f}" for v in told.values())
+            values.add_row(", ".join(some) or "nothing", *worth)
         known = torch.tensor([*truth.shapley().values()]) / sum(truth.shapley().values())
         for label, game in told.items():
             worth = shapley(truth.modalities, game).values.values()
-            found = torch.stack([x.mean() for x in worth])
-            found /= found.sum()
-            figures = (f"{x:.3f}" for x in (*found, (found - known).abs().sum() / 2))
-            shares.add_row(label, *figures)
+            found = torch.stack([x.mean() for x in worth]) / sum(x.mean() for x in worth)
+            shares.add_row(label, *(f"{x:.3f}" for x in (*found, (found - known).abs().sum() / 2)))
         shares.add_row("closed form", *(f"{x:.3f}" for x in known))
-        Console().print(values, shares, "")
+        terminal.show(values, shares, "")

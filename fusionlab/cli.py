@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from fusionlab.cli_audit import audit
 from fusionlab.cli_forget import forget
 from fusionlab.cli_options import config_argument, overrides_argument, plugin_option, runs_option
+from fusionlab.cli_paper import compare_studies, export, power, table
 from fusionlab.cli_serve import feedback, recommend
 from fusionlab.cli_tune import tune
 from fusionlab.cli_update import update
@@ -35,7 +35,9 @@ def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
 
 
-for command in (audit, recommend, feedback, update, forget, tune):
+for command in (audit, recommend, feedback, update, forget):
+    main.add_command(command)
+for command in (tune, table, power, compare_studies, export):
     main.add_command(command)
 
 
@@ -83,44 +85,11 @@ def study(
     plugins: tuple[str, ...],
 ) -> None:
     """Run a study and write its tables and figures; what has run before is not run again."""
-    from fusionlab import terminal
     from fusionlab.config import load_study
-    from fusionlab.reporting.render import to_terminal
-    from fusionlab.reporting.report import write_report
-    from fusionlab.studies.datasets import load_dataset
-    from fusionlab.studies.executor import execute
-    from fusionlab.studies.store import RunStore
-    from fusionlab.studies.study import plan
-    from fusionlab.studies.trials.tune import tune as tune_rows
+    from fusionlab.paper import run_study
 
-    store, asked = RunStore(runs), load_study(config, overrides, plugins)
-    with terminal.encoding() as on_items:
-        planned = plan(asked, partial(load_dataset, features=store.features, on_items=on_items))
-    if asked.tune is not None:
-        trials = asked.tune.trials and asked.tune.trials * len(planned.searches)
-        with terminal.runs("tuning, at most", trials) as on_trial:
-            tune_rows(
-                planned.searches,
-                store,
-                storage=asked.tune.storage,
-                workers=workers,
-                on_trial=on_trial,
-            )
-        planned = planned.tuned(store)
-    with terminal.runs(asked.title, len(planned.runs)) as on_run:
-        execute(planned.runs, store, workers=workers, on_run=on_run)
-    report = write_report(
-        planned.collect(store),
-        out or Path("reports") / config.stem,
-        asked.title,
-        metrics=planned.metrics,
-        main=planned.main,
-        reference=asked.report.reference,
-        floor=asked.report.floor,
-        ceiling=asked.report.ceiling,
-    )
-    terminal.show(*(to_terminal(table) for table in report.tables.values()))
-    terminal.say(*(f"wrote {file}" for file in report.files))
+    asked = load_study(config, overrides, plugins)
+    run_study(asked, out or Path("reports") / config.stem, runs=runs, workers=workers)
 
 
 @main.command()

@@ -127,6 +127,13 @@ class Study(Options):
     title: str
     experiment: Annotated[Experiment, Section(Experiment)]
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    design: Literal["grid", "one_at_a_time"] = Field(
+        "grid", description="every combination of the axes, or the base and each other value alone"
+    )
+    drop: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="by label, changes that each switch one component of the base off",
+    )
     seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
     controls: tuple[Annotated[Part, PartOf("control")], ...] = ()
     report: Annotated[ReportOptions, Section(ReportOptions)] = section(ReportOptions)

@@ -37,9 +37,17 @@ def atom_table(rows: Sequence[Row], *, title: str = "Atoms") -> Table:
         unit, whose = _gains(ceiling, atoms).mean(0), CEILING
     else:
         unit, whose = _gains(rows[0], atoms, "oracle_gain").mean(0), "one who knows the answer"
-    columns = [Column("row", "text"), Column("additive", "text")]
+    columns = [
+        Column("row", "text", how="the label of the row in its study"),
+        Column("additive", "text", how="what the strategy says of itself"),
+    ]
+    beside = () if ceiling is None else (ceiling.label,)
     for name in ("all", *atoms):
-        columns += [Column(name), Column(f"{name} sd", shown=False)]
+        reads = tuple(("truth", "gain", atom) for atom in (atoms if name == "all" else [name]))
+        share = "the row's gain (of all: the sum over atoms) in shares of the gain of " + whose
+        how = (f"mean over seeds of {share}", f"standard deviation over seeds of {share}")
+        columns.append(Column(name, reads=reads, how=how[0], beside=beside))
+        columns.append(Column(f"{name} sd", shown=False, reads=reads, how=how[1], beside=beside))
 
     def cells(row: Row) -> list[Cell]:
         found = [Cell(row.label), Cell("yes") if row.additive else ABSENT]

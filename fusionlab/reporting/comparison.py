@@ -10,6 +10,7 @@ import numpy as np
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.significance import Comparison, compare
 from fusionlab.reporting.scores import LEVEL, Floats, Scores, recorded
+from fusionlab.statistics.effects import Effect, paired_effect
 from fusionlab.studies.record import Row
 
 ALPHA = 0.05
@@ -46,6 +47,16 @@ def against(
     base = _users(scores, reference.label, metric)
     others = {label: _users(scores, label, metric) for label in tested}
     return {found.label: found for found in compare(base, others, level=LEVEL)}
+
+
+def effects(
+    reference: Row, labels: Sequence[str], scores: Scores, metric: str
+) -> dict[str, Effect]:
+    """How large the difference of each of these rows from the reference is."""
+    base = _users(scores, reference.label, metric)
+    return {
+        label: paired_effect(_users(scores, label, metric), base, level=LEVEL) for label in labels
+    }
 
 
 @dataclass(frozen=True)

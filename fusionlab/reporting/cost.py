@@ -11,7 +11,7 @@ from fusionlab.reporting.comparison import Leaders
 from fusionlab.reporting.table import Cell, Column, Group, Table, decimal, grouped
 from fusionlab.studies.record import Cost, Row
 
-Figure = tuple[str, Callable[[Cost], float], Callable[[float], str]]
+Figure = tuple[str, str, Callable[[float], str]]
 
 
 def _count(value: float) -> str:
@@ -27,13 +27,14 @@ def seconds_text(value: float) -> str:
 
 
 FIGURES: list[Figure] = [
-    ("parameters", lambda cost: cost.parameters, _count),
-    ("epochs", lambda cost: cost.epochs, _count),
-    ("seconds", lambda cost: cost.seconds, seconds_text),
-    ("s/epoch", lambda cost: cost.seconds_per_epoch, seconds_text),
-    ("evaluation s", lambda cost: cost.evaluation_seconds, seconds_text),
-    ("peak MB", lambda cost: cost.peak_memory_mb, _count),
+    ("parameters", "parameters", _count),
+    ("epochs", "epochs", _count),
+    ("seconds", "seconds", seconds_text),
+    ("s/epoch", "seconds_per_epoch", seconds_text),
+    ("evaluation s", "evaluation_seconds", seconds_text),
+    ("peak MB", "peak_memory_mb", _count),
 ]
+"""Heading, field of `Cost`, and how it is printed."""
 
 
 def cost_table(
@@ -52,12 +53,16 @@ def cost_table(
     for row in rows:
         if not row.records:
             raise FusionlabError(f"row {row.label!r}: found no runs, expected one a seed")
-    columns = [Column("row", "text"), Column("runs counted", shown=False)]
-    for header, _, _ in FIGURES:
+    columns = [
+        Column("row", "text", how="the label of the row in its study"),
+        Column("runs counted", shown=False, how="how many runs the row has"),
+    ]
+    for header, field, _ in FIGURES:
+        reads = (("cost", field),)
         columns += [
-            Column(header),
-            Column(f"{header} min", shown=False),
-            Column(f"{header} max", shown=False),
+            Column(header, reads=reads, how="median over the row's runs (least to most)"),
+            Column(f"{header} min", shown=False, reads=reads, how="least of the row's runs"),
+            Column(f"{header} max", shown=False, reads=reads, how="most of the row's runs"),
         ]
     return Table(
         title=title,
@@ -100,8 +105,8 @@ def _training_seconds(cost: Cost) -> float:
 def _cells(row: Row) -> list[Cell]:
     runs = len(row.records)
     cells = [Cell(row.label), Cell(str(runs), runs)]
-    for _, figure, text in FIGURES:
-        values = [figure(record.cost) for record in row.records]
+    for _, field, text in FIGURES:
+        values = [getattr(record.cost, field) for record in row.records]
         median, low, high = float(np.median(values)), min(values), max(values)
         shown = text(median)
         if text(low) != text(high):

@@ -26,6 +26,7 @@ from fusionlab.reporting.style import (
     BLACK,
     DOUBLE_WIDTH,
     GREY,
+    HALF,
     LIGHT,
     SMALL_FONT,
     Line,
@@ -36,7 +37,7 @@ from fusionlab.reporting.style import (
 from fusionlab.studies.record import Row
 
 ACROSS, PER_PAGE = 4, 12
-"""Panels side by side, and on a page."""
+"""Panels side by side, and on a page, of two columns' width; in one column half as many."""
 TITLE = 22
 """Characters in a line of a panel's title."""
 UNITS = {"loss": "loss alone", "speed": "fall an epoch, %"}
@@ -104,14 +105,17 @@ def _in_lines(label: str) -> str:
 def _pages(
     panels: Sequence[Panel], modalities: Sequence[str], width: float, *, shared: bool
 ) -> list[Figure]:
-    count = -(-len(panels) // PER_PAGE)
+    across, per_page = (ACROSS, PER_PAGE) if width > HALF else (ACROSS // 2, PER_PAGE // 2)
+    count = -(-len(panels) // per_page)
     parts = np.array_split(np.arange(len(panels)), count) if count else []
     lines = lines_of(modalities) | {JOINT: Line(BLACK, "solid")}
-    return [_page([panels[k] for k in part], lines, width, shared) for part in parts]
+    return [_page([panels[k] for k in part], lines, width, shared, across) for part in parts]
 
 
-def _page(panels: Sequence[Panel], lines: Mapping[str, Line], width: float, shared: bool) -> Figure:
-    across = min(ACROSS, len(panels))
+def _page(
+    panels: Sequence[Panel], lines: Mapping[str, Line], width: float, shared: bool, most: int
+) -> Figure:
+    across = min(most, len(panels))
     down = -(-len(panels) // across)
     kinds = len(panels[0].kinds)
     with styled():
@@ -127,7 +131,7 @@ def _page(panels: Sequence[Panel], lines: Mapping[str, Line], width: float, shar
         figure.legend(
             handles=[_handle(name, line) for name, line in lines.items() if name in shown],
             loc="outside upper left",
-            ncols=6,
+            ncols=int(width),
         )
         seeds = max(len(panel.row.records) for panel in panels)
         figure.supxlabel(_foot(panels, seeds, width), fontsize=SMALL_FONT, color=GREY)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fusionlab.errors import FusionlabError, one_of
-from fusionlab.evaluation.significance import Comparison
-from fusionlab.reporting.comparison import against, reference_row, symbol
+from fusionlab.reporting.comparison import against, effects, reference_row
 from fusionlab.reporting.quality_notes import (
     Bounds,
     coalitions,
@@ -16,7 +15,7 @@ from fusionlab.reporting.quality_notes import (
     notes_on_tests,
     warnings,
 )
-from fusionlab.reporting.scores import Score, Scores, read_scores
+from fusionlab.reporting.scores import LEVEL, Score, Scores, read_scores
 from fusionlab.reporting.table import (
     ABSENT,
     Cell,
@@ -26,14 +25,13 @@ from fusionlab.reporting.table import (
     Table,
     decimal,
     grouped,
-    probability,
 )
 from fusionlab.reporting.tuning import trials_cell, tuned, tuning_notes
+from fusionlab.reporting.verdicts import Part, Verdicts, verdict_columns
 from fusionlab.studies.record import Row
 
 FLOORS = ("popularity", "shuffled features")
 CEILING = "achievable, all atoms"
-Part = tuple[Column, Callable[[Row], Cell]]
 
 
 def quality_table(
@@ -75,15 +73,17 @@ def quality_table(
     opponent = reference_row(rows, main, reference)
     verdicts = against(opponent, rows, scores, main)
     bounds = _bounds(scores, main, floor, ceiling)
-    parts = [*_naming(), (Column("seeds"), _seeds(_planned(rows)))]
+    parts = [*_naming(), (_SEEDS, _seeds(_planned(rows)))]
     if tuned(rows):
         parts.append((Column("trials"), trials_cell))
     for metric in dict.fromkeys(metrics):
-        parts += _figures(metric, scores, _emphases(rows, scores, metric))
-    if verdicts:
-        parts += _tests(verdicts, "vs control" if reference is None else "vs reference")
+        parts += _figures(metric, split, scores, _emphases(rows, scores, metric))
+    if opponent is not None and verdicts:
+        sizes = effects(opponent, [*verdicts], scores, main)
+        tested = Verdicts(opponent.label, main, split, verdicts, sizes)
+        parts += verdict_columns(tested, "vs control" if reference is None else "vs reference")
     if bounds:
-        parts.append((Column("gain"), _gain(scores, main, bounds)))
+        parts.append((_gain_column(main, split, bounds), _gain(scores, main, bounds)))
     return Table(
         title=title,
         columns=[column for column, _ in parts],
@@ -104,11 +104,15 @@ def quality_table(
     )
 
 
+_SEEDS = Column("seeds", reads=(("config", "seed"),), how="how many runs the row has")
+
+
 def _naming() -> list[Part]:
+    of = "of the row in its study"
     return [
-        (Column("row", "text"), lambda row: Cell(row.label)),
-        (Column("kind", "text", shown=False), lambda row: Cell(row.kind)),
-        (Column("level", "text", shown=False), lambda row: Cell(row.level)),
+        (Column("row", "text", how=f"the label {of}"), lambda row: Cell(row.label)),
+        (Column("kind", "text", shown=False, how=f"the kind {of}"), lambda row: Cell(row.kind)),
+        (Column("level", "text", shown=False, how=f"the level {of}"), lambda row: Cell(row.level)),
     ]
 
 
@@ -126,7 +130,7 @@ def _seeds(planned: int) -> Callable[[Row], Cell]:
     return cell
 
 
-def _figures(metric: str, scores: Scores, emphases: dict[str, Emphasis]) -> list[Part]:
+def _figures(metric: str, split: str, scores: Scores, emphases: dict[str, Emphasis]) -> list[Part]:
     def score(row: Row) -> Score:
         return scores[row.label][metric]
 
@@ -149,11 +153,16 @@ def _figures(metric: str, scores: Scores, emphases: dict[str, Emphasis]) -> list
         found = score(row).spread
         return ABSENT if found is None else Cell(decimal(found), found)
 
+    means, users = ("metrics", split, metric), ("per_user", split, metric)
+    interval = f"{LEVEL:.0%} confidence interval of the mean over users, each averaged over seeds"
+    how = f"mean over seeds of each run's mean over users; ±: half the {interval}"
+    ends = f"end of the {interval}"
+    deviation = "standard deviation over seeds (n - 1) of each run's mean over users"
     return [
-        (Column(metric), mean),
-        (Column(f"{metric} low", shown=False), bound(0)),
-        (Column(f"{metric} high", shown=False), bound(1)),
-        (Column(f"{metric} sd", header="sd"), spread),
+        (Column(metric, reads=(means, users), how=how), mean),
+        (Column(f"{metric} low", shown=False, reads=(users,), how=f"lower {ends}"), bound(0)),
+        (Column(f"{metric} high", shown=False, reads=(users,), how=f"upper {ends}"), bound(1)),
+        (Column(f"{metric} sd", header="sd", reads=(means,), how=deviation), spread),
     ]
 
 
@@ -165,29 +174,6 @@ def _emphases(rows: Sequence[Row], scores: Scores, metric: str) -> dict[str, Emp
         return {}
     marks = dict(zip(places, (Emphasis.BEST, Emphasis.SECOND), strict=True))
     return {label: marks.get(mean, Emphasis.NONE) for label, mean in means.items()}
-
-
-def _tests(verdicts: dict[str, Comparison], header: str) -> list[Part]:
-    def shown(row: Row) -> Cell:
-        found = verdicts.get(row.label)
-        if found is None:
-            return ABSENT
-        return Cell(f"{symbol(found)} {probability(found.p_holm)}", found.p_holm)
-
-    def hidden(figure: Callable[[Comparison], float]) -> Callable[[Row], Cell]:
-        def cell(row: Row) -> Cell:
-            found = verdicts.get(row.label)
-            return ABSENT if found is None else Cell(decimal(figure(found)), figure(found))
-
-        return cell
-
-    return [
-        (Column("difference", shown=False), hidden(lambda found: found.difference)),
-        (Column("difference low", shown=False), hidden(lambda found: found.interval[0])),
-        (Column("difference high", shown=False), hidden(lambda found: found.interval[1])),
-        (Column("p", shown=False), hidden(lambda found: found.p)),
-        (Column("p (Holm)", header=header), shown),
-    ]
 
 
 def _bounds(scores: Scores, main: str, floor: str | None, ceiling: str | None) -> Bounds | None:
@@ -209,6 +195,12 @@ def _bounds(scores: Scores, main: str, floor: str | None, ceiling: str | None) -
         f"ceiling: found {ceiling!r} at {high:.4f} of {main}, expected it above the floor "
         f"{floor!r} at {low:.4f}: no gain to share"
     )
+
+
+def _gain_column(main: str, split: str, bounds: Bounds) -> Column:
+    how = f"(mean - floor) / (ceiling - floor); floor: {bounds.floor}, ceiling: {bounds.ceiling}"
+    reads = (("metrics", split, main),)
+    return Column("gain", reads=reads, how=how, beside=(bounds.floor, bounds.ceiling))
 
 
 def _gain(scores: Scores, main: str, bounds: Bounds) -> Callable[[Row], Cell]:

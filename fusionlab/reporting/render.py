@@ -1,9 +1,11 @@
-"""A table as Markdown, CSV, LaTeX or for the terminal."""
+"""A table as Markdown, CSV, LaTeX, HTML or for the terminal."""
 
 from __future__ import annotations
 
 import csv
+import html
 import io
+from collections.abc import Callable
 
 import polars as pl
 from great_tables import GT
@@ -100,27 +102,7 @@ def to_latex(table: Table) -> str:
     so cells are escaped and set in ``\textbf`` or ``\underline`` here and passed through as they
     are. The runs behind each row follow as comments.
     """
-    shown = [column for column in table.columns if column.shown]
-    names = [f"c{i}" for i in range(len(shown))]
-    cells: dict[str, list[str]] = {name: [] for name in names}
-    groups: list[str] = []
-    for group in table.groups:
-        for row in group.rows:
-            groups.append(group.name)
-            for name, cell in zip(names, table.shown(row), strict=True):
-                cells[name].append(_latex_cell(cell))
-    numbers = [name for name, column in zip(names, shown, strict=True) if column.kind == "number"]
-    layout = (
-        GT(pl.DataFrame({"group": groups, **cells}), groupname_col="group")
-        .tab_header(title=table.title)
-        .cols_label({name: column.heading for name, column in zip(names, shown, strict=True)})
-        .fmt_passthrough(names, escape=False)
-        .cols_align("left", [name for name in names if name not in numbers])
-        .cols_align("right", numbers)
-        .tab_options(table_font_size="8pt")
-    )
-    for note in table.notes:
-        layout = layout.tab_source_note(note)
+    layout = _layout(table, _latex_cell).tab_options(table_font_size="8pt")
     runs = [
         f"% {' '.join(label.split())}: {' '.join(_short(ids))}"
         for label, ids in table.sources.items()
@@ -129,7 +111,7 @@ def to_latex(table: Table) -> str:
     return "\n".join([*lines, *(["% runs", *runs] if runs else [])]) + "\n"
 
 
-def _latex_cell(cell: Cell) -> str:
+def _latex_cell(cell: Cell, _runs: list[str]) -> str:
     text = cell.text.translate(_LATEX)
     template = {
         Emphasis.NONE: "{}",
@@ -137,6 +119,52 @@ def _latex_cell(cell: Cell) -> str:
         Emphasis.SECOND: r"\underline{{{}}}",
     }[cell.emphasis]
     return template.format(text)
+
+
+def to_html(table: Table) -> str:
+    """A page of its own that needs nothing else; a cell tells its runs where the mouse rests.
+
+    Great Tables lays it out and escapes title, headings and notes; cells are escaped and marked
+    here.
+    """
+    page = _layout(table, _html_cell, id="fusionlab").as_raw_html(make_page=True)
+    return "\n".join(line.rstrip() for line in page.splitlines()) + "\n"
+
+
+def _html_cell(cell: Cell, runs: list[str]) -> str:
+    before, after = {
+        Emphasis.NONE: ("", ""),
+        Emphasis.BEST: ("<strong>", "</strong>"),
+        Emphasis.SECOND: ("<u>", "</u>"),
+    }[cell.emphasis]
+    text = f"{before}{html.escape(cell.text)}{after}"
+    return f'<span title="runs {" ".join(runs)}">{text}</span>' if runs and cell.text else text
+
+
+def _layout(table: Table, cell_text: Callable[[Cell, list[str]], str], id: str | None = None) -> GT:
+    """Groups, headings and notes; every shown cell as ``cell_text`` writes it, given its runs."""
+    shown = [column for column in table.columns if column.shown]
+    names = [f"c{i}" for i in range(len(shown))]
+    cells: dict[str, list[str]] = {name: [] for name in names}
+    groups: list[str] = []
+    for group in table.groups:
+        for row in group.rows:
+            groups.append(group.name)
+            runs = _short(table.sources.get(row[0].text, []))
+            for name, cell in zip(names, table.shown(row), strict=True):
+                cells[name].append(cell_text(cell, runs))
+    numbers = [name for name, column in zip(names, shown, strict=True) if column.kind == "number"]
+    layout = (
+        GT(pl.DataFrame({"group": groups, **cells}), groupname_col="group", id=id)
+        .tab_header(title=table.title)
+        .cols_label({name: column.heading for name, column in zip(names, shown, strict=True)})
+        .fmt_passthrough(names, escape=False)
+        .cols_align("left", [name for name in names if name not in numbers])
+        .cols_align("right", numbers)
+    )
+    for note in table.notes:
+        layout = layout.tab_source_note(note)
+    return layout
 
 
 def to_terminal(table: Table) -> RichTable:

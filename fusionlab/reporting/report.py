@@ -1,4 +1,4 @@
-"""A report in a folder: tables in three formats, figures in two."""
+"""A report in a folder: tables in four formats, figures in two."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fusionlab.reporting.atoms import atom_table, known_atoms
-from fusionlab.reporting.comparison import leaders
-from fusionlab.reporting.cost import cost_table
 from fusionlab.reporting.dynamics import learning_speed, weights_over_time
 from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
 from fusionlab.reporting.files import write_whole
-from fusionlab.reporting.quality import quality_table
-from fusionlab.reporting.render import to_csv, to_latex, to_markdown
+from fusionlab.reporting.render import to_csv, to_html, to_latex, to_markdown
+from fusionlab.reporting.results import Results
 from fusionlab.reporting.robustness import curves_in, robustness
-from fusionlab.reporting.scores import read_scores
 from fusionlab.reporting.style import save
 from fusionlab.reporting.table import Table
-from fusionlab.reporting.tuning import tuned, tuning_table
 from fusionlab.reporting.tuning_curves import tuning_curves
-from fusionlab.studies.record import Row
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     "md": to_markdown,
     "csv": to_csv,
     "tex": to_latex,
+    "html": to_html,
 }
 
 
@@ -39,49 +34,22 @@ class Report:
     files: list[Path]
 
 
-def write_report(
-    rows: Sequence[Row],
-    folder: Path,
-    title: str,
-    *,
-    metrics: Sequence[str],
-    main: str,
-    split: str = "test",
-    reference: str | None = None,
-    floor: str | None = None,
-    ceiling: str | None = None,
-    cost: CostName = "seconds_per_epoch",
-) -> Report:
-    """Write tables and figures about ``rows`` into ``folder``.
+def write_report(results: Results, folder: Path, *, cost: CostName = "seconds_per_epoch") -> Report:
+    """Write tables and figures of a study into ``folder``.
 
-    ``quality``, ``cost``, where rows were tuned ``tuning`` and, on synthetic data, ``atoms`` (.md,
-    .csv, .tex), ``seed_spread`` and, where strategies took time, ``quality_against_cost``, where
+    ``quality``, ``cost``, on synthetic data ``atoms``, where rows were tuned ``tuning`` (.md, .csv,
+    .tex, .html), ``seed_spread`` and, where strategies took time, ``quality_against_cost``, where
     curves were measured ``robustness``, where rows were tuned ``tuning_curves`` (.pdf, .png); where
     runs tell of single modalities, ``learning_speed``, and where balancers did something,
-    ``weights_over_time``, of many rows on numbered pages. Everything is computed before anything is
-    written, and no file is ever half written. The arguments are those of `quality_table`; ``cost``
-    picks the time of the figure.
+    ``weights_over_time``, of many rows on numbered pages; and ``study.json``, which names the runs
+    of every row. Everything is computed before anything is
+    written, and no file is ever half written. ``cost`` picks the time of the figure.
 
     Raises:
         FusionlabError: see `quality_table`.
     """
-    quality = quality_table(
-        rows,
-        metrics=metrics,
-        main=main,
-        split=split,
-        reference=reference,
-        floor=floor,
-        ceiling=ceiling,
-        title=f"{title}: quality",
-    )
-    tables = {"quality": quality}
-    if known_atoms(rows):
-        tables["atoms"] = atom_table(rows, title=f"{title}: atoms found")
-    best = leaders(rows, read_scores(rows, [main], split), main)
-    tables["cost"] = cost_table(rows, leaders=best, title=f"{title}: cost")
-    if tuned(rows):
-        tables["tuning"] = tuning_table(rows, title=f"{title}: tuning")
+    rows, main, split = results.rows, results.main, results.split
+    tables = results.tables()
     texts = {
         f"{name}.{suffix}": render(table)
         for name, table in tables.items()
@@ -98,6 +66,7 @@ def write_report(
     paths = [write_whole(folder / name, text.encode()) for name, text in texts.items()]
     for name, figure in figures.items():
         paths += save(figure, folder / name)
+    paths.append(results.write(folder))
     return Report(tables, paths)
 
 

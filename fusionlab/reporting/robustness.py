@@ -18,6 +18,7 @@ from fusionlab.reporting.style import (
     DOUBLE_WIDTH,
     FONT,
     GREY,
+    HALF,
     LIGHT,
     SMALL_FONT,
     new_figure,
@@ -93,17 +94,22 @@ def robustness(
     looks = _looks(rows)
     alpha = max(0.03, min(0.15, 0.6 / len(rows)))  # many bands lie on one another
     with styled():
-        figure = new_figure(width, max(2.8, 0.75 + 0.145 * len(rows)))
-        every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        if width > HALF:
+            figure = new_figure(width, max(2.8, 0.75 + 0.145 * len(rows)))
+            every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        else:
+            figure = new_figure(width, 0.3 + 1.9 * len(panels) + 0.145 * len(rows))
+            every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axes, (panel, points) in zip(every, panels.items(), strict=True):
             for row in reversed(ordered):
                 _draw(axes, points, scores[row.label], looks[row.label], row.kind, alpha)
             _dress(axes, panel, [rate for rate, _ in points])
-        every[0].set_ylabel(f"{of} on {split}", parse_math=False)
-        every[0].set_ylim(*_view(rows, scores, names))
+        for axes in every[:1] if width > HALF else every:
+            axes.set_ylabel(f"{of} on {split}", parse_math=False)
+            axes.set_ylim(*_view(rows, scores, names))
         legend = figure.legend(
             handles=[_key(row, scores[row.label][area].mean, looks[row.label]) for row in ordered],
-            loc="outside right upper",
+            loc="outside right upper" if width > HALF else "outside lower left",
             title=f"area, {first}",
             title_fontsize=SMALL_FONT,
             alignment="left",

@@ -25,15 +25,16 @@ AGREEMENT = 1e-6
 class Score:
     """One metric of one row on one split.
 
-    ``seeds`` holds the mean over users of each seed. ``users`` (U,) is each user's score averaged
-    over the seeds and ``interval`` the confidence interval of their mean; both are None for a
-    figure that no single user has (``coverage@20``). U are the users whom the metric judges, which
-    are not all for one such as ``ndcg@20 on cold items``.
+    ``seeds`` holds the mean over users of each seed. ``by_seed`` (S, U) is each user's score of
+    each seed, ``users`` (U,) their average over the seeds and ``interval`` the confidence interval
+    of its mean; all are None for a figure that no single user has (``coverage@20``). U are the
+    users whom the metric judges, which are not all for one such as ``ndcg@20 on cold items``.
     """
 
     seeds: tuple[float, ...]
     users: Floats | None = None
     interval: tuple[float, float] | None = None
+    by_seed: Floats | None = None
 
     @property
     def mean(self) -> float:
@@ -151,7 +152,10 @@ def _score(row: Row, frames: list[pl.DataFrame], metric: str, split: str) -> Sco
             )
     users = over_seeds(by_seed)
     return Score(
-        tuple(float(values.mean()) for values in by_seed), users, mean_interval(users, level=LEVEL)
+        tuple(float(values.mean()) for values in by_seed),
+        users,
+        mean_interval(users, level=LEVEL),
+        np.stack(by_seed),
     )
 
 

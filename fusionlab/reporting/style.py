@@ -18,6 +18,8 @@ from fusionlab.studies.record import Row
 
 SINGLE_WIDTH = 3.35
 DOUBLE_WIDTH = 6.9
+HALF = 5.0
+"""A figure that is narrower is laid out for one column."""
 DPI = 300
 FONT = 8
 SMALL_FONT = 7

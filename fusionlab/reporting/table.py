@@ -29,19 +29,28 @@ class Cell:
 
 ABSENT = Cell("")
 
+Place = tuple[str, ...]
+"""Where in a run record a figure stands: ``("metrics", "test", "ndcg@20")``, or the column of its
+per-user values, ``("per_user", "test", "ndcg@20")``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column; one that is not ``shown`` is printed in CSV only.
 
     ``name`` is unique in the table and heads the column in CSV; where readers see the neighbouring
-    columns a shorter ``header`` may do.
+    columns a shorter ``header`` may do. Its cells say where they come from: of the records of
+    their row (and of the rows ``beside`` it) they read ``reads``, and become a figure as ``how``
+    says.
     """
 
     name: str
     kind: Literal["text", "number"] = "number"
     shown: bool = True
     header: str = ""
+    reads: tuple[Place, ...] = ()
+    how: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fusionlab.config import Experiment, Study
 from fusionlab.data.dataset import Dataset
@@ -14,11 +12,12 @@ from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.classification import CLASS_FIGURES
 from fusionlab.evaluation.metrics import CATALOGUE_METRICS
 from fusionlab.fusion.contract import Fusion
-from fusionlab.registry import family, part_label
+from fusionlab.registry import family
 from fusionlab.studies.checks import check, check_groups, measured
 from fusionlab.studies.controls import Control
 from fusionlab.studies.curves import AREAS
 from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.design import BASE, variants
 from fusionlab.studies.identity import id_of, run_id
 from fusionlab.studies.record import Kind, Row
 from fusionlab.studies.store import RunStore
@@ -27,7 +26,6 @@ from fusionlab.studies.trials.records import Ledger
 from fusionlab.studies.trials.search import Search
 
 Load = Callable[[Experiment], Dataset]
-AS_IT_CAME, TUNED = "zero-shot", "fine-tuned"
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,13 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a study will run."""
+    """Everything a study will run. ``reference`` is the label of the row that others are tested
+    against, where it is not to be the strongest control."""
 
     rows: tuple[PlannedRow, ...]
     metrics: tuple[str, ...]
     main: str
+    reference: str | None = None
 
     @property
     def runs(self) -> dict[str, Experiment]:
@@ -123,24 +123,25 @@ def plan(study: Study, load: Load = load_dataset) -> Plan:
 
     ``load`` reads the dataset of an experiment; raw media are encoded in it.
     """
-    rows = [_strategy(study, label, experiment, load) for label, experiment in _grid(study)]
-    fixed = [fixed_by(study.axes)] * len(rows)
+    rows = [_strategy(study, label, experiment, load) for label, experiment in variants(study)]
+    makes = fixed_by(study.axes).union(*study.drop.values())
+    fixed = [makes] * len(rows)
     base = study.experiment.varied({"transfer": None})  # controls know this catalogue alone
     for part in study.controls:
         control: Control = part.build()
-        variants = control.variants(base, load(base))
-        if base.task == "classification" and any("recommender" in one for one in variants.values()):
+        changed = control.variants(base, load(base))
+        if base.task == "classification" and any("recommender" in one for one in changed.values()):
             raise ConfigError(
                 [(("controls",), f"found {part.name!r}, a recommender, in a classification study")]
             )
-        experiments = {label: base.varied(changes) for label, changes in variants.items()}
+        experiments = {label: base.varied(changes) for label, changes in changed.items()}
         if experiments:
             rows.append(PlannedRow(control.kind, _over_seeds(study, experiments, load)))
-            changed = {key for changes in variants.values() for key in changes}
-            fixed.append(fixed_by(study.axes) | changed)
+            fixed.append(fixed_by(study.axes).union(*changed.values()))
     main = study.report.main or base.selecting
     metrics = study.report.metrics or _columns(base, main)
-    planned = Plan(tuple(rows), tuple(dict.fromkeys([*metrics, main])), main)
+    reference = study.report.reference or (BASE if study.design == "one_at_a_time" else None)
+    planned = Plan(tuple(rows), tuple(dict.fromkeys([*metrics, main])), main, reference)
     _check(planned, study, load)
     if study.tune is None:
         return planned
@@ -159,9 +160,8 @@ def _check(planned: Plan, study: Study, load: Load) -> None:
     for label in labels:
         if labels.count(label) > 1:
             raise ConfigError([(("axes",), f"found two rows {label!r}, expected different rows")])
-    reference = study.report.reference
-    if reference is not None and reference not in labels:
-        raise ConfigError([(("report", "reference"), one_of(reference, labels))])
+    if planned.reference is not None and planned.reference not in labels:
+        raise ConfigError([(("report", "reference"), one_of(planned.reference, labels))])
     asked: dict[tuple[str, ...], str] = {("report", "main"): planned.main}
     asked |= {("report", "metrics", str(n)): name for n, name in enumerate(study.report.metrics)}
     check_groups(asked, study.experiment, load(study.experiment))
@@ -199,7 +199,7 @@ def _judged_on(dataset: Dataset) -> str:
 
 def encoding_experiments(study: Study) -> list[Experiment]:
     """One experiment for each dataset and choice of encoders that the axes make, sources too."""
-    grid = [experiment for _, experiment in _grid(study)]
+    grid = [experiment for _, experiment in variants(study)]
     wanted = [*grid, *(one.source for one in grid if one.source is not None)]
     found = {one.model_dump_json(include={"dataset", "encoders"}): one for one in wanted}
     return list(found.values())
@@ -217,70 +217,16 @@ def _columns(base: Experiment, main: str) -> tuple[str, ...]:
 
 def _strategy(study: Study, label: str, experiment: Experiment, load: Load) -> PlannedRow:
     fusion: type[Fusion] = family("fusion")[experiment.fusion.name]
-    variants = _over_seeds(study, {label: experiment}, load)
-    return PlannedRow("strategy", variants, str(fusion.level), fusion.additive)
+    seeded = _over_seeds(study, {label: experiment}, load)
+    return PlannedRow("strategy", seeded, str(fusion.level), fusion.additive)
 
 
 def _over_seeds(
     study: Study, experiments: Mapping[str, Experiment], load: Load
 ) -> tuple[Variant, ...]:
-    variants = []
+    found = []
     for label, experiment in experiments.items():
         dataset = load(experiment)
         seeded = [experiment.varied({"seed": seed}) for seed in study.seeds]
-        variants.append(Variant(label, tuple((id_of(one, dataset), one) for one in seeded)))
-    return tuple(variants)
-
-
-def _grid(study: Study) -> Iterator[tuple[str, Experiment]]:
-    """Every combination of the axes' values, with its label."""
-    keys = list(study.axes)
-    if "seed" in keys:
-        raise ConfigError([(("axes", "seed"), "a row is a mean over seeds: name them in `seeds`")])
-    for values in itertools.product(*(enumerate(study.axes[key]) for key in keys)):
-        changes = {key: value for key, (_, value) in zip(keys, values, strict=True)}
-        try:
-            experiment = study.experiment.varied(changes)
-        except ConfigError as error:
-            places = ", ".join(
-                f"axes.{key}[{index}]" for key, (index, _) in zip(keys, values, strict=True)
-            )
-            raise error.under(places) from None
-        label = ", ".join(_label(key, value, study.axes[key]) for key, value in changes.items())
-        yield label or experiment.fusion.name, experiment
-
-
-def _label(key: str, value: Any, axis: Sequence[Any]) -> str:
-    """``gated``, ``gated (gate=sigmoid)`` for a fusion; ``modality_dropout=0.3`` for a number."""
-    if key == "transfer":
-        return _transfer_label(value, axis)
-    if key == "transfer.tune":
-        return TUNED if value else AS_IT_CAME
-    if isinstance(value, Mapping):
-        value = part_label(value)
-    short = key.rsplit(".", 1)[-1]
-    return str(value) if short == "fusion" else f"{short}={value}"
-
-
-def _transfer_label(value: Mapping[str, Any] | None, axis: Sequence[Any]) -> str:
-    """``zero-shot``, ``fine-tuned`` or ``from scratch``; where sources along the axis differ also
-    by what: ``zero-shot (seed=1)``."""
-    if value is None:
-        return "from scratch"
-    words = TUNED if value.get("tune") else AS_IT_CAME
-    own, *others = (dict(_leaves(one.get("source", {}))) for one in (value, *axis) if one)
-    different = [
-        f"{key.rsplit('.', 1)[-1]}={found}"
-        for key, found in own.items()
-        if any(other.get(key) != found for other in others)
-    ]
-    return f"{words} ({', '.join(different)})" if different else words
-
-
-def _leaves(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{key}.{rest}", leaf) for rest, leaf in _leaves(value))
-        else:
-            yield key, value
+        found.append(Variant(label, tuple((id_of(one, dataset), one) for one in seeded)))
+    return tuple(found)

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from fusionlab.config import experiment_from
-from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.encoders.encode import Machine, encode
-from fusionlab.schema import validate
-from fusionlab.sections import Encoding
+from fusionlab.config import load_experiment
+from fusionlab.encoders.encode import Machine
+from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "recovered_atoms.py"
-CATALOGUE = {"items": 2000, "features": "rendered", "task": "classification", "classes": 2}
-SPLIT = {"name": "ratio", "valid": 0.2, "test": 0.3}
+CONFIG = Path(__file__).parents[2] / "configs" / "experiments" / "recovered_atoms.yaml"
+CATALOGUE = ["dataset.items=2000", "dataset.classes=2"]
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +33,8 @@ def runs(tmp_path_factory):
 @pytest.mark.slow
 def test_each_encoder_recovers_its_atoms(script, runs):
     """Within three standard errors of the Bayes accuracy, on 200 validation items."""
-    dataset = Synthetic(flip=0.1, **CATALOGUE).load()
-    encodings = {
-        name: validate(Encoding, {"of": name, "encoder": part})
-        for name, part in script.BASELINES.items()
-    }
-    columns = encode(dataset, encodings, runs.features, Machine(workers=0))
-    found = list(script.recovered(dataset, columns))
+    experiment = load_experiment(CONFIG, CATALOGUE)
+    found = list(script.recovered(load_dataset(experiment, runs.features, Machine(workers=0))))
     assert len(found) == 9
     for modality, atom, accuracy, bayes in found:
         spread = max(bayes * (1 - bayes), 0.02) ** 0.5 / 200**0.5
@@ -49,23 +42,21 @@ def test_each_encoder_recovers_its_atoms(script, runs):
 
 
 @pytest.mark.slow
-def test_fusion_beats_the_best_single_modality(script, runs):
+def test_fusion_beats_the_best_single_modality(runs):
     """Two classes by five atoms, of which a modality alone holds two."""
-    experiment = experiment_from(
-        {
-            "task": "classification",
-            "dataset": {"name": "synthetic", **CATALOGUE, "split": SPLIT},
-            "encoders": {n: {"of": n, "encoder": part} for n, part in script.BASELINES.items()},
-            "inputs": {"energy": 0.95},
-            "dim": 32,
-            "fusion": "sum",
-            "training": {"epochs": 60, "batch_size": 256, "learning_rate": 0.01},
-        }
-    )
+    how = [
+        "dataset.flip=0",
+        "dataset.split={name: ratio, valid: 0.2, test: 0.3}",
+        "inputs.energy=0.95",
+        "dim=32",
+        "fusion=sum",
+        "training={epochs: 60, batch_size: 256, learning_rate: 0.01}",
+    ]
+    experiment = load_experiment(CONFIG, [*CATALOGUE, *how])
     fused = run_experiment(experiment, runs).metrics["test"]["accuracy"]
     alone = [
         run_experiment(experiment.varied({"inputs.modalities": [name]}), runs)
-        for name in script.BASELINES
+        for name in experiment.encodings
     ]
     best = max(record.metrics["test"]["accuracy"] for record in alone)
     assert fused > best + 3 * 0.5 / 600**0.5, "three standard errors of 600 test items"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from fusionlab.studies.record import Cost, Row, RunRecord
+from fusionlab.studies.store import RunStore
 
 USERS = 40
 METRICS = ("recall@20", "ndcg@20")
@@ -52,3 +54,13 @@ def fake_run(
         test_opened=[],
         folder=folder / run,
     )
+
+
+def stored(rows: Sequence[Row]) -> RunStore:
+    """A store with the fake runs of these rows, as if they had been run in it."""
+    for record in (record for row in rows for record in row.records):
+        assert record.folder is not None
+        (record.folder / "record.json").write_text(json.dumps(record.to_json()))
+        (record.folder / "config.yaml").write_text("seed: 0\n")
+    assert rows[0].records[0].folder is not None
+    return RunStore(rows[0].records[0].folder.parent)

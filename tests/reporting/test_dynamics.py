@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from fusionlab.reporting.courses import courses, did
 from fusionlab.reporting.dynamics import ACROSS, PER_PAGE, learning_speed, weights_over_time
 from fusionlab.reporting.report import write_report
+from fusionlab.reporting.results import Results
 from fusionlab.studies.record import Row
 from fusionlab.terminal import last_signals
 
@@ -82,7 +83,7 @@ def test_lines_and_words_of_a_panel(told: MakeRow, make_row: MakeRow) -> None:
 def test_many_rows_go_to_several_pages(told: MakeRow, tmp_path: Path) -> None:
     rows = [told(f"row {k}") for k in range(PER_PAGE + 1)]
     assert [len(page.axes) for page in learning_speed(rows)] == [14, 12]
-    files = write_report(rows, tmp_path / "r", "Many", metrics=METRICS, main="ndcg@20").files
+    files = write_report(Results("Many", rows, METRICS, "ndcg@20"), tmp_path / "r").files
     names = {path.name for path in files}
     assert {"learning_speed_1.pdf", "learning_speed_2.png", "weights_over_time_2.pdf"} <= names
     assert ACROSS <= PER_PAGE

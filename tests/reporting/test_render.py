@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fusionlab.reporting.cost import cost_table
 from fusionlab.reporting.quality import quality_table
-from fusionlab.reporting.render import to_csv, to_latex, to_markdown, to_terminal
+from fusionlab.reporting.render import to_csv, to_html, to_latex, to_markdown, to_terminal
 from fusionlab.reporting.table import Cell, Column, Emphasis, Group, Table
 from fusionlab.studies.record import Row
 
@@ -134,5 +134,15 @@ def test_rich_markup_in_labels_is_text(make_row: MakeRow) -> None:
 @pytest.mark.parametrize("emphasis", list(Emphasis))
 def test_every_emphasis_has_a_look(emphasis: Emphasis) -> None:
     table = Table("t", [Column("row", "text")], [Group("g", [[Cell("x", None, emphasis)]])])
-    for render in (to_markdown, to_latex, to_csv):
+    for render in (to_markdown, to_latex, to_csv, to_html):
         assert "x" in render(table)
+
+
+def test_html_escapes_what_users_write_and_names_the_runs() -> None:
+    page = to_html(small("<b>x</b> & y", "<i>note</i>"))
+    assert '<span title="runs 0123456789ab">&lt;b&gt;x&lt;/b&gt; &amp; y</span>' in page
+    assert '<span title="runs 0123456789ab"><strong>.3</strong></span>' in page
+    assert "<u>.2</u>" in page
+    assert "<i>note</i>" not in page
+    assert "hidden" not in page[page.index("<table") :]
+    assert page == to_html(small("<b>x</b> & y", "<i>note</i>"))

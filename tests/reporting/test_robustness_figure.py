@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from fusionlab.errors import FusionlabError
 from fusionlab.reporting.report import write_report
+from fusionlab.reporting.results import Results
 from fusionlab.reporting.robustness import curves_in, robustness
 from fusionlab.reporting.style import save
 from fusionlab.studies.record import Row
@@ -105,7 +106,7 @@ def test_ceilings_do_not_squeeze_the_others(make_row: MakeRow) -> None:
 
 def test_it_is_part_of_the_report_and_repeats_its_bytes(make_row: MakeRow, tmp_path: Path) -> None:
     rows = [with_curves(make_row(name), POINTS | NOISY) for name in ("sum", "mean")]
-    files = write_report(rows, tmp_path / "r", "T", metrics=METRICS, main="ndcg@20").files
+    files = write_report(Results("T", rows, METRICS, "ndcg@20"), tmp_path / "r").files
     kept = {file.suffix: file for file in files if file.stem == "robustness"}
     assert set(kept) == {".pdf", ".png"}
     for file in save(robustness(rows, "ndcg@20"), tmp_path / "again"):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fake_runs import METRICS, MakeRow
+from fake_runs import METRICS, MakeRow, stored
 
 from fusionlab.reporting.quality import quality_table
 from fusionlab.reporting.render import to_csv, to_markdown
 from fusionlab.reporting.report import write_report
+from fusionlab.reporting.results import Results
 from fusionlab.reporting.tuning import changes_text, told_of, tuned_yaml, tuning_table
 from fusionlab.reporting.tuning_curves import PER_PAGE, tuning_curves
 from fusionlab.studies.record import Row
@@ -89,10 +90,12 @@ def test_the_quality_table_has_counts_and_neither_seconds_nor_memory(rows: list[
 
 
 def test_reports_have_the_ledger_where_rows_were_tuned(rows: list[Row], tmp_path: Path) -> None:
-    files = write_report(rows, tmp_path / "r", "T", metrics=METRICS, main="ndcg@20").files
-    names = {file.name for file in files}
+    results = Results("T", rows, METRICS, "ndcg@20")
+    names = {file.name for file in write_report(results, tmp_path / "r").files}
     assert {"tuning.md", "tuning.csv", "tuning.tex", "tuning_curves.pdf"} <= names
     assert "tuning_curves.png" in names
+    again = Results.read(tmp_path / "r", stored(rows))
+    assert [row.ledger for row in again.rows] == [row.ledger for row in rows]
 
 
 def test_curves_show_each_trial_and_the_best_so_far(rows: list[Row]) -> None:

@@ -11,6 +11,7 @@ from fusionlab.errors import ConfigError
 from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.fusion.imputers.contract import IMPUTERS
 from fusionlab.reporting.report import write_report
+from fusionlab.reporting.results import results_of
 from fusionlab.sections import Curves
 from fusionlab.studies.build import build_task
 from fusionlab.studies.checks import check, measured
@@ -239,9 +240,7 @@ def test_missing_is_an_axis_and_the_area_tests_rows(study_file, tmp_path):
         *(f"ndcg@5 {a} area" for a in ("missing", "noise")),
     )
     execute(planned.runs, store, workers=1, on_run=lambda *_: None)
-    report = write_report(
-        planned.collect(store), tmp_path / "r", "T", metrics=planned.metrics, main=planned.main
-    )
+    report = write_report(results_of(study, planned, store), tmp_path / "r")
     labels = [row[0].text for row in report.tables["quality"].rows()]
     assert "sum, train=0.5" in labels
     assert {"robustness.pdf", "robustness.png"} <= {file.name for file in report.files}

@@ -112,6 +112,11 @@ class Ledger:
     how: str
     nothing_to_tune: bool = False
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Ledger:
+        """Read back what ``asdict`` gives."""
+        return cls(**{**data, "trials": [Trial(**one) for one in data["trials"]]})
+
     @property
     def best(self) -> Trial:
         """The complete trial with the highest value, the first of equal ones.

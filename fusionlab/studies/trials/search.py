@@ -116,6 +116,10 @@ class Search:
             found.append(folder.load(number))
         return found
 
+    def is_done(self, store: RunStore) -> bool:
+        """Are all trials that the budget pays for finished?"""
+        return self._is_spent(self.finished(store))
+
     def ledger(self, store: RunStore) -> Ledger:
         """What the search took and found; all its trials must be finished."""
         trials = self.finished(store)

@@ -1,6 +1,6 @@
 """The two tables of docs/fusion-family.md, from the reports of fusion_comparison.py.
 
-python experiments/family_tables.py [reports/fusion_family] > tables.md
+python docs/family_tables.py [reports/fusion_family] > tables.md
 """
 
 import argparse

@@ -1,0 +1,44 @@
+"""A study from its configuration to its report, as the command line and the experiments run it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from fusionlab import terminal
+from fusionlab.config import Study
+from fusionlab.reporting.render import to_terminal
+from fusionlab.reporting.report import Report, write_report
+from fusionlab.reporting.results import results_of
+from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.executor import execute
+from fusionlab.studies.store import RunStore
+from fusionlab.studies.study import Plan, plan
+from fusionlab.studies.trials.tune import tune
+from fusionlab.tuning import Tuning
+
+
+def run_study(study: Study, out: Path, *, runs: Path = Path("runs"), workers: int = 1) -> Report:
+    """Run what is not in the store ``runs`` yet, write the report into ``out``, print its tables.
+
+    Raises:
+        FusionlabError: what `plan` refuses, or runs that failed (all are named at the end).
+    """
+    store = RunStore(runs)
+    with terminal.encoding() as on_items:
+        planned = plan(study, partial(load_dataset, features=store.features, on_items=on_items))
+    if study.tune is not None:
+        planned = _tuned(planned, study.tune, store, workers)
+    with terminal.runs(study.title, len(planned.runs)) as on_run:
+        execute(planned.runs, store, workers=workers, on_run=on_run)
+    report = write_report(results_of(study, planned, store), out)
+    terminal.show(*(to_terminal(table) for table in report.tables.values()))
+    terminal.say(*(f"wrote {file}" for file in report.files))
+    return report
+
+
+def _tuned(planned: Plan, tuning: Tuning, store: RunStore, workers: int) -> Plan:
+    trials = tuning.trials and tuning.trials * len(planned.searches)
+    with terminal.runs("tuning, at most", trials) as on_trial:
+        tune(planned.searches, store, storage=tuning.storage, workers=workers, on_trial=on_trial)
+    return planned.tuned(store)

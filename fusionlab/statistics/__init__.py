@@ -1,0 +1,1 @@
+"""Statistics read off finished runs: no run depends on them, none is made anew for them."""

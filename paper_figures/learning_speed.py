@@ -1,0 +1,34 @@
+"""Learning speed: which modality is learned first, and which is left behind?
+
+A panel a row, a line a modality: the loss of the modality alone by epoch and how fast it falls,
+mean over seeds and one standard deviation. Many rows go to several pages.
+
+    python paper_figures/learning_speed.py SOURCE [--row LABEL ...] [--runs runs] [--out figures]
+        [study overrides: key.sub=value ...]
+
+SOURCE is a study's file, or the folder of a report or of an export; nothing is run.
+"""
+
+import argparse
+from pathlib import Path
+
+from fusionlab.reporting.dynamics import learning_speed
+from fusionlab.reporting.results import read_results
+from fusionlab.reporting.style import SINGLE_WIDTH, save
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--row", action="append", help="only this one; may be given again")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, default=Path("figures"))
+    chosen, overrides = parser.parse_known_args()
+    found = read_results(chosen.source, chosen.runs, overrides)
+    rows = [row for row in found.rows if not chosen.row or row.label in chosen.row]
+    pages = learning_speed(rows, width=SINGLE_WIDTH)
+    if not pages:
+        parser.error("no run of these rows tells of two modalities (training.signals_every)")
+    for number, page in enumerate(pages, 1):
+        stem = "learning_speed" if len(pages) == 1 else f"learning_speed_{number}"
+        for file in save(page, chosen.out / stem):
+            print(f"wrote {file}")

@@ -1,0 +1,95 @@
+"""Every script of paper_figures draws its figure from records, alone, at column width."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_runs import METRICS, MakeRow, stored
+from matplotlib.image import imread
+
+from fusionlab.reporting.report import write_report
+from fusionlab.reporting.results import Results
+from fusionlab.reporting.style import DPI, SINGLE_WIDTH
+from fusionlab.studies.trials.records import Ledger, Trial
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = {file.stem: file for file in (ROOT / "paper_figures").glob("*.py")}
+TESTED = {
+    "quality_against_cost",
+    "seed_spread",
+    "robustness",
+    "learning_speed",
+    "tuning_curves",
+}
+
+
+@pytest.fixture
+def report(make_row: MakeRow, tmp_path: Path) -> tuple[Path, Path]:
+    """The folder of a report, and the runs behind it."""
+    rows = [
+        make_row("popularity", "control", mean=0.05),
+        make_row("a rather long name", level="feature"),
+        make_row("gated", level="model", mean=0.22, seconds=30.0),
+    ]
+    trial = Trial(0, "", {}, "complete", 0.2, True, 1.0, 500.0, [])
+    tried = [trial, replace(trial, number=1, changes={"training.learning_rate": 0.01}, value=0.3)]
+    ledger = Ledger("ab" * 32, tried, 1, "ndcg@20", 0, "tpe, median pruner")
+    rows = [
+        replace(row, records=[_told(record) for record in row.records], ledger=ledger)
+        for row in rows
+    ]
+    store = stored(rows)
+    for title in ("one", "two"):
+        write_report(Results(title, rows, METRICS, "ndcg@20"), tmp_path / title)
+    return tmp_path / "one", store.root
+
+
+def _told(record):  # type: ignore[no-untyped-def]
+    """With curves, and a history of two modalities."""
+    import polars as pl
+
+    users, metrics = pl.read_parquet(record.folder / "per_user.parquet"), record.metrics
+    for point, share in {"at 0% missing": 1.0, "at 50% missing": 0.8, "missing area": 0.9}.items():
+        name = f"ndcg@20 {point}"
+        users = users.with_columns((pl.col("ndcg@20") * share).alias(name))
+        metrics = {s: m | {name: m["ndcg@20"] * share} for s, m in metrics.items()}
+    users.write_parquet(record.folder / "per_user.parquet")
+    names = ("text", "image")
+    history = [
+        {f"{kind}.{name}": 1 / epoch for kind in ("loss", "speed") for name in names}
+        for epoch in (1, 2, 3)
+    ]
+    features = {"name": "fake", "features": dict.fromkeys(names)}
+    return replace(record, metrics=metrics, history=history, dataset=features)
+
+
+def draw(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    runpy.run_path(str(SCRIPTS[script]), run_name="__main__")
+
+
+@pytest.mark.parametrize("script", sorted(TESTED))
+def test_a_figure_of_a_report(script, report, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    folder, runs = report
+    out = tmp_path / "figures"
+    draw(monkeypatch, script, folder, "--runs", runs, "--out", out)
+    assert {file.name for file in out.iterdir()} == {f"{script}.pdf", f"{script}.png"}
+    assert imread(out / f"{script}.png").shape[1] == int(SINGLE_WIDTH * DPI)
+    assert (out / f"{script}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_critical_difference_of_two_reports(report, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    folder, runs = report
+    two = folder.parent / "two"
+    draw(monkeypatch, "critical_difference", folder, two, "--runs", runs, "--out", tmp_path / "f")
+    assert (tmp_path / "f" / "critical_difference.pdf").is_file()
+
+
+def test_every_script_is_short_and_tested() -> None:
+    assert SCRIPTS.keys() == TESTED | {"critical_difference", "shapley"}
+    for file in SCRIPTS.values():
+        assert len(file.read_text().splitlines()) < 60
