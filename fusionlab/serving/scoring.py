@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -30,14 +31,16 @@ class Scoring:
     Args:
         task: trained, in eval mode.
         new: features of the new items as the model reads them; None: there are none.
+        kept: so many catalogues with some modalities masked are held, the last that were asked for.
     """
 
-    def __init__(self, task: RankingTask, new: ItemFeatures | None = None) -> None:
+    def __init__(self, task: RankingTask, new: ItemFeatures | None = None, kept: int = 0) -> None:
         self.task, self.model, self.new = task, task.model, new
         self.device = task.device
         self.n_items = self.model.n_items + (0 if new is None else len(new))
         self.by_history = self.model.by_history
         self.ranker = self._ranker()
+        self._masked = lru_cache(maxsize=kept)(self._ranker)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -46,7 +49,7 @@ class Scoring:
 
     def scores(self, asked: Asked, without: Collection[str] = ()) -> Scores:
         """Places (b,) of the people who ask to scores (b, N), some modalities masked everywhere."""
-        ranker = self._ranker(without) if without else self.ranker
+        ranker = self.ranker_without(without)
         situation = None if asked.situation is None else asked.situation.to(self.device)
         if not self.by_history:
             rows = self._rows(asked)
@@ -58,12 +61,17 @@ class Scoring:
             of_people if situation is None else lambda places: of_people.situated(places, situation)
         )
 
-    def queries(self, asked: Asked) -> Queries:
+    def ranker_without(self, without: Collection[str]) -> Ranker:
+        """The ranker of the catalogue with some modalities masked everywhere."""
+        return self._masked(frozenset(without)) if without else self.ranker
+
+    def queries(self, asked: Asked, without: Collection[str] = ()) -> Queries:
         """What the people who ask bring into a score."""
+        ranker = self.ranker_without(without)
         if self.by_history:
-            return self._of_histories(asked, self.ranker).queries
+            return self._of_histories(asked, ranker, without).queries
         rows = self._rows(asked)
-        return lambda places: self.ranker.queries(rows[places])
+        return lambda places: ranker.queries(rows[places])
 
     def asking(self, query: Tensor, asked: Asked) -> Tensor:
         """What the strategy sees of people with the views ``query`` (b, K, D)."""
