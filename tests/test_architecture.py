@@ -22,7 +22,7 @@ STAGES = [
     ("benchmarking", "explorer"),
     ("describe", "terminal"),
     ("cli_options",),
-    ("cli_audit", "cli_serve", "cli_forget", "cli_update", "cli_tune"),
+    ("cli_audit", "cli_explore", "cli_serve", "cli_forget", "cli_update", "cli_tune"),
     ("cli",),
     ("__main__",),
 ]
