@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 
@@ -65,7 +66,7 @@ def application(
 ) -> FastAPI:
     """The server's application; it answers only to requests for one of ``hosts`` ("*": any), so
     that no other site can have a browser ask in its name."""
-    untold = {"openapi_url": None, "docs_url": None, "redoc_url": None}
+    untold: dict[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None}
     app = FastAPI(**untold)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from fusionlab.errors import FusionlabError
-from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.shapley import Coalition
 from fusionlab.fusion.contract import Fusion
 from fusionlab.serving.contributions import lost_without
@@ -64,14 +63,11 @@ def _contributions(
     scoring: Scoring, asked: Asked, rows: Tensor, without: Collection[str]
 ) -> dict[str, Tensor]:
     """What the scores lose without each modality (U, k)."""
-    every, device = set(scoring.modalities), scoring.device
+    every = set(scoring.modalities)
     names = [name for name in scoring.modalities if name not in without]
-    blocks = torch.arange(len(rows)).split(block_of(scoring.n_items * scoring.ranker.n_views))
 
     def game(coalition: Coalition) -> Tensor:
-        scores = scoring.scores(asked, without=every - coalition)
-        at = rows.clamp(min=0)
-        return torch.cat([scores(some.to(device)).cpu().gather(1, at[some]) for some in blocks])
+        return scoring.scores_at(asked, rows, every - coalition)
 
     return lost_without(names, game, rows)
 
