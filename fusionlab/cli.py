@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fusionlab.cli_audit import audit
+from fusionlab.cli_explore import explore
 from fusionlab.cli_forget import forget
 from fusionlab.cli_options import config_argument, overrides_argument, plugin_option, runs_option
 from fusionlab.cli_paper import compare_studies, export, power, table
@@ -35,7 +36,7 @@ def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
 
 
-for command in (audit, recommend, feedback, update, forget):
+for command in (audit, recommend, feedback, update, forget, explore):
     main.add_command(command)
 for command in (tune, table, power, compare_studies, export):
     main.add_command(command)

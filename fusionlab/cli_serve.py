@@ -100,7 +100,7 @@ def feedback(context: click.Context, run: str) -> None:
 @feedback.command()
 @click.option("--user", required=True)
 @click.option("--item", required=True)
-@click.option("--kind", required=True, help="impression, click, rating or dislike.")
+@click.option("--kind", required=True, help="impression, click, like, rating, dislike or undo.")
 @click.option("--rating", type=float, help="Of a rating.")
 @click.option("--time", type=float, help="Seconds since 1970; default: now.")
 @click.option("--list", "list", help="The list that was shown.")

@@ -24,7 +24,8 @@ STAGES = [
     ("describe", "terminal"),
     ("paper",),
     ("cli_options",),
-    ("cli_audit", "cli_paper", "cli_serve", "cli_forget", "cli_update", "cli_tune"),
+    ("cli_audit", "cli_explore", "cli_serve", "cli_forget", "cli_update"),
+    ("cli_paper", "cli_tune"),
     ("cli",),
     ("__main__",),
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from fusionlab.errors import FusionlabError
-from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.shapley import Coalition
 from fusionlab.fusion.contract import Fusion
 from fusionlab.serving.contributions import lost_without
@@ -27,8 +26,11 @@ def explained(
     coalition_training: str,
     *,
     untrained_coalitions: bool,
+    without: Collection[str] = (),
 ) -> list[Recommended]:
     """The same lists with contributions and view weights; ``rows`` (U, k) are their items.
+
+    Modalities ``without`` are masked everywhere; what is said is of the others.
 
     Contributions are left out, and the list says so, where training has not shown the model subsets
     of its modalities, unless ``untrained_coalitions``.
@@ -38,8 +40,8 @@ def explained(
             f"recommender {scoring.model.name!r} reads no item features: no modality counts in it"
         )
     hidden = coalition_training == UNTRAINED and not untrained_coalitions
-    lost = {} if hidden else _contributions(scoring, asked, rows)
-    weights = _view_weights(scoring, asked, rows)
+    lost = {} if hidden else _contributions(scoring, asked, rows, without)
+    weights = _view_weights(scoring, asked, rows, without)
     return [
         replace(
             one,
@@ -57,25 +59,27 @@ def explained(
     ]
 
 
-def _contributions(scoring: Scoring, asked: Asked, rows: Tensor) -> dict[str, Tensor]:
+def _contributions(
+    scoring: Scoring, asked: Asked, rows: Tensor, without: Collection[str]
+) -> dict[str, Tensor]:
     """What the scores lose without each modality (U, k)."""
-    names, device = scoring.modalities, scoring.device
-    blocks = torch.arange(len(rows)).split(block_of(scoring.n_items * scoring.ranker.n_views))
+    every = set(scoring.modalities)
+    names = [name for name in scoring.modalities if name not in without]
 
     def game(coalition: Coalition) -> Tensor:
-        scores = scoring.scores(asked, without=set(names) - coalition)
-        at = rows.clamp(min=0)
-        return torch.cat([scores(some.to(device)).cpu().gather(1, at[some]) for some in blocks])
+        return scoring.scores_at(asked, rows, every - coalition)
 
     return lost_without(names, game, rows)
 
 
-def _view_weights(scoring: Scoring, asked: Asked, rows: Tensor) -> dict[str, Tensor]:
+def _view_weights(
+    scoring: Scoring, asked: Asked, rows: Tensor, without: Collection[str]
+) -> dict[str, Tensor]:
     """The strategy's own weights by view (U, k); empty where there is one view only."""
-    fusion, items = scoring.model.fusion, scoring.ranker.items
+    fusion, items = scoring.model.fusion, scoring.ranker_without(without).items
     if not isinstance(fusion, Fusion) or fusion.n_views == 1 or items is None:
         return {}
-    queries, found = scoring.queries(asked), []
+    queries, found = scoring.queries(asked, without), []
     for place, listed in enumerate(rows):
         query, _ = queries(torch.tensor([place], device=scoring.device))
         assert query is not None

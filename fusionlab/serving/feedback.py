@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time as clock
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,12 +43,18 @@ COMPARED = 10_000
 
 
 class Kind(StrEnum):
-    """What happened."""
+    """What happened. ``undo`` takes back the user's latest event on the item that still stands."""
 
     IMPRESSION = "impression"
     CLICK = "click"
+    LIKE = "like"
     RATING = "rating"
     DISLIKE = "dislike"
+    UNDO = "undo"
+
+
+SAID = frozenset(Kind) - {Kind.IMPRESSION}
+"""What people did; an impression is what was done to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +125,21 @@ class FeedbackLog:
 
         Raises:
             FusionlabError: an unknown kind, user or item (with the nearest known one), a rating
-                without a number or a number without a rating, a time that is none.
+                without a number or a number without a rating, a time that is none, an undo of
+                nothing.
         """
-        rows = [self._row(event) for event in events]
         with self._writing() as connection:
-            connection.executemany(
-                f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
+            for event in events:
+                row = self._row(event)
+                if event.kind == Kind.UNDO and not any(
+                    one.item == event.item for one in standing(self.events(event.user, SAID))
+                ):
+                    raise FusionlabError(
+                        f"undo: found nothing of {event.user!r} on {event.item!r} to take back"
+                    )
+                connection.execute(
+                    f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+                )
 
     def events(self, user: str | None = None, kinds: Collection[str] = ()) -> list[Event]:
         """Events in the order in which they were logged: of one user, of some kinds, or all."""
@@ -208,6 +222,20 @@ class FeedbackLog:
             raise FusionlabError(f"context: expected what JSON can hold ({error})") from None
         now = clock.time() if event.time is None else event.time
         return (str(event.kind), user, event.item, now, event.rating, event.list, told)
+
+
+def standing(events: Iterable[Event]) -> list[Event]:
+    """What is not taken back, of events in the order in which they were logged; no impressions."""
+    kept: list[Event] = []
+    for event in events:
+        if event.kind == Kind.UNDO:
+            same = (event.user, event.item)
+            of = [place for place, one in enumerate(kept) if (one.user, one.item) == same]
+            if of:
+                del kept[of[-1]]
+        elif event.kind in SAID:
+            kept.append(event)
+    return kept
 
 
 def require_known(what: str, found: str, known: Collection[str] | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fusionlab.serving.feedback import Event, Kind
+from fusionlab.serving.feedback import Event, Kind, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,12 @@ class Word:
 def last_words(events: Iterable[Event], min_rating: float | None) -> list[Word]:
     """The last word of each user on each item, in the order in which these words first stood.
 
-    A click likes and a dislike does not; a rating likes if it is ``min_rating`` at least, and says
-    nothing of liking without one. Impressions are no words. What is said again stays where it was.
+    A click or a like likes and a dislike does not; a rating likes if it is ``min_rating`` at least,
+    and says nothing of liking without one. Impressions are no words, nor is what was taken back
+    (`standing`). What is said again stays where it was.
     """
     words: dict[tuple[str, str], Word] = {}
-    for event in events:
-        if event.kind == Kind.IMPRESSION:
-            continue
+    for event in standing(events):
         pair, liked = (event.user, event.item), _liked(event, min_rating)
         before = words.get(pair)
         if before is not None and liked in (None, before.liked):
@@ -39,7 +38,7 @@ def last_words(events: Iterable[Event], min_rating: float | None) -> list[Word]:
 
 def _liked(event: Event, min_rating: float | None) -> bool | None:
     if event.kind != Kind.RATING:
-        return event.kind == Kind.CLICK
+        return event.kind in (Kind.CLICK, Kind.LIKE)
     if min_rating is None or event.rating is None:
         return None
     return event.rating >= min_rating

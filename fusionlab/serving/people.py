@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.serving.feedback import FeedbackLog, Kind
+from fusionlab.serving.feedback import SAID, FeedbackLog
 from fusionlab.serving.last_words import last_words
 
 
@@ -47,12 +47,13 @@ def known_person(
 ) -> Person:
     """A user of training, with what the log says of them.
 
-    The history is that of training, then what was clicked since (or rated ``min_rating`` at least,
-    where ratings were chosen so in training); what the user's latest word was a dislike of is in it
-    no more. Seen are train and validation clicks, and whatever was clicked, rated or disliked.
+    The history is that of training, then what was clicked or liked since (or rated ``min_rating``
+    at least, where ratings were chosen so in training); what the user's latest word was a dislike
+    of is in it no more. Seen are train and validation clicks, and whatever was clicked, liked,
+    rated or disliked. What was taken back (`standing`) counts for nothing.
     """
     trained = _items(interactions.train, row)
-    events = () if log is None else log.events(name, [Kind.CLICK, Kind.RATING, Kind.DISLIKE])
+    events = () if log is None else log.events(name, SAID)
     words = last_words(events, min_rating)
     # an item may not be given this time
     said = {item_rows[one.item]: one.liked for one in words if one.item in item_rows}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusionlab.config import experiment_from
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.recommenders.contract import RECOMMENDERS
 from fusionlab.serving.explain import explained
@@ -39,6 +39,7 @@ class Service:
         new_items: items to rank beside the catalogue.
         log: feedback since training.
         index: "faiss": lists come from an approximate index of the catalogue, with their recall.
+        kept: as of `Scoring`.
 
     Raises:
         FusionlabError: a classifier, new items that the model cannot read, or an index of scores
@@ -51,6 +52,7 @@ class Service:
         new_items: Sequence[NewItem] = (),
         log: FeedbackLog | None = None,
         index: str | None = None,
+        kept: int = 0,
     ) -> None:
         self.trained, self.log, self.new_items = trained, log, list(new_items)
         self.record, self.dataset, task = trained
@@ -68,7 +70,7 @@ class Service:
         users = map(str, self.interactions.user_ids)
         self.user_rows = {name: row for row, name in enumerate(users)}
         new = features_of(trained, self.new_items) if new_items else None
-        self.scoring = Scoring(task, new)
+        self.scoring = Scoring(task, new, kept)
         self.model = task.model
         self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
 
@@ -80,6 +82,7 @@ class Service:
         context: Mapping[str, str] = MappingProxyType({}),
         explain: bool = False,
         untrained_coalitions: bool = False,
+        without: Collection[str] = (),
     ) -> list[Recommended]:
         """The ``k`` best items of each user that they have not seen; exactly, if without an index.
 
@@ -90,13 +93,14 @@ class Service:
             explain: add what modalities and views count.
             untrained_coalitions: tell contributions of a model that has never seen subsets of its
                 modalities; what it says of them may mean nothing.
+            without: modalities that are masked everywhere, as if no item had them.
 
         Raises:
-            FusionlabError: an unknown user (with the nearest known one), or a context of which the
-                model is not told.
+            FusionlabError: an unknown user or modality (with the nearest known one), or a context
+                of which the model is not told.
         """
-        asked = Asked([self._person(user) for user in users])
-        return self._recommended(asked, context, k, explain, untrained_coalitions)
+        asked = Asked([self.person(user) for user in users])
+        return self._recommended(asked, context, k, explain, untrained_coalitions, without)
 
     def recommend_stranger(
         self,
@@ -107,6 +111,7 @@ class Service:
         context: Mapping[str, str] = MappingProxyType({}),
         explain: bool = False,
         untrained_coalitions: bool = False,
+        without: Collection[str] = (),
     ) -> Recommended:
         """The ``k`` best items for someone whom training never saw.
 
@@ -134,9 +139,10 @@ class Service:
         if not history:
             raise FusionlabError("a stranger: found nothing liked and nothing described")
         asked = Asked([Person(None, None, tuple(history), frozenset(rows))], features)
-        return self._recommended(asked, context, k, explain, untrained_coalitions)[0]
+        return self._recommended(asked, context, k, explain, untrained_coalitions, without)[0]
 
-    def _person(self, user: str) -> Person:
+    def person(self, user: str) -> Person:
+        """A user of training, with what the log says of them by now."""
         user = self.dataset.known_as(user)
         require_known("user", user, self.user_rows)
         row = self.user_rows[user]
@@ -150,14 +156,18 @@ class Service:
         k: int,
         explain: bool,
         untrained_coalitions: bool,
+        without: Collection[str],
     ) -> list[Recommended]:
         if k < 1:
             raise FusionlabError(f"k: found {k}, expected at least 1")
+        for name in without:
+            if name not in self.scoring.modalities:
+                raise FusionlabError(f"without: {one_of(name, self.scoring.modalities)}")
         situation = situation_asked(self.model, context)
         asked = replace(asked, situation=None if situation is None else situation[None])
-        rows, scores = self._ranked(asked, k)
+        rows, scores = self._ranked(asked, k, without)
         training = self.record.coalition_training
-        recall = None if self.index is None else self._recall(k)
+        recall = None if self.index is None or without else self._recall(k)
         lists = [
             Recommended(
                 self.record.id,
@@ -175,19 +185,25 @@ class Service:
         if not explain:
             return lists
         return explained(
-            lists, self.scoring, asked, rows, training, untrained_coalitions=untrained_coalitions
+            lists,
+            self.scoring,
+            asked,
+            rows,
+            training,
+            untrained_coalitions=untrained_coalitions,
+            without=without,
         )
 
-    def _ranked(self, asked: Asked, k: int) -> tuple[Tensor, Tensor]:
-        """Rows of items (U, k) and their scores (U, k)."""
+    def _ranked(self, asked: Asked, k: int, without: Collection[str]) -> tuple[Tensor, Tensor]:
+        """Rows of items (U, k) and their scores (U, k); the index knows whole items alone."""
         scoring, n = self.scoring, len(self.item_ids)
         seen = as_clicks([sorted(person.seen) for person in asked.people], n)
-        if self.index is not None:
+        if self.index is not None and not without:
             everyone = torch.arange(len(asked.people), device=scoring.device)
             vectors = scoring.ranker.product_rows(*scoring.queries(asked)(everyone))
             return self.index.search(vectors, k, seen)
         return top_k(
-            scoring.scores(asked),
+            scoring.scores(asked, without),
             seen,
             torch.arange(len(asked.people)),
             k,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
-from fusionlab.evaluation.ranking import Scores
+from fusionlab.evaluation.ranking import Scores, block_of
 from fusionlab.recommenders.contract import ItemViews, Ranker
 from fusionlab.serving.people import Asked, as_clicks
 from fusionlab.training.items import catalogue_views
@@ -30,14 +31,16 @@ class Scoring:
     Args:
         task: trained, in eval mode.
         new: features of the new items as the model reads them; None: there are none.
+        kept: so many catalogues with some modalities masked are held, the last that were asked for.
     """
 
-    def __init__(self, task: RankingTask, new: ItemFeatures | None = None) -> None:
+    def __init__(self, task: RankingTask, new: ItemFeatures | None = None, kept: int = 0) -> None:
         self.task, self.model, self.new = task, task.model, new
         self.device = task.device
         self.n_items = self.model.n_items + (0 if new is None else len(new))
         self.by_history = self.model.by_history
         self.ranker = self._ranker()
+        self._masked = lru_cache(maxsize=kept)(self._ranker)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -46,7 +49,7 @@ class Scoring:
 
     def scores(self, asked: Asked, without: Collection[str] = ()) -> Scores:
         """Places (b,) of the people who ask to scores (b, N), some modalities masked everywhere."""
-        ranker = self._ranker(without) if without else self.ranker
+        ranker = self.ranker_without(without)
         situation = None if asked.situation is None else asked.situation.to(self.device)
         if not self.by_history:
             rows = self._rows(asked)
@@ -58,12 +61,31 @@ class Scoring:
             of_people if situation is None else lambda places: of_people.situated(places, situation)
         )
 
-    def queries(self, asked: Asked) -> Queries:
+    def scores_at(self, asked: Asked, rows: Tensor, without: Collection[str] = ()) -> Tensor:
+        """Scores (U, k) of the items ``rows`` (U, k) of each who asks, on the CPU.
+
+        Where a score is an inner product no other item is scored, which may move its last bits.
+        """
+        ranker, at = self.ranker_without(without), rows.clamp(min=0).to(self.device)
+        places = torch.arange(len(rows), device=self.device)
+        if ranker.product is not None and _multiplies(ranker) and asked.situation is None:
+            vectors = ranker.product_rows(*self.queries(asked, without)(places))
+            return torch.einsum("be,ebk->bk", vectors, ranker.product.matrix[:, at]).cpu()
+        scores = self.scores(asked, without)
+        blocks = places.split(block_of(self.n_items * ranker.n_views))
+        return torch.cat([scores(some).gather(1, at[some]).cpu() for some in blocks])
+
+    def ranker_without(self, without: Collection[str]) -> Ranker:
+        """The ranker of the catalogue with some modalities masked everywhere."""
+        return self._masked(frozenset(without)) if without else self.ranker
+
+    def queries(self, asked: Asked, without: Collection[str] = ()) -> Queries:
         """What the people who ask bring into a score."""
+        ranker = self.ranker_without(without)
         if self.by_history:
-            return self._of_histories(asked, self.ranker).queries
+            return self._of_histories(asked, ranker, without).queries
         rows = self._rows(asked)
-        return lambda places: self.ranker.queries(rows[places])
+        return lambda places: ranker.queries(rows[places])
 
     def asking(self, query: Tensor, asked: Asked) -> Tensor:
         """What the strategy sees of people with the views ``query`` (b, K, D)."""
@@ -73,8 +95,7 @@ class Scoring:
     def item_vectors(self) -> Tensor:
         """(N, E): what every score is one inner product with; FusionlabError if it is none."""
         ranker = self.ranker
-        own = type(ranker).__call__ is not Ranker.__call__
-        if own or ranker.product is None or not (ranker.items is None or ranker.folded):
+        if ranker.product is None or not _multiplies(ranker):
             raise FusionlabError(
                 f"index: scores of {self.model.name!r} are no inner product here (its strategy "
                 "weighs views by the user, or it ranks in its own way); expected an exact ranking"
@@ -105,6 +126,12 @@ class Scoring:
             return ranker.of_people(clicks, None)
         items = clicks.items.unique().to(self.device)
         return ranker.of_people(clicks, _read(items, ranker.clicked, more))
+
+
+def _multiplies(ranker: Ranker) -> bool:
+    """Is every score one inner product, and nothing else?"""
+    own = type(ranker).__call__ is not Ranker.__call__
+    return not own and (ranker.items is None or ranker.folded)
 
 
 def _joined(parts: Sequence[ItemViews]) -> ItemViews:

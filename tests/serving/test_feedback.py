@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from fusionlab.errors import FusionlabError
-from fusionlab.serving.feedback import Event, FeedbackLog, Kind
+from fusionlab.serving.feedback import Event, FeedbackLog, Kind, standing
 
 USERS, ITEMS = {"anna", "berta"}, {"mug", "jug", "cup"}
 
@@ -120,3 +120,29 @@ def test_a_file_that_is_no_log_is_refused(tmp_path):
     file.write_bytes(b"something else entirely, longer than a header" * 9)
     with pytest.raises(FusionlabError, match="cannot be used as a feedback log"):
         FeedbackLog(file)
+
+
+def test_an_undo_takes_back_the_latest_event_on_its_item(log):
+    done = [
+        Event("impression", "anna", "mug", 1.0),
+        Event("like", "anna", "mug", 2.0),
+        Event("click", "anna", "jug", 3.0),
+        Event("dislike", "anna", "mug", 4.0),
+        Event("like", "berta", "mug", 5.0),
+    ]
+    log.add(*done)
+    log.add(Event("undo", "anna", "mug", 6.0))
+    assert standing(log.events()) == [done[1], done[2], done[4]]
+    log.add(Event("undo", "anna", "mug", 7.0))
+    assert standing(log.events()) == [done[2], done[4]]
+    assert len(log.events()) == 7  # nothing is lost
+
+
+def test_there_must_be_something_to_undo(log):
+    log.add(Event("impression", "anna", "mug"), Event("like", "anna", "jug"))
+    for events in ([Event("undo", "anna", "mug")], [Event("undo", "anna", "jug")] * 2):
+        with pytest.raises(FusionlabError, match="undo: found nothing of 'anna' on"):
+            log.add(Event("like", "berta", "cup"), *events)
+    assert [event.kind for event in log.events()] == ["impression", "like"]
+    log.add(Event("like", "anna", "mug"), Event("undo", "anna", "mug"))  # what it says itself
+    assert [event.item for event in standing(log.events())] == ["jug"]

@@ -173,6 +173,38 @@ def test_learned_vectors_stay_and_it_is_said(store, tmp_path):
     assert "moves nothing else" in found.notes[0]
 
 
+def test_likes_count_and_what_is_taken_back_does_not(store, tmp_path):
+    with FeedbackLog(tmp_path / "log.sqlite") as log:
+        service = Service(trained_run(store), log=log)
+        first = service.recommend(["u0"], 40)[0].items
+        log.add(Event("like", "u0", first[0].item))
+        liked = service.recommend(["u0"], 40)[0].items
+        log.add(Event("undo", "u0", first[0].item), Event("click", "u0", first[0].item))
+        assert service.recommend(["u0"], 40)[0].items == liked
+        log.add(Event("undo", "u0", first[0].item))
+        assert service.recommend(["u0"], 40)[0].items == first
+
+
+@pytest.mark.parametrize("kept", [0, 4])
+def test_modalities_are_left_out_of_the_whole_catalogue(kept, store):
+    trained = trained_run(store, fusion="mean_scores")
+    service = Service(trained, kept=kept)
+    (found,) = service.recommend(
+        ["u0"], 5, explain=True, untrained_coalitions=True, without=["image"]
+    )
+    scores = trained.task.ranker({"image"})(torch.tensor([0]))[0].clone()
+    less = trained.task.ranker({"image", "text"})(torch.tensor([0]))[0]
+    for one in found.items:
+        row = int(one.item[1:])
+        assert one.score == pytest.approx(float(scores[row]), abs=1e-5)
+        assert one.contributions.keys() == {"text", "audio"}
+        lost = float(scores[row] - less[row])
+        assert one.contributions["text"] == pytest.approx(lost, abs=1e-5)
+        assert one.view_weights["image"] == 0
+    again = service.recommend(["u0"], 5, without=["image"])[0]
+    assert [one.item for one in again.items] == [one.item for one in found.items]
+
+
 # The command line
 
 

@@ -1,0 +1,67 @@
+"""Controls that tabs share, and how they ask the server."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fusionlab.explorer.state import Explorer
+from fusionlab.reporting.courses import modalities_of
+
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "trigger_mode": "always_last",
+}
+ONCE: dict[str, Any] = {**QUIET, "trigger_mode": "once"}
+"""Of what must not be said twice."""
+
+
+def own_html(name: str) -> gr.HTML:
+    """A place for HTML of our own, whose buttons are heard under the event ``act``."""
+    return gr.HTML(js_on_load=SCRIPT, elem_id=name, apply_default_css=False)
+
+
+def user_picker(explorer: Explorer, name: str) -> tuple[gr.Textbox, gr.Button]:
+    """A user's id, and a button that draws another."""
+    first = first_user(explorer, 0)
+    user = gr.Textbox(first, label="User", info="Enter asks", min_width=160, elem_id=name)
+    return user, gr.Button("Another user", size="sm", scale=0, min_width=130)
+
+
+def strategies(explorer: Explorer, index: int, place: int) -> dict[str, Any]:
+    """The choices of a board's strategies, the one at ``place`` chosen where there is one."""
+    found = explorer.boards[index].strategies
+    return {"choices": found, "value": found[place] if place < len(found) else None}
+
+
+def modalities(explorer: Explorer, index: int) -> dict[str, Any]:
+    """The choices of a board's modalities, all chosen."""
+    found = modalities_of(explorer.boards[index].rows)
+    return {"choices": found, "value": found}
+
+
+def first_user(explorer: Explorer, index: int) -> str:
+    """A board's first user; nothing where it has none."""
+    return next(iter(explorer.users(index)), "")
+
+
+def another_user(explorer: Explorer) -> Callable[[int, str], str]:
+    """From a board and a user to a user drawn at random."""
+
+    def drawn(index: int, user: str) -> str:
+        users = explorer.users(index)
+        return random.choice(users) if users else user
+
+    return drawn
+
+
+def told_by(event: gr.EventData, key: str) -> str:
+    """What a browser says, which may be anything."""
+    found = getattr(event, key, "")
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,87 @@
+"""Clicks, likes and dislikes in the log of the feedback commands, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from fusionlab.errors import FusionlabError, one_of
+from fusionlab.explorer.cards import note
+from fusionlab.explorer.catalogue import Catalogue
+from fusionlab.explorer.state import Explorer
+from fusionlab.serving.feedback import SAID, Event, FeedbackLog, Kind, standing
+from fusionlab.serving.recommend import Service
+
+ACTIONS = {"Open": Kind.CLICK, "Like": Kind.LIKE, "Dislike": Kind.DISLIKE}
+"""What stands on the buttons of a card, and what is logged."""
+TOLD = 20
+"""So many events are shown, the latest."""
+
+
+def act(
+    explorer: Explorer,
+    board: int,
+    label: str,
+    user: str,
+    kind: str,
+    item: str,
+    shown: Sequence[str] = (),
+    name: str | None = None,
+) -> None:
+    """Log what ``user`` did with ``item``.
+
+    ``name`` is that of the list it stood in and ``shown`` are its items; they are logged as
+    impressions together with the first event on the list. Looking alone logs nothing.
+
+    Raises:
+        FusionlabError: an unknown action, user or item.
+    """
+    if kind not in ACTIONS.values():
+        raise FusionlabError(f"action: {one_of(kind, map(str, ACTIONS.values()))}")
+    with explorer.service(board, label) as service:
+        log = _log(service)
+        seen = any(event.list == name for event in log.events(user, [Kind.IMPRESSION]))
+        impressions = (
+            [] if seen else [Event(Kind.IMPRESSION, user, one, list=name) for one in shown]
+        )
+        log.add(*impressions, Event(kind, user, item, list=name))
+
+
+def undo(explorer: Explorer, board: int, label: str, user: str) -> Event | None:
+    """Take back the last thing a user did; None: there is nothing (left) to take back."""
+    with explorer.service(board, label) as service:
+        done = standing(_log(service).events(user, SAID))
+        if not done:
+            return None
+        _log(service).add(Event(Kind.UNDO, user, done[-1].item))
+        return done[-1]
+
+
+def log_html(explorer: Explorer, board: int, label: str, user: str) -> str:
+    """What stands in the log of a user, the latest first."""
+    try:
+        with explorer.service(board, label) as service:
+            events = standing(_log(service).events(user, SAID))
+        catalogue = explorer.catalogue(board)
+        assert catalogue is not None
+    except FusionlabError:
+        return ""  # the list beside it says what is wrong
+    if not events:
+        return note("nothing yet: open, like or dislike what stands in the list")
+    rows = "".join(_row(catalogue, event) for event in events[::-1][:TOLD])
+    return f'<ol class="fl-log" aria-label="Log of {escape(user)}">{rows}</ol>'
+
+
+def _row(catalogue: Catalogue, event: Event) -> str:
+    row = catalogue.rows.get(event.item)
+    title = event.item if row is None else catalogue.title(row)
+    rating = "" if event.rating is None else f" {event.rating:g}"
+    return (
+        f'<li><span class="fl-kind fl-{escape(event.kind)}">{escape(event.kind)}{rating}</span> '
+        f"{escape(title)}</li>"
+    )
+
+
+def _log(service: Service) -> FeedbackLog:
+    assert service.log is not None  # `Explorer` opens one for each
+    return service.log

@@ -1,0 +1,75 @@
+"""What is clicked on the page stands in the log of the feedback commands."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+from explored import explorer_of, finished
+
+from fusionlab.cli import main
+from fusionlab.errors import FusionlabError
+from fusionlab.explorer.feedback import act, log_html, undo
+from fusionlab.explorer.recommend import Question, list_html
+
+
+@pytest.fixture
+def said(shop):
+    """Act as a user of the first strategy; everything is forgotten afterwards."""
+    explorer = explorer_of(shop)
+    yield lambda *what, **more: act(explorer, 0, "concat", "u7", *what, **more), explorer
+    with explorer.service(0, "concat") as service:
+        service.log.forget("u7")
+
+
+def listed(explorer):
+    html = list_html(explorer, 0, "concat", Question("u7", k=40))
+    return re.findall(r'class="fl-card" data-item="(\w+)"', html)
+
+
+def test_likes_and_dislikes_move_the_list_and_undo_brings_it_back(said):
+    do, explorer = said
+    before = listed(explorer)
+    do("like", before[2])
+    liked = listed(explorer)
+    assert set(liked) == set(before) - {before[2]}
+    assert liked != [item for item in before if item != before[2]]  # it entered the profile
+    do("dislike", liked[0])
+    assert liked[0] not in listed(explorer)
+    assert undo(explorer, 0, "concat", "u7").kind == "dislike"
+    assert listed(explorer) == liked
+    assert undo(explorer, 0, "concat", "u7").kind == "like"
+    assert listed(explorer) == before
+    assert undo(explorer, 0, "concat", "u7") is None
+
+
+def test_the_log_is_that_of_the_commands(said, shop):
+    do, explorer = said
+    do("like", "i1", shown=["i1", "i2"], name="l1")
+    do("click", "i2", shown=["i1", "i2"], name="l1")
+    undo(explorer, 0, "concat", "u7")
+    run, (_, store) = explorer.boards[0].row("concat").records[0].id, finished(shop)
+    command = ["feedback", run[:12], "list", "--user", "u7", "--runs", str(store.root)]
+    printed = CliRunner().invoke(main, command)
+    assert printed.exit_code == 0
+    kinds = re.findall(r"\b(impression|like|click|undo)\b", printed.output)
+    assert kinds == ["impression", "impression", "like", "click", "undo"]
+    html = log_html(explorer, 0, "concat", "u7")
+    assert html.count("<li>") == 1
+    assert "like" in html
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "message"),
+    [
+        ("undo", "i1", "action: found 'undo'"),
+        ("impression", "i1", "action: found 'impression'"),
+        ("like", "i400", "item: found 'i400'"),
+        ("like", "", "item: found ''"),
+    ],
+)
+def test_a_browser_may_say_nothing_else(kind, item, message, said):
+    do, explorer = said
+    with pytest.raises(FusionlabError, match=message):
+        do(kind, item, shown=["i1"], name="l1")
+    with explorer.service(0, "concat") as service:
+        assert service.log.events("u7") == []

@@ -1,0 +1,47 @@
+"""An item that somebody brings is held against the catalogue and the users."""
+
+import pytest
+
+from fusionlab.errors import FusionlabError
+from fusionlab.explorer.your_item import look_up, your_item_html
+
+
+@pytest.mark.parametrize("label", ["concat", "mean_scores"])
+def test_a_copy_of_an_item_is_its_neighbour_and_takes_its_place(label, explorer):
+    shop, row = explorer.catalogue(0), 11
+    media = {name: shop.media[name].entries[row] for name in ("text", "image", "audio")}
+    with explorer.service(0, label) as service:
+        found = look_up(service, media)
+        users = service.scoring.task.train.users.new_tensor(range(60))
+        scores = service.scoring.ranker(users).clone()
+    assert found.neighbours[0] == (row, pytest.approx(1.0, abs=1e-4))
+    assert found.judged == 60
+    # it stands beside its original: the place is that of the original, but for rounding
+    places = 1 + (scores > scores[:, row : row + 1] + 1e-5).sum(1)
+    for user, place in found.fans:
+        assert abs(place - int(places[int(user[1:])])) <= 1
+    assert [place for _, place in found.fans] == sorted(place for _, place in found.fans)
+    assert found.fans[0][1] == pytest.approx(int(places.min()), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("media", "message"),
+    [
+        ({}, "found nothing, expected a text"),
+        ({"image": b"no picture"}, "no image, or its header is damaged"),
+        ({"audio": b"RIFF"}, "audio"),
+    ],
+)
+def test_what_cannot_be_read_is_said(media, message, explorer):
+    alike, fans = your_item_html(explorer, 0, "concat", media)
+    assert 'role="alert"' in alike
+    assert message in alike
+    assert fans == ""
+
+
+def test_a_model_without_content_says_so(explorer):
+    with (
+        explorer.service(0, "popularity") as service,
+        pytest.raises(FusionlabError, match=r"does not score an item by its fused content"),
+    ):
+        look_up(service, {"text": "a lamp"})
