@@ -40,7 +40,7 @@ def test_there_are_strategies_that_adapt():
 
 
 @pytest.mark.parametrize(
-    "recommender", ["content", "hybrid", "item_graph", "sequential", "two_tower"]
+    "recommender", ["content", "hybrid", "item_graph", "lightgcn", "sequential", "two_tower"]
 )
 @pytest.mark.parametrize("fusion", ADAPTIVE)
 def test_training_moves_the_embedding_of_each_value_that_clicks_have(

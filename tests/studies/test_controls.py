@@ -23,6 +23,10 @@ def ids_only(study_file, recommender, control="ids_only"):
             "{name: item_graph, l2: 0.3, layers: 3, neighbours: 5}",
             {"name": "lightgcn_id", "l2": 0.3, "layers": 3},
         ),
+        (
+            "{name: lightgcn, l2: 0.3, layers: 3, item_ids: false}",
+            {"name": "lightgcn_id", "l2": 0.3, "layers": 3},
+        ),
     ],
 )
 def test_ids_only_is_the_same_recommender_without_content(study_file, recommender, counterpart):

@@ -49,6 +49,7 @@ RUNS = {
     "hybrid, user gate": {"recommender": "hybrid", "fusion": "user_gate"},
     "bpr_mf": {"recommender": "bpr_mf"},
     "lightgcn_id": {"recommender": "lightgcn_id"},
+    "lightgcn, gated": {"recommender": "lightgcn", "fusion": "gated"},
     "transformer": {"fusion": "transformer"},
     "pca": {"fusion": "pca"},
     "cca beside trained factors": {"recommender": "hybrid", "fusion": "cca"},

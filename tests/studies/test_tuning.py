@@ -20,7 +20,16 @@ SMALL = {
     "training": {"epochs": 2, "batch_size": 128, "learning_rate": 0.01},
     "evaluation": {"cutoffs": [5]},
 }
-LEARNED = ["content", "hybrid", "bpr_mf", "lightgcn_id", "sequential", "two_tower", "item_graph"]
+LEARNED = [
+    "content",
+    "hybrid",
+    "bpr_mf",
+    "lightgcn_id",
+    "lightgcn",
+    "sequential",
+    "two_tower",
+    "item_graph",
+]
 FAST = FineTuning(epochs=4, learning_rate=2.0)
 
 

@@ -180,7 +180,7 @@ def test_recommenders_that_read_their_candidates_alone_are_not_refused(name):
     check_pooled(RECOMMENDERS[name], NoBalancer)
 
 
-@pytest.mark.parametrize("name", ["content", "item_graph"])
+@pytest.mark.parametrize("name", ["content", "item_graph", "lightgcn"])
 def test_recommenders_that_read_other_items_too_are_refused(name):
     wanted = experiment(pool=8).varied({"recommender": name})
     with pytest.raises(ConfigError) as refused:
@@ -189,7 +189,7 @@ def test_recommenders_that_read_other_items_too_are_refused(name):
     assert said.startswith(f"training.pool: found a number beside the recommender {name!r}")
     working = said.partition("one of the recommenders: ")[2].split(", ")
     assert {"hybrid", "bpr_mf", "lightgcn_id"} <= {*working}
-    assert not {"content", "item_graph"} & {*working}
+    assert not {"content", "item_graph", "lightgcn"} & {*working}
 
 
 def test_every_recommender_that_is_let_through_needs_its_candidates_alone():
