@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt
@@ -23,6 +24,7 @@ from fusionlab.recommenders.factors import check_ids
 from fusionlab.recommenders.lightgcn import ClickGraph, LightGcn
 from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
+from fusionlab.spaces import Spaces
 
 
 @RECOMMENDERS.register("lightgcn")
@@ -54,6 +56,7 @@ class LightGcnContent(Recommender):
     recommendation of micro-video.
     """
 
+    space: ClassVar[Spaces] = LightGcn.space
     uses_content = True
     on_ids = "lightgcn_id"
 
@@ -150,6 +153,7 @@ class _SmoothedRanker(TableRanker):
         ids = recommender.ids
         users, table = (self.tastes, None) if ids is None else ids.smoothed()
         super().__init__(recommender, smoothed, users, table)
+        self.clicked = items  # as they are before the graph
 
     def views_of_users(self, users: Tensor, items: ItemViews) -> Tensor:
         """Rows of the table."""

@@ -14,6 +14,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.serving.new_items import NewItem, features_of, read_new_items
 from fusionlab.serving.recommend import Service
 from fusionlab.studies.store import RunStore
+from fusionlab.training.items import catalogue_views
 
 MODALITIES = ("text", "image", "audio")
 
@@ -102,6 +103,17 @@ def test_recommenders_that_score_otherwise_refuse_new_items(name, tmp_path):
     trained = trained_run(RunStore(tmp_path), recommender=name)
     with pytest.raises(FusionlabError, match=f"'{name}' does not score an item by its fused"):
         Service(trained, [NewItem("n", vectors=raw(trained, 3))])
+
+
+def test_lightgcn_ranks_new_items_by_users_that_the_graph_made(tmp_path):
+    trained = trained_run(RunStore(tmp_path), recommender="lightgcn", fusion="sum")
+    scores = Service(trained, [NewItem("n", vectors=raw(trained, 3))]).scoring.ranker(
+        torch.arange(60)
+    )
+    model = trained.task.model
+    views = catalogue_views(model.fusion, trained.task.judged)
+    users = model.user_views(torch.arange(60), views)[:, 0]
+    torch.testing.assert_close(scores[:, 40], users @ views.views[3, 0] / 3, atol=1e-5, rtol=1e-4)
 
 
 def test_beside_id_factors_content_alone_ranks_new_items_and_it_is_said(tmp_path):
