@@ -63,8 +63,9 @@ def token_attributions(
         items: (P,) the item beside each user.
 
     Raises:
-        FusionlabError: captum is not installed; token ids, which have no gradient; scores that
-            depend on the whole list of candidates; completeness missed with 1024 points.
+        FusionlabError: captum is not installed; a recommender that scores something else than the
+            product of users with fused views; token ids, which have no gradient; scores that depend
+            on the whole list of candidates; completeness missed with 1024 points.
 
     Source: Sundararajan, Taly and Yan 2017, Axiomatic attribution for deep networks.
     """
@@ -131,6 +132,12 @@ def _readable(recommender: Recommender, features: ItemFeatures) -> Fusion:
     if not recommender.uses_content:
         raise FusionlabError(
             f"recommender {recommender.name!r} reads no item features: no token counts in it"
+        )
+    if type(recommender).touch_content is not Recommender.touch_content:
+        raise FusionlabError(
+            f"integrated gradients: recommender {recommender.name!r} scores what it makes of fused "
+            "views, by towers or from other items too; expected one that scores the views "
+            "themselves, such as 'content' or 'hybrid'"
         )
     if features.vocabulary:
         listed = ", ".join(map(repr, features.vocabulary))

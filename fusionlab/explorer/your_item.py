@@ -49,7 +49,7 @@ def look_up(service: Service, media: Mapping[str, Raw]) -> Found:
         FusionlabError: media that the run does not read, or that cannot be encoded.
     """
     features = features_of(service.trained, [described_by(media, service.trained)])
-    fusion, known = service.model.fusion, service.scoring.ranker.items
+    fusion, known = service.model.fusion, service.scoring.ranker.clicked
     assert fusion is not None  # `features_of` refuses what fuses nothing
     assert known is not None
     own = catalogue_views(fusion, features.to(service.scoring.device))

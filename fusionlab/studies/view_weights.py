@@ -84,7 +84,8 @@ def _of_lists(task: RankingTask, fusion: Fusion, users: Tensor, k: int) -> Tenso
     block = block_of(task.train.n_items * fusion.n_views)
     found = []
     for some, items in zip(users.split(block), lists.split(block), strict=True):
-        query = task.model.user_views(some.to(task.device), ranker.items)
+        query, _ = ranker.queries(some.to(task.device))
+        assert query is not None
         scores = torch.einsum("bkd,nkd->bnk", query, ranker.items.views)
         present = ranker.items.present.expand(scores.shape)
         asking = task.model.asking(query)

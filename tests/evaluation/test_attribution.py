@@ -127,3 +127,12 @@ def test_what_has_no_attributions_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(FusionlabError, match=r"fusionlab-recsys\[attribution\]"):
         token_attributions(*given)
+
+
+@pytest.mark.parametrize("recommender", ["two_tower", "item_graph", "lightgcn"])
+def test_recommenders_that_score_no_fused_views_are_refused(recommender):
+    pytest.importorskip("captum", reason="pip install 'fusionlab-recsys[attribution]'")
+    with pytest.raises(
+        FusionlabError, match=f"'{recommender}' scores what it makes of fused views"
+    ):
+        token_attributions(*setting("concat", recommender)[1])

@@ -1,9 +1,16 @@
 """An item that somebody brings is held against the catalogue and the users."""
 
 import pytest
+import torch
 
+from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError
 from fusionlab.explorer.your_item import look_up, your_item_html
+from fusionlab.serving.new_items import NewItem
+from fusionlab.serving.recommend import Service
+from fusionlab.studies.run import run_experiment
+from fusionlab.studies.store import RunStore
+from fusionlab.studies.trained import load_trained
 
 
 @pytest.mark.parametrize("label", ["concat", "mean_scores"])
@@ -22,6 +29,41 @@ def test_a_copy_of_an_item_is_its_neighbour_and_takes_its_place(label, explorer)
         assert abs(place - int(places[int(user[1:])])) <= 1
     assert [place for _, place in found.fans] == sorted(place for _, place in found.fans)
     assert found.fans[0][1] == pytest.approx(int(places.min()), abs=1)
+
+
+@pytest.mark.parametrize("recommender", ["two_tower", "lightgcn"])
+def test_where_items_are_transformed_it_takes_the_place_of_a_new_item(recommender, tmp_path):
+    experiment = experiment_from(
+        {
+            "dataset": {
+                "name": "synthetic",
+                "users": 60,
+                "items": 40,
+                "clicks": 12,
+                "features": "rendered",
+            },
+            "encoders": {
+                "text": {"of": "text", "encoder": {"name": "tfidf", "width": 8, "min_items": 1}},
+                "image": {"of": "image", "encoder": {"name": "pixels", "side": 4}},
+            },
+            "recommender": recommender,
+            "dim": 8,
+            "training": {"epochs": 2, "batch_size": 128, "learning_rate": 0.01},
+            "evaluation": {"cutoffs": [5]},
+        }
+    )
+    store = RunStore(tmp_path)
+    trained = load_trained(run_experiment(experiment, store).id, store)
+    stored = trained.dataset.media
+    media = {name: stored[name].entries[11] for name in ("text", "image")}
+    found = look_up(Service(trained), media)
+    assert found.neighbours[0] == (11, pytest.approx(1.0, abs=1e-4))
+    ranker = Service(trained, [NewItem("n", media)]).scoring.ranker
+    scores = ranker(torch.arange(60))
+    places = 1 + (scores[:, :-1] > scores[:, -1:]).sum(1)
+    assert found.fans
+    for user, place in found.fans:
+        assert place == int(places[int(user[1:])])
 
 
 @pytest.mark.parametrize(

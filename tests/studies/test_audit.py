@@ -15,6 +15,7 @@ from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
 from fusionlab.studies.user_groups import _thirds
 from fusionlab.studies.view_weights import mean_modality_weights, mean_view_weights
+from fusionlab.training.items import catalogue_views
 
 SMALL = {
     "dataset": {"name": "synthetic", "users": 120, "items": 80, "clicks": 12, "noise": 0.1},
@@ -141,14 +142,16 @@ def test_opening_test_is_written_into_the_record(store):
     assert "audit" in opened[1]["why"]
 
 
-def test_view_weights_are_those_of_the_lists(store):
-    _, _, task = trained(store, fusion="user_gate", recommender="hybrid")
+@pytest.mark.parametrize("recommender", ["hybrid", "lightgcn", "two_tower"])
+def test_view_weights_are_those_of_the_lists(recommender, store):
+    _, _, task = trained(store, fusion="user_gate", recommender=recommender)
     users = torch.arange(50)
     found = mean_view_weights(task, users, k=5)
     lists, _ = top_k(task.ranker(), task.train, users, 5)
     items = task.ranker().items
     with torch.no_grad():
-        query = task.model.user_views(users, items)
+        fused = catalogue_views(task.model.fusion, task.judged)
+        query = task.model.user_views(users, fused)
         scores = torch.einsum("bkd,nkd->bnk", query, items.views)
         weights = task.model.fusion.view_weights(scores, query, items.present.expand(scores.shape))
     by_hand = torch.stack([weights[u, lists[u]].mean(0) for u in users]).mean(0)
