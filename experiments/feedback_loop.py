@@ -6,8 +6,8 @@ Then, round by round, each user is shown a list and clicks by their taste
 or is fine-tuned on them besides; with and without exploration. Seeds vary the training, the users'
 clicks to come, the halves of the catalogue and the exploration; the catalogue stays.
 
-    python experiments/feedback_loop.py [--seeds 5] [--first-seed 0] [--rounds 9] [--k 5]
-        [--explore 0.2] [--learning-rate 1] [--runs runs] [overrides: key.sub=value ...]
+    python experiments/feedback_loop.py [--seeds 5] [--first-seed 0] [--rounds 8] [--k 5]
+        [--explore 0.2] [--runs runs] [overrides: key.sub=value ...]
 
 Rises from the first round to the last, and differences in the last, are tested over users, each
 averaged over seeds. Writes reports/feedback_loop/: the figure, and every round as CSV.
@@ -29,7 +29,6 @@ from fusionlab.serving.simulation import UPDATES, Policy, draw_world, simulate
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
-from fusionlab.studies.tuning import FineTuning
 
 CONFIG = Path(__file__).parents[1] / "configs" / "experiments" / "feedback_loop.yaml"
 FOLDER = Path("reports", "feedback_loop")
@@ -40,10 +39,9 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--k", type=int, default=5)
     parser.add_argument("--explore", type=float, default=0.2)
-    parser.add_argument("--learning-rate", type=float, default=1.0, help="of FineTuning")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     return parser.parse_known_args()
 
@@ -51,12 +49,11 @@ def options():
 def simulated(chosen, overrides, policies):
     """Of each policy a course a seed."""
     store, courses = RunStore(chosen.runs), {policy: [] for policy in policies}
-    tuning = FineTuning(learning_rate=chosen.learning_rate)
     for seed in range(chosen.first_seed, chosen.first_seed + chosen.seeds):
         experiment = load_config(CONFIG, [*overrides, f"seed={seed}"])
         trained = load_trained(run_experiment(experiment, store).id, store)
         world = draw_world(trained, seed)
-        how = {"rounds": chosen.rounds, "k": chosen.k, "seed": seed, "tuning": tuning}
+        how = {"rounds": chosen.rounds, "k": chosen.k, "seed": seed}
         for policy in policies:
             with TemporaryDirectory() as folder:
                 file = Path(folder, "feedback.sqlite")

@@ -1,4 +1,4 @@
-"""Users of a synthetic catalogue, whose tastes are known, in a loop of lists, clicks and updates."""
+"""Users of a synthetic catalogue, whose tastes are known, in a loop of lists and updates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Policy:
     Args:
         update: "none": model and histories stay; "profile": histories take the clicks in;
             "fine_tune": the model, too, goes on with every round's clicks (`fine_tune`).
-        explore: the chance of each place of a list to go to an item drawn evenly.
+        explore: the chance of each place of a list to go to an item drawn evenly from those that
+            may be shown and are not in the list.
     """
 
     update: Update
@@ -124,7 +125,7 @@ def simulate(
     world: World,
     file: Path,
     *,
-    rounds: int = 9,
+    rounds: int = 8,
     k: int = 5,
     seed: int = 0,
     tuning: FineTuning | None = None,
@@ -132,8 +133,7 @@ def simulate(
     """Every round each user is shown k items, clicks some of them, and the policy learns of it.
 
     Lists come from `Service`, impressions and clicks go to a `FeedbackLog`. A list holds the best
-    items of the user's half that were not shown before, with ``policy.explore`` of its places
-    drawn evenly from them. In the same round the best k items of the other half are judged: no
+    items of the user's half that were not shown before, some of them given up to exploration. In the same round the best k items of the other half are judged: no
     item there is ever shown, so their utility is that of the same candidates in every round and is
     not got by remembering what was clicked. The first round comes before any feedback.
 
