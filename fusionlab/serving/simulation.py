@@ -133,9 +133,10 @@ def simulate(
     """Every round each user is shown k items, clicks some of them, and the policy learns of it.
 
     Lists come from `Service`, impressions and clicks go to a `FeedbackLog`. A list holds the best
-    items of the user's half that were not shown before, some of them given up to exploration. In the same round the best k items of the other half are judged: no
-    item there is ever shown, so their utility is that of the same candidates in every round and is
-    not got by remembering what was clicked. The first round comes before any feedback.
+    items of the user's half that were not shown before, some places given up to exploration. In the
+    same round the best k items of the other half are judged: no item there is ever shown, so they
+    are chosen from the same candidates in every round, and nothing is gained by remembering what
+    was clicked. The first round comes before any feedback.
 
     Args:
         trained: a run on a synthetic catalogue; stays as it is.
