@@ -43,7 +43,7 @@ def feedback_loop(courses: Mapping[Policy, Sequence[Course]]) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(axis="y", color=LIGHT, linewidth=0.4)
             axes.set_axisbelow(True)
-        every[0].set_ylabel("True utility (0: drawn evenly, 1: best list)")
+        every[0].set_ylabel("True utility (0: even, 1: best list)")
         handles, labels = every[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=2.6)
     return figure
