@@ -71,7 +71,7 @@ class Service:
         self.user_rows = {name: row for row, name in enumerate(users)}
         new = features_of(trained, self.new_items) if new_items else None
         self.scoring = Scoring(task, new, kept)
-        self.model = task.model
+        self.model, self.title = task.model, title_column(self.dataset)
         self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
 
     def recommend(
@@ -219,8 +219,7 @@ class Service:
         return self.index.recall(vectors, k)
 
     def _item(self, row: int, score: float) -> Recommendation:
-        column, n = title_column(self.dataset), self.model.n_items
-        title = None
+        column, n, title = self.title, self.model.n_items, None
         if column is not None and row < n:
             title = self.dataset.media[column].entries[row]
         elif column is not None:
