@@ -16,6 +16,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,8 +26,10 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
+from fusionlab.data.arrays import FLOATS, Array, open_array
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.contract import BadMedia, Fault
+from fusionlab.errors import FusionlabError
 
 OK = "ok"
 JOURNAL, PLAN, CARD, REPORT = "journal.jsonl", "plan.json", "card.json", "report.csv"
@@ -55,25 +58,53 @@ class Encoded:
     @property
     def card(self) -> dict[str, Any]:
         """Where the features come from."""
-        found: dict[str, Any] = json.loads((self.folder / CARD).read_text())
-        return found
+        with self._undamaged():
+            found: dict[str, Any] = json.loads((self.folder / CARD).read_text())
+            if not {"features", "items"} <= found.keys():
+                raise ValueError(f"{CARD} lacks the hash of the features or the number of items")
+            return found
 
     @property
     def statuses(self) -> list[Status]:
         """What became of each item, in the order of the catalogue."""
-        with (self.folder / REPORT).open(newline="") as file:
+        with self._undamaged(), (self.folder / REPORT).open(newline="") as file:
             return [Status(r["content"], r["status"], r["why"]) for r in csv.DictReader(file)]
+
+    def arrays(self) -> tuple[Array, Array]:
+        """The values (N, T, d) and their mask (N, T), memory-mapped."""
+        values = open_array(self.folder / "values.npy")
+        mask = open_array(self.folder / "mask.npy")
+        with self._undamaged():
+            known = values.dtype in (*FLOATS, np.int32) and mask.dtype == np.bool_
+            if not known or values.ndim != 3 or mask.shape != values.shape[:2]:
+                raise ValueError(
+                    f"found values {values.shape} of {values.dtype} and a mask {mask.shape} of "
+                    f"{mask.dtype}"
+                )
+            return values, mask
 
     def features(self, modality: str) -> ItemFeatures:
         """The features, memory-mapped."""
-        values = np.load(self.folder / "values.npy", mmap_mode="c")
-        mask = np.load(self.folder / "mask.npy")
-        size = self.card.get("vocabulary", 0)
+        card, (values, mask) = self.card, self.arrays()
+        with self._undamaged():
+            if card["items"] != len(values):
+                raise ValueError(f"found {len(values)} rows, {CARD} says {card['items']}")
+            size = int(card.get("vocabulary", 0))
         return ItemFeatures(
             {modality: torch.from_numpy(values)},
             {modality: torch.from_numpy(mask)},
             {modality: size} if size else {},
         )
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """One error, with the way out, for what was not written by `Column.finish`."""
+        try:
+            yield
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+            raise FusionlabError(
+                f"{self.folder}: damaged ({error}); delete the folder, it is encoded again"
+            ) from None
 
 
 class FeatureStore:
@@ -152,8 +183,7 @@ class Column:
         """Take over rows of contents that were encoded before; what was bad is tried again."""
         copied: set[str] = set()
         for other in known:
-            values = np.load(other.folder / "values.npy", mmap_mode="r")
-            mask = np.load(other.folder / "mask.npy", mmap_mode="r")
+            values, mask = other.arrays()
             for row, one in enumerate(other.statuses):
                 new = one.content in self.rows and one.content not in copied
                 if new and one.status == OK:
