@@ -21,7 +21,7 @@ STAGES = [
     ("statistics",),
     ("reporting",),
     ("benchmarking", "explorer"),
-    ("describe", "terminal"),
+    ("describe", "doctor", "terminal"),
     ("paper",),
     ("cli_options",),
     ("cli_audit", "cli_explore", "cli_serve", "cli_forget", "cli_update"),
