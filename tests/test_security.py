@@ -230,7 +230,9 @@ def test_a_record_names_no_file_outside_its_store(tmp_path):
     store = RunStore(tmp_path / "runs")
     record = run_experiment(experiment_from(SMALL), store)
     file = store.folder(record.id) / "record.json"
-    file.write_text(file.read_text().replace('"updated_from": {}', '"updated_from": {"root": "../x"}'))
+    file.write_text(
+        file.read_text().replace('"updated_from": {}', '"updated_from": {"root": "../x"}')
+    )
     with pytest.raises(FusionlabError, match="not a run record"):
         store.load(record.id)
 

@@ -298,6 +298,8 @@ def _refuse_json(file: Path) -> None:
             line = raw.decode(errors="replace")
             try:
                 value = json.loads(line.rstrip()) if line.strip() else {}
+            except RecursionError:
+                raise FusionlabError(f"{file}, line {number}: nested too deeply") from None
             except json.JSONDecodeError as error:
                 raise FusionlabError(
                     f"{file}, line {number}: {error.msg} at character {error.colno}, "

@@ -38,7 +38,7 @@ MADE = 3
 COLUMNS = "kind, user, item, time, rating, list, context"
 WAIT = 30.0
 """Seconds to wait for another process that writes."""
-DAMAGED = sqlite3.Error, ValueError
+DAMAGED = sqlite3.Error, ValueError, RecursionError
 """What SQLite says of a file that is none of its own or was changed, and of text that is none."""
 COMPARED = 10_000
 """Names among which the nearest one is looked for."""
@@ -223,7 +223,7 @@ class FeedbackLog:
             raise FusionlabError(f"time: found {event.time!r}, expected seconds since 1970")
         try:
             told = None if event.context is None else json.dumps(event.context, allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise FusionlabError(f"context: expected what JSON can hold ({error})") from None
         now = clock.time() if event.time is None else event.time
         rating = None if event.rating is None else float(event.rating)

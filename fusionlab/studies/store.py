@@ -94,7 +94,7 @@ class RunStore:
         try:
             data = json.loads(file.read_text())
             record = RunRecord.from_json(data, self.folder(run))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise FusionlabError(
                 f"{file}: not a run record ({error}); delete the folder and run again"
             ) from None

@@ -1,5 +1,7 @@
 """Records, models, encoded columns and logs that were damaged on the disk."""
 
+import csv
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -74,19 +76,33 @@ def encoded(tmp_path_factory):
     store = RunStore(tmp_path_factory.mktemp("encoded"))
     experiment = experiment_from({**SMALL, **RENDERED})
     load_dataset(experiment, store.features)
-    return experiment, contents(store.root / "features")
+    finished = contents(store.root / "features")
+    return experiment, {"finished": finished, "interrupted": interrupted(store.root)}
+
+
+def interrupted(root):
+    """The files of a column whose last step was not reached."""
+    (card,) = (root / "features").glob("*/*/card.json")
+    told = csv.DictReader((card.parent / "report.csv").read_text().splitlines())
+    plan = [sorted({row["content"] for row in told})]
+    (card.parent / "plan.json").write_text(json.dumps(plan))
+    (card.parent / "journal.jsonl").write_text('{"block": 0, "faults": {}}\n')
+    card.unlink()
+    (card.parent / "report.csv").unlink()
+    card.parent.rename(card.parent.with_suffix(".partial"))
+    return contents(root / "features")
 
 
 @pytest.mark.usefixtures("bounded")
 def test_a_damaged_column_is_read_or_refused(encoded):
-    experiment, files = encoded
+    experiment, columns = encoded
 
     @inputs("feature store")
-    @given(BLOWS)
-    def read(damage):
+    @given(st.sampled_from(sorted(columns)), BLOWS)
+    def read(state, damage):
         with tempfile.TemporaryDirectory() as home:
             store = RunStore(Path(home))
-            write_damaged(files, damage, store.root / "features")
+            write_damaged(columns[state], damage, store.root / "features")
             with refusing_cleanly():
                 load_dataset(experiment, store.features)
             shutil.rmtree(store.root / "features", ignore_errors=True)  # what each error advises
@@ -100,7 +116,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=6,
 )
-ID = st.sampled_from(["ann", "bob", "mug"]) | st.text() | st.sampled_from([None, "\ud800", 7, b"ann"])
+ID = (
+    st.sampled_from(["ann", "bob", "mug"])
+    | st.text()
+    | st.sampled_from([None, "\ud800", 7, b"ann"])
+)
 NUMBER = st.none() | st.floats() | st.integers() | st.sampled_from(["1", True, 2**70, 10**400])
 EVENT = st.builds(
     Event,
