@@ -182,7 +182,8 @@ class FeedbackLog:
         except DAMAGED as error:
             raise FusionlabError(
                 f"{self.file}: the events of {user!r} are deleted, but their bytes are still in "
-                f"the file ({error}): another process uses it, or it is damaged; forget the user again"
+                f"the file ({error}): another process uses it, or it is damaged; forget the user "
+                "again"
             ) from None
         return count
 
