@@ -222,7 +222,9 @@ def test_a_table_names_no_file_outside_its_folder(path, tmp_path):
         "item,photo\n" + "".join(f"{item},{photo}\n" for item, photo in rows)
     )
     part = DATASETS.parse({"name": "folder", "path": str(folder), "image_columns": ["photo"]})
-    with pytest.raises(FusionlabError, match=r"row 2, column 'photo': found .*expected a path insi"):
+    with pytest.raises(
+        FusionlabError, match=r"row 2, column 'photo': found .*expected a path insi"
+    ):
         part.build().load()
 
 
