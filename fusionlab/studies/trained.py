@@ -1,7 +1,6 @@
 """A finished run's trained model, brought back."""
 
-from __future__ import annotations
-
+# Annotations are not deferred here: what reads the signature of a NamedTuple needs the types.
 from typing import NamedTuple
 
 from fusionlab.config import experiment_from
