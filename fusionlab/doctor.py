@@ -19,7 +19,7 @@ EXTRAS = {
     "attribution": "integrated gradients of single tokens (token_attributions)",
     "ray": "encoding on a cluster (encode --ray)",
     "faiss": "approximate search in large catalogues (recommend --index faiss)",
-    "explorer": "a page in the browser on finished runs",
+    "explorer": "a page in the browser on finished runs (explore)",
     "peers": "other toolkits to compare with (benchmarks/peers)",
     "dev": "tests, linters and type checks",
 }
