@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: quickstart ceilings test test-slow lint types bench clean
+.PHONY: quickstart ceilings test test-slow fuzz lint types api audit bench clean
 
 # Two tables: on features, and on the same catalogue from raw text, pictures and sound.
 quickstart: .venv/installed
@@ -20,12 +20,25 @@ test: .venv/installed
 test-slow: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
+# 2,000 damaged inputs are part of `make test`; here are as many as FUZZ_INPUTS says, new ones each time.
+fuzz: .venv/installed
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-100000} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/fuzzing
+
 lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 types: .venv/installed
 	$(BIN)/mypy
+
+# The API reference from docstrings; a page that cannot be made is an error.
+api: .venv/installed
+	$(BIN)/python -W error::UserWarning:pdoc -m pdoc --output-directory site/api fusionlab
+
+# Known vulnerabilities of what is installed; needs a connection.
+audit: .venv/installed
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip_audit --local
 
 bench: .venv/installed
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-group-by=group --benchmark-columns=median,iqr,rounds --benchmark-sort=name
@@ -37,4 +50,4 @@ bench: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv runs reports
+	rm -rf .venv runs reports site

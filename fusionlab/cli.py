@@ -170,10 +170,11 @@ def schema(kind: str, plugins: tuple[str, ...]) -> None:
 @main.command()
 @runs_option
 def doctor(runs: Path) -> None:
-    """Show versions, devices, optional extras and where things are kept."""
-    from fusionlab import describe, terminal
+    """Show versions, devices, weights, folders, and what each missing extra is for."""
+    from fusionlab import terminal
+    from fusionlab.doctor import machine
 
-    terminal.show(describe.machine(runs))
+    terminal.show(machine(runs))
 
 
 @main.command()

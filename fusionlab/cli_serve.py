@@ -116,7 +116,7 @@ def add(run: str, runs: Path, told: str | None, **event: Any) -> None:
 
     try:
         context = None if told is None else json.loads(told)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"not JSON ({error})", param_hint="--context") from None
     with _log(run, runs) as log:
         log.add(Event(**event, context=context))

@@ -1,16 +1,12 @@
-"""Descriptions for people and editors: families, parts, schemas, this machine."""
+"""Descriptions for people and editors: families, parts, schemas."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import os
-import platform
 import types
 import typing
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
@@ -23,8 +19,6 @@ from fusionlab.errors import ConfigError
 from fusionlab.layers import read_value
 from fusionlab.plugins import load_plugin, source_hash
 from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes
-
-EXTRAS = ("offline-models", "classic-text", "lora", "attribution", "ray", "explorer", "dev")
 
 
 def parts(name: str | None, plugins: Sequence[str]) -> Table:
@@ -91,26 +85,6 @@ def schema(kind: str, plugins: Sequence[str]) -> str:
     _load(plugins)
     models: dict[str, type[BaseModel]] = {"experiment": Experiment, "study": Study}
     return json.dumps(models[kind].model_json_schema(), indent=2)
-
-
-def machine(runs: Path) -> Table:
-    """Versions, devices, extras and folders of this installation."""
-    import torch
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("python", platform.python_version())
-    for package in ("fusionlab-recsys", "torch", "torchvision", "torchaudio", "transformers"):
-        table.add_row(package, _version(package) or "not installed")
-    table.add_row("cores", str(len(os.sched_getaffinity(0))))
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    table.add_row("GPUs", ", ".join(gpus) or "none: runtime.device=cpu")
-    for extra in EXTRAS:
-        missing = [name for name in _packages(extra) if _version(name) is None]
-        state = "ready" if not missing else f"missing {', '.join(missing)}"
-        hint = f"  (pip install 'fusionlab-recsys[{extra}]')" if missing else ""
-        table.add_row(f"extra {extra}", escape(state + hint))
-    table.add_row("run records", str(runs.resolve()))
-    return table
 
 
 def names_to_check(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
@@ -189,16 +163,3 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 
 def _summary(cls: type) -> str:
     return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _packages(extra: str) -> list[str]:
-    lines = requires("fusionlab-recsys") or []
-    chosen = [line for line in lines if f"extra == '{extra}'" in line.replace('"', "'")]
-    return [line.split(";")[0].split(">")[0].split("=")[0].strip() for line in chosen]

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.errors import ConfigError, FusionlabError
 
@@ -63,8 +61,10 @@ def _overrides(written: Sequence[str]) -> list[Layer]:
             raise ConfigError([((), problem, "command line")])
         try:
             change: Any = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise ConfigError([((key,), str(error), "command line")]) from None
+            if not isinstance(change, dict):
+                raise ValueError(f"found {override!r}, expected key.sub=value")
+        except Exception as error:  # it reads YAML, which fails in every way there is
+            raise ConfigError([((key,), _said(error), "command line")]) from None
         layers.append(Layer("command line", change))
     return layers
 
@@ -89,11 +89,16 @@ def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         data: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise FusionlabError(f"{file}: not valid YAML: {error}") from None
+    except Exception as error:  # as above
+        raise FusionlabError(f"{file}: not valid YAML: {_said(error)}") from None
     if not isinstance(data, dict):
         raise FusionlabError(f"{file}: found {type(data).__name__}, expected a mapping of keys")
     return data
+
+
+def _said(error: Exception) -> str:
+    """What an error says; of those for lack of room only the kind is worth telling."""
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def merged(layers: Sequence[Layer]) -> dict[str, Any]:

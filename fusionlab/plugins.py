@@ -25,14 +25,15 @@ def load_plugin(source: str) -> None:
     """Import parts from outside the package: a Python file, or the name of an importable module."""
     path = Path(source)
     if path.suffix != ".py":
+        nothing = f"--plugin {source}: no file of this name that ends in .py, and no such module"
+        if not all(part.isidentifier() for part in source.split(".")):
+            raise FusionlabError(nothing)
         try:
             importlib.import_module(source)
         except ModuleNotFoundError as error:
             if error.name != source.split(".")[0] and error.name != source:
                 raise
-            raise FusionlabError(
-                f"--plugin {source}: no file of this name that ends in .py, and no such module"
-            ) from None
+            raise FusionlabError(nothing) from None
         return
     if not path.is_file():
         raise FusionlabError(f"--plugin {source}: no such file")

@@ -21,7 +21,7 @@ STAGES = [
     ("statistics",),
     ("reporting",),
     ("benchmarking", "explorer"),
-    ("describe", "terminal"),
+    ("describe", "doctor", "terminal"),
     ("paper",),
     ("cli_options",),
     ("cli_audit", "cli_explore", "cli_serve", "cli_forget", "cli_update"),
@@ -69,3 +69,9 @@ def test_no_file_imports_from_a_later_stage():
         if FLOOR[name] > FLOOR[stage_of(file)]
     ]
     assert not wrong
+
+
+def test_the_page_on_the_architecture_knows_every_stage():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    named = {name for name in FLOOR if not name.startswith(("cli_", "__"))}
+    assert {name for name in named if f"`{name}`" not in page} == set()

@@ -82,12 +82,6 @@ def test_schema_is_json_with_every_strategy(kind):
     assert "lowrank_tensor" in json.dumps(schema)
 
 
-def test_doctor_names_versions_and_places(tmp_path):
-    output = run("doctor", "--runs", tmp_path).output
-    for part in ("torch", "GPUs", "extra dev", "run records"):
-        assert part in output
-
-
 def test_inspect_prints_counts(experiment):
     output = run("data", "inspect", experiment).output
     assert "items" in output

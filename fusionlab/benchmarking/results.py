@@ -106,7 +106,7 @@ class BenchReport(Options):
             raise FusionlabError(f"{file}: no such file")
         try:
             data: Any = json.loads(file.read_text())
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FusionlabError(f"{file}: not valid JSON: {error}") from None
         try:
             return validate(cls, data)

@@ -13,7 +13,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from fusionlab.data.tables import Column
+from fusionlab.data.tables import Column, readable
 from fusionlab.errors import FusionlabError
 
 Array = npt.NDArray[Any]
@@ -109,10 +109,12 @@ def open_array(file: Path) -> Array:
 def _read_header(file: Path) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     """The type, the shape and where the numbers start."""
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    with file.open("rb") as stream:
+    with readable(file), file.open("rb") as stream:
         try:
             shape, _, dtype = readers[npy.read_magic(stream)](stream)
-        except (ValueError, KeyError) as error:
+            if min(shape, default=0) < 0:
+                raise ValueError(f"found shape {shape}")
+        except Exception as error:  # parsed as Python's literals, which fail in every way there is
             raise FusionlabError(
                 f"{file}: not a .npy file of format 1 or 2, expected what numpy.save writes"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from fusionlab.data.assemble import row_of
 from fusionlab.data.media import Media, Medium
+from fusionlab.data.tables import Table
 from fusionlab.errors import FusionlabError
 
 ENDINGS = {
@@ -22,9 +24,19 @@ def texts(column: Iterable[str | None]) -> Media:
     return Media(Medium.TEXT, [text if text and text.strip() else None for text in column])
 
 
-def paths(column: Iterable[str | None], folder: Path, medium: Medium) -> Media:
-    """Files named from ``folder`` on; blank is none. No file is looked for."""
-    return Media(medium, [folder / path if path and path.strip() else None for path in column])
+def paths(table: Table, column: str, folder: Path, medium: Medium) -> Media:
+    """Files named from ``folder`` on; blank is none. No file is looked for, and none is named
+    that stands outside: a table from elsewhere must not say what is read of this machine."""
+    cells = table.texts(column)
+    outside = [path is not None and not _stays_inside(path) for path in cells]
+    table.refuse(column, pl.Series(outside), f"a path inside {folder}")
+    return Media(medium, [folder / path if path and path.strip() else None for path in cells])
+
+
+def _stays_inside(path: str) -> bool:
+    """Is it below where it starts, by its letters? Links are the user's own."""
+    place = os.path.normpath(path)
+    return not (os.path.isabs(place) or place.split(os.sep)[0] == os.pardir or "\0" in path)
 
 
 def files_by_stem(folder: Path | None, medium: Medium) -> dict[str, Path]:

@@ -6,10 +6,11 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 import polars as pl
 
@@ -17,6 +18,10 @@ from fusionlab.errors import FusionlabError, one_of
 
 LONGEST_CELL = 2**31 - 1
 GZIP = ".gz"
+UNPACKED_AT_LEAST, UNPACKED_RATIO = 1 << 26, 100
+"""A compressed file may unpack to 64 MiB, and to 100 times its size; JSON comes to 20."""
+BROKEN = pl.exceptions.PolarsError, pl.exceptions.PanicException
+"""What polars says of a file that is not as it should be."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +154,23 @@ def only_file(folder: Path, names: Sequence[str]) -> Path:
 
 def optional_file(folder: Path, names: Sequence[str]) -> Path | None:
     """The same, or None where there is none."""
-    found = sorted(file for name in names for file in folder.glob(name))
+    found = sorted(file for name in names for file in folder.glob(name) if file.is_file())
     if len(found) > 1:
         listed = ", ".join(file.name for file in found)
         raise FusionlabError(f"{folder}: found {listed}, expected only one of them")
     return found[0] if found else None
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What the system or a reader says of a file that cannot be read, in one error."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        raise FusionlabError(f"{file}: cannot be read: {error}") from error
+    except BROKEN as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise FusionlabError(f"{file}: cannot be read: {first}") from error
 
 
 def read_delimited(
@@ -164,20 +181,21 @@ def read_delimited(
     Without ``columns`` the first line is the header; with them there is none.
     """
     header = int(columns is None)
-    columns = columns or _header(file, separator, quoted)
-    try:
-        frame = pl.read_csv(
-            file,
-            separator=separator,
-            quote_char='"' if quoted else None,
-            has_header=bool(header),
-            schema=dict.fromkeys(columns, pl.String),
-        )
-    except pl.exceptions.PolarsError as error:
-        _refuse_ragged(file, separator, quoted, columns)
-        _refuse(file, error)
-    if frame[columns[-1]].null_count():
-        _refuse_ragged(file, separator, quoted, columns)
+    with readable(file):
+        columns = columns or _header(file, separator, quoted)
+        try:
+            frame = pl.read_csv(
+                file,
+                separator=separator,
+                quote_char='"' if quoted else None,
+                has_header=bool(header),
+                schema=dict.fromkeys(columns, pl.String),
+            )
+        except BROKEN:
+            _refuse_ragged(file, separator, quoted, columns)
+            raise
+        if frame[columns[-1]].null_count():
+            _refuse_ragged(file, separator, quoted, columns)
     return _not_empty(Table(file, frame, None if quoted else header))
 
 
@@ -193,24 +211,34 @@ def read_jsonl(file: Path, columns: Sequence[str] | None = None) -> Table:
     number as it is written, a list or an object as its JSON, null for a key that is not there.
     """
     schema = None if columns is None else dict.fromkeys(columns, pl.String)
-    try:
-        source = gzip.decompress(file.read_bytes()) if file.suffix == GZIP else file
-        return _not_empty(
-            Table(file, pl.read_ndjson(source, schema=schema, infer_schema_length=None))
+    with readable(file):
+        source = _unpacked(file) if file.suffix == GZIP else file
+        try:
+            frame = pl.read_ndjson(source, schema=schema, infer_schema_length=None)
+        except BROKEN:
+            _refuse_json(file)
+            raise
+    return _not_empty(Table(file, frame))
+
+
+def _unpacked(file: Path) -> bytes:
+    """What a compressed file holds; one made to fill the memory is refused on the way."""
+    allowed = UNPACKED_AT_LEAST + UNPACKED_RATIO * file.stat().st_size
+    with gzip.open(file) as packed:
+        content = packed.read(allowed + 1)
+    if len(content) > allowed:
+        raise FusionlabError(
+            f"{file}: found more than {allowed:,} bytes in {file.stat().st_size:,} compressed ones,"
+            f" expected text, which does not shrink to 1/{UNPACKED_RATIO}"
         )
-    except (OSError, EOFError, zlib.error) as error:
-        raise FusionlabError(f"{file}: cannot be read: {error}") from error
-    except pl.exceptions.PolarsError as error:
-        _refuse_json(file)
-        _refuse(file, error)
+    return content
 
 
 def read_parquet(file: Path) -> Table:
     """Parquet, with its types."""
-    try:
-        return _not_empty(Table(file, pl.read_parquet(file)))
-    except pl.exceptions.PolarsError as error:
-        _refuse(file, error)
+    with readable(file):
+        frame = pl.read_parquet(file)
+    return _not_empty(Table(file, frame))
 
 
 READERS: dict[str, Callable[[Path], Table]] = {
@@ -270,6 +298,8 @@ def _refuse_json(file: Path) -> None:
             line = raw.decode(errors="replace")
             try:
                 value = json.loads(line.rstrip()) if line.strip() else {}
+            except RecursionError:
+                raise FusionlabError(f"{file}, line {number}: nested too deeply") from None
             except json.JSONDecodeError as error:
                 raise FusionlabError(
                     f"{file}, line {number}: {error.msg} at character {error.colno}, "
@@ -279,11 +309,6 @@ def _refuse_json(file: Path) -> None:
                 raise FusionlabError(
                     f"{file}, line {number}: found {type(value).__name__}, expected a JSON object"
                 )
-
-
-def _refuse(file: Path, error: pl.exceptions.PolarsError) -> NoReturn:
-    first = str(error).splitlines()[0]
-    raise FusionlabError(f"{file}: cannot be read: {first}") from error
 
 
 def _not_empty(table: Table) -> Table:

@@ -10,9 +10,12 @@ from pathlib import Path
 import polars as pl
 
 from fusionlab.data.media import Raw, content_hash
+from fusionlab.data.tables import BROKEN
 
 RACY_NS = 3_000_000_000
 """A file touched so short before it is hashed may change once more within a tick of its clock."""
+
+KNOWN = {"path": pl.String, "known": pl.Binary}
 
 
 class ContentHashes:
@@ -54,9 +57,10 @@ class ContentHashes:
 
     def _read(self) -> dict[str, bytes]:
         try:
-            return dict(pl.read_parquet(self.file).iter_rows())
-        except (OSError, pl.exceptions.PolarsError):  # not there, or cut off: then all are new
+            found = pl.read_parquet(self.file)
+        except (OSError, *BROKEN):  # not there, or cut off: then all are new
             return {}
+        return dict(found.iter_rows()) if found.schema == KNOWN else {}
 
 
 def _stamp(found: os.stat_result) -> bytes:

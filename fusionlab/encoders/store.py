@@ -16,6 +16,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,10 +26,14 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
+from fusionlab.data.arrays import FLOATS, Array, open_array
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.contract import BadMedia, Fault
+from fusionlab.errors import FusionlabError
 
 OK = "ok"
+UNLIKE = OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error
+"""What reading says of a file that was not written here."""
 JOURNAL, PLAN, CARD, REPORT = "journal.jsonl", "plan.json", "card.json", "report.csv"
 
 
@@ -46,6 +51,17 @@ class Status:
         return cls(content, bad.fault.value, bad.why)
 
 
+@contextmanager
+def undamaged(folder: Path) -> Iterator[None]:
+    """One error, with the way out, for files that are not as `Column` writes them."""
+    try:
+        yield
+    except UNLIKE as error:
+        raise FusionlabError(
+            f"{folder}: damaged ({error}); delete the folder, it is encoded again"
+        ) from None
+
+
 @dataclass(frozen=True)
 class Encoded:
     """One finished column of the store."""
@@ -55,20 +71,38 @@ class Encoded:
     @property
     def card(self) -> dict[str, Any]:
         """Where the features come from."""
-        found: dict[str, Any] = json.loads((self.folder / CARD).read_text())
-        return found
+        with undamaged(self.folder):
+            found: dict[str, Any] = json.loads((self.folder / CARD).read_text())
+            if not {"features", "items"} <= found.keys():
+                raise ValueError(f"{CARD} lacks the hash of the features or the number of items")
+            return found
 
     @property
     def statuses(self) -> list[Status]:
         """What became of each item, in the order of the catalogue."""
-        with (self.folder / REPORT).open(newline="") as file:
+        with undamaged(self.folder), (self.folder / REPORT).open(newline="") as file:
             return [Status(r["content"], r["status"], r["why"]) for r in csv.DictReader(file)]
+
+    def arrays(self) -> tuple[Array, Array]:
+        """The values (N, T, d) and their mask (N, T), memory-mapped."""
+        values = open_array(self.folder / "values.npy")
+        mask = open_array(self.folder / "mask.npy")
+        with undamaged(self.folder):
+            known = values.dtype in (*FLOATS, np.int32) and mask.dtype == np.bool_
+            if not known or values.ndim != 3 or mask.shape != values.shape[:2]:
+                raise ValueError(
+                    f"found values {values.shape} of {values.dtype} and a mask {mask.shape} of "
+                    f"{mask.dtype}"
+                )
+            return values, mask
 
     def features(self, modality: str) -> ItemFeatures:
         """The features, memory-mapped."""
-        values = np.load(self.folder / "values.npy", mmap_mode="c")
-        mask = np.load(self.folder / "mask.npy")
-        size = self.card.get("vocabulary", 0)
+        card, (values, mask) = self.card, self.arrays()
+        with undamaged(self.folder):
+            if card["items"] != len(values):
+                raise ValueError(f"found {len(values)} rows, {CARD} says {card['items']}")
+            size = int(card.get("vocabulary", 0))
         return ItemFeatures(
             {modality: torch.from_numpy(values)},
             {modality: torch.from_numpy(mask)},
@@ -122,16 +156,21 @@ class Column:
             if one.status == OK:
                 self.rows.setdefault(one.content, []).append(row)
         self.partial.mkdir(parents=True, exist_ok=True)
-        self.values = self._array("values.npy", dtype, (len(contents), spec.tokens, spec.dim))
-        self.mask = self._array("mask.npy", np.dtype(bool), (len(contents), spec.tokens))
         self.faults: dict[str, BadMedia] = {}
-        self.todo = self._planned(known, cut)
-        self.done = self._journal()
+        with undamaged(self.partial):
+            self.values = self._array("values.npy", dtype, (len(contents), spec.tokens, spec.dim))
+            self.mask = self._array("mask.npy", np.dtype(bool), (len(contents), spec.tokens))
+            self.todo = self._planned(known, cut)
+            self.done = self._journal()
 
     def _array(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
         file = self.partial / name
         if file.exists():
-            return open_memmap(file, mode="r+")
+            open_array(file)  # as long as it says, and no pickle
+            old = open_memmap(file, mode="r+")
+            if (old.dtype, old.shape) != (dtype, shape):
+                raise ValueError(f"{name}: found {old.shape} of {old.dtype}")
+            return old
         new = open_memmap(file.with_suffix(".new"), mode="w+", dtype=dtype, shape=shape)
         os.replace(file.with_suffix(".new"), file)
         return new
@@ -146,14 +185,16 @@ class Column:
             copied = self._copy(known)
             left = [content for content in self.rows if content not in copied]
             _write(file, json.dumps(cut(left)))
-        return [list(one) for one in json.loads(file.read_text())]
+        plan = [list(one) for one in json.loads(file.read_text())]
+        if not all(content in self.rows for block in plan for content in block):
+            raise ValueError(f"{PLAN} names what is not in the catalogue")
+        return plan
 
     def _copy(self, known: Sequence[Encoded]) -> set[str]:
         """Take over rows of contents that were encoded before; what was bad is tried again."""
         copied: set[str] = set()
         for other in known:
-            values = np.load(other.folder / "values.npy", mmap_mode="r")
-            mask = np.load(other.folder / "mask.npy", mmap_mode="r")
+            values, mask = other.arrays()
             for row, one in enumerate(other.statuses):
                 new = one.content in self.rows and one.content not in copied
                 if new and one.status == OK:

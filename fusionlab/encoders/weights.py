@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,13 +82,17 @@ def weights_file(source: str) -> Path:
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file; nothing of it is executed."""
     if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(path)
+        try:
+            return load_file(path)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise FusionlabError(f"weights: {path} cannot be read: {error}") from None
     try:
         with torch.serialization.safe_globals(_NUMBERS):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # torch fails on bad bytes in every way there is
         raise FusionlabError(f"weights: {path} holds more than tensors, or none: {error}") from None
     if isinstance(loaded, tuple | list) and loaded:
         loaded = loaded[0]

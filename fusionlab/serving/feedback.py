@@ -38,6 +38,8 @@ MADE = 3
 COLUMNS = "kind, user, item, time, rating, list, context"
 WAIT = 30.0
 """Seconds to wait for another process that writes."""
+DAMAGED = sqlite3.Error, ValueError, RecursionError
+"""What SQLite says of a file that is none of its own or was changed, and of text that is none."""
 COMPARED = 10_000
 """Names among which the nearest one is looked for."""
 
@@ -99,7 +101,7 @@ class FeedbackLog:
                 file, timeout=WAIT, isolation_level=None, check_same_thread=False
             )
             self._set_up()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *DAMAGED) as error:
             raise FusionlabError(f"{file}: cannot be used as a feedback log ({error})") from None
         _flush_folder(file.parent)
 
@@ -148,12 +150,15 @@ class FeedbackLog:
         wanted += [f"kind IN ({', '.join('?' * len(kinds))})"] if kinds else []
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
         query = f"SELECT {COLUMNS} FROM event {where} ORDER BY id"
-        with self._lock:
-            found = self._open.execute(query, asked).fetchall()
-        return [
-            Event(kind, who, item, time, rating, shown, context and json.loads(context))
-            for kind, who, item, time, rating, shown, context in found
-        ]
+        try:
+            with self._lock:
+                found = self._open.execute(query, asked).fetchall()
+            return [
+                Event(kind, who, item, time, rating, shown, context and json.loads(context))
+                for kind, who, item, time, rating, shown, context in found
+            ]
+        except DAMAGED as error:
+            raise FusionlabError(f"{self.file}: cannot be read ({error})") from None
 
     def forget(self, user: str) -> int:
         """Remove every event of ``user`` and every byte of them; returns how many there were.
@@ -174,10 +179,11 @@ class FeedbackLog:
                 self._empty_wal()
                 self._open.execute("VACUUM")
                 self._empty_wal()
-        except sqlite3.OperationalError as error:
+        except DAMAGED as error:
             raise FusionlabError(
                 f"{self.file}: the events of {user!r} are deleted, but their bytes are still in "
-                f"the file ({error}): another process uses it; forget the user again"
+                f"the file ({error}): another process uses it, or it is damaged; forget the user "
+                "again"
             ) from None
         return count
 
@@ -198,7 +204,7 @@ class FeedbackLog:
                     self._open.execute("ROLLBACK")
                     raise
                 self._open.execute("COMMIT")
-        except sqlite3.Error as error:
+        except DAMAGED as error:
             raise FusionlabError(f"{self.file}: not written ({error})") from None
 
     def _row(self, event: Event) -> tuple[Any, ...]:
@@ -218,10 +224,11 @@ class FeedbackLog:
             raise FusionlabError(f"time: found {event.time!r}, expected seconds since 1970")
         try:
             told = None if event.context is None else json.dumps(event.context, allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise FusionlabError(f"context: expected what JSON can hold ({error})") from None
         now = clock.time() if event.time is None else event.time
-        return (str(event.kind), user, event.item, now, event.rating, event.list, told)
+        rating = None if event.rating is None else float(event.rating)
+        return (str(event.kind), user, event.item, float(now), rating, event.list, told)
 
 
 def standing(events: Iterable[Event]) -> list[Event]:
@@ -250,7 +257,10 @@ def require_known(what: str, found: str, known: Collection[str] | None) -> None:
 
 
 def _is_number(value: float | None) -> bool:
-    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+    try:
+        return value is None or (isinstance(value, int | float) and math.isfinite(value))
+    except OverflowError:  # an integer beyond what a float holds
+        return False
 
 
 def _flush_folder(folder: Path) -> None:

@@ -76,7 +76,7 @@ def read_new_items(file: Path, trained: Trained) -> list[NewItem]:
 def _read_line(where: str, line: str, id_column: str, dataset: Dataset, folder: Path) -> NewItem:
     try:
         entry = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FusionlabError(f"{where}: not JSON ({error})") from None
     if not isinstance(entry, dict) or not isinstance(entry.get(id_column), str | int):
         raise FusionlabError(f"{where}: expected an object with an id under {id_column!r}")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
+from pydantic import TypeAdapter
 
 import fusionlab
+from fusionlab.data.tables import readable
 from fusionlab.data.words import SCHEMA
 from fusionlab.studies.trials.records import Ledger
 
 WORDS_FILE = "words.parquet"
+RUN_ID = re.compile(r"[\w-]+")
 Kind = Literal["strategy", "control", "ceiling"]
 
 
@@ -63,7 +68,9 @@ class RunRecord:
     def per_user(self) -> pl.DataFrame:
         """One row a user and split: ``user`` (original id), ``split``, and a column a metric."""
         assert self.folder is not None, "a record that was not read from a store has no folder"
-        return pl.read_parquet(self.folder / "per_user.parquet")
+        file = self.folder / "per_user.parquet"
+        with readable(file):
+            return pl.read_parquet(file)
 
     @property
     def root(self) -> str:
@@ -74,9 +81,11 @@ class RunRecord:
         """What an update was told (`fusionlab.data.words`) in which ``step``: 0, trained from the
         start with it, or the 1st, 2nd, ... tuning. No row if the run is no update."""
         schema = {**SCHEMA, "step": pl.Int64}
-        if self.folder is None or not (self.folder / WORDS_FILE).is_file():
+        file = None if self.folder is None else self.folder / WORDS_FILE
+        if file is None or not file.is_file():
             return pl.DataFrame(schema=schema)
-        return pl.read_parquet(self.folder / WORDS_FILE)
+        with readable(file):
+            return pl.read_parquet(file)
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (without its folder)."""
@@ -86,8 +95,16 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], folder: Path) -> RunRecord:
-        """Read back what `to_json` wrote."""
+        """Read back what `to_json` wrote; ValueError where it is something else."""
+        checked = _checked().validate_python({**data, "folder": folder})
+        if not all(map(RUN_ID.fullmatch, (checked.id, checked.root))):  # they name files
+            raise ValueError(f"found the ids {checked.id!r}, {checked.root!r}")
         return cls(**{**data, "cost": Cost(**data["cost"]), "folder": folder})
+
+
+@cache
+def _checked() -> TypeAdapter[RunRecord]:
+    return TypeAdapter(RunRecord)
 
 
 def environment() -> dict[str, str]:

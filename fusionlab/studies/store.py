@@ -16,9 +16,11 @@ import polars as pl
 import torch
 import yaml
 from filelock import FileLock, Timeout
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fusionlab.data.tables import readable
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.record import WORDS_FILE, RunRecord
@@ -92,7 +94,7 @@ class RunStore:
         try:
             data = json.loads(file.read_text())
             record = RunRecord.from_json(data, self.folder(run))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise FusionlabError(
                 f"{file}: not a run record ({error}); delete the folder and run again"
             ) from None
@@ -148,9 +150,10 @@ class RunStore:
         with self.lock(run):
             for name in TABLES:
                 file = self.folder(run) / name
-                frame = pl.read_parquet(file) if file.is_file() else None
-                if frame is None:
+                if not file.is_file():
                     continue
+                with readable(file):
+                    frame = pl.read_parquet(file)
                 kept = frame.filter(~pl.col("user").cast(pl.String).is_in([*names]))
                 if len(kept) < len(frame):
                     gone += len(frame) - len(kept)
@@ -178,6 +181,16 @@ class RunStore:
             noted = replace(record, test_opened=[*record.test_opened, *entries])
             _written(self.folder(run) / "record.json", noted)
         return noted
+
+
+def read_state(file: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """The tensors of a run's model; nothing of the file is executed."""
+    try:
+        return load_file(file, device=device)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise FusionlabError(
+            f"{file}: cannot be read ({error}); delete the folder and run the experiment again"
+        ) from None
 
 
 def _written(file: Path, record: RunRecord) -> None:

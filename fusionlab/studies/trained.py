@@ -1,10 +1,7 @@
 """A finished run's trained model, brought back."""
 
-from __future__ import annotations
-
+# Annotations are not deferred here: what reads the signature of a NamedTuple needs the types.
 from typing import NamedTuple
-
-from safetensors.torch import load_file
 
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Dataset
@@ -14,7 +11,7 @@ from fusionlab.studies.build import AnyTask, build_task, over_clicks
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.run import configure
-from fusionlab.studies.store import MODEL_FILE, RunStore
+from fusionlab.studies.store import MODEL_FILE, RunStore, read_state
 from fusionlab.training.ranking import RankingTask
 
 
@@ -68,8 +65,9 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
         dataset = with_words(dataset, words.filter(words["step"] == step))
     if isinstance(task, RankingTask) and dataset.interactions is not task.interactions:
         task = over_clicks(experiment, task, dataset)
+    state = read_state(file, experiment.runtime.device)
     try:
-        task.model.load_state_dict(load_file(file, device=experiment.runtime.device))
+        task.model.load_state_dict(state)
     except RuntimeError as error:  # torch names every key and shape that does not fit
         raise FusionlabError(
             f"{file}: does not fit the model of its record ({' '.join(str(error).split())}); the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from safetensors.torch import load_file
 from torch import nn
 
 from fusionlab.config import Experiment
@@ -14,7 +13,7 @@ from fusionlab.fusion.build import build_fusion
 from fusionlab.registry import family
 from fusionlab.sections import Encoding
 from fusionlab.studies.record import RunRecord
-from fusionlab.studies.store import MODEL_FILE, RunStore
+from fusionlab.studies.store import MODEL_FILE, RunStore, read_state
 
 
 def take_over(model: nn.Module, source: RunRecord, store: RunStore) -> None:
@@ -29,8 +28,9 @@ def take_over(model: nn.Module, source: RunRecord, store: RunStore) -> None:
             f"{file}: not found, expected the model of the source run; delete the folder to train "
             "it again"
         )
+    state = read_state(file)
     try:
-        model.load_state_dict(load_file(file))
+        model.load_state_dict(state)
     except RuntimeError as error:  # torch names every key and shape that does not fit
         found = " ".join(str(error).split())
         raise FusionlabError(

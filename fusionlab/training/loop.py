@@ -229,7 +229,12 @@ class Loop:
         os.replace(partial, file)
 
     def _resume(self, file: Path) -> None:
-        state = torch.load(file, map_location=self.runtime.device, weights_only=True)
+        try:
+            state = torch.load(file, map_location=self.runtime.device, weights_only=True)
+        except Exception as error:  # torch fails on bad bytes in every way there is
+            raise FusionlabError(
+                f"{file}: no checkpoint ({error}); delete it, and the run begins anew"
+            ) from None
         self.task.model.load_state_dict(state["model"])
         self.task.balancer.load_state_dict(state["balancer"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -62,6 +62,15 @@ BROKEN = {
         "shop/items.csv: no column 'photo' in the header: found 'photo', "
         "expected one of: brand, item, title",
     ),
+    "an image outside the folder": (
+        "folder",
+        text(
+            "shop/items.csv",
+            "item,photo\nmug,a.png\ncup,../a.png\njug,\npot,\n",
+        ),
+        {"image_columns": ["photo"]},
+        "shop/items.csv, row 2, column 'photo': found '../a.png', expected a path inside shop",
+    ),
     "a column of two media": (
         "folder",
         both(),

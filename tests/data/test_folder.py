@@ -154,7 +154,7 @@ def test_columns_of_the_items_file_are_raw_media(shop):
     rows = [
         ("item", "title", "year", "photo", "clip"),
         ("mug", '"Mug, blue"', 1999, "photos/mug.png", ""),
-        ("cup", '" "', "", "/elsewhere/cup.png", "a.wav"),
+        ("cup", '" "', "", "elsewhere/cup.png", "a.wav"),
         ("jug", "Jug", 2001, " ", "b.wav"),
         ("pot", "", 2002, "", ""),
     ]
@@ -171,7 +171,7 @@ def test_columns_of_the_items_file_are_raw_media(shop):
         "title": Media(Medium.TEXT, ["Mug, blue", None, "Jug", None]),
         "year": Media(Medium.TEXT, ["1999", None, "2001", "2002"]),
         "photo": Media(
-            Medium.IMAGE, [folder / "photos/mug.png", Path("/elsewhere/cup.png"), None, None]
+            Medium.IMAGE, [folder / "photos/mug.png", folder / "elsewhere/cup.png", None, None]
         ),
         "clip": Media(Medium.AUDIO, [None, folder / "a.wav", folder / "b.wav", None]),
     }

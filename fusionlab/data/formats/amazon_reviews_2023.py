@@ -126,7 +126,7 @@ def _parsed(cell: str | None) -> list[Any]:
         return []
     try:
         value = json.loads(cell)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         value = cell
     return value if isinstance(value, list) else [cell]
 

@@ -24,6 +24,7 @@ from fusionlab.data.tables import (
     optional_file,
     read,
     read_csv,
+    readable,
 )
 from fusionlab.errors import FusionlabError
 
@@ -195,7 +196,8 @@ def _optional(table: Table, asked: str | None, usual: str) -> str | None:
 
 
 def _read_lines(file: Path, column: str) -> Table:
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
+    with readable(file):
+        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     text = pl.Series(column, lines, pl.String)
     return Table(file, pl.DataFrame([text.set(text == "", None)]), header=0)
 
@@ -215,8 +217,10 @@ def _media(
     media = {}
     for medium, names in columns.items():
         for name in names:
-            cells = items.texts(name)
-            media[name] = texts(cells) if medium is Medium.TEXT else paths(cells, folder, medium)
+            if medium is Medium.TEXT:
+                media[name] = texts(items.texts(name))
+            else:
+                media[name] = paths(items, name, folder, medium)
     return media
 
 
