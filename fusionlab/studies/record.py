@@ -12,6 +12,7 @@ import polars as pl
 import torch
 
 import fusionlab
+from fusionlab.data.sealed import intact
 from fusionlab.data.words import SCHEMA
 from fusionlab.studies.trials.records import Ledger
 
@@ -63,7 +64,7 @@ class RunRecord:
     def per_user(self) -> pl.DataFrame:
         """One row a user and split: ``user`` (original id), ``split``, and a column a metric."""
         assert self.folder is not None, "a record that was not read from a store has no folder"
-        return pl.read_parquet(self.folder / "per_user.parquet")
+        return pl.read_parquet(intact(self.folder / "per_user.parquet"))
 
     @property
     def root(self) -> str:
@@ -76,7 +77,7 @@ class RunRecord:
         schema = {**SCHEMA, "step": pl.Int64}
         if self.folder is None or not (self.folder / WORDS_FILE).is_file():
             return pl.DataFrame(schema=schema)
-        return pl.read_parquet(self.folder / WORDS_FILE)
+        return pl.read_parquet(intact(self.folder / WORDS_FILE))
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (without its folder)."""

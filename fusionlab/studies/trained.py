@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.sealed import intact
 from fusionlab.data.words import with_words
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.build import AnyTask, build_task, over_clicks
@@ -36,7 +37,7 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
 
     Raises:
         FusionlabError: no such run, a record without a model, a dataset that has changed since, or
-            a state that the model does not take.
+            a state that the model does not take, or one that has changed by a byte since.
     """
     record = store.find(prefix)
     file = store.folder(record.id) / MODEL_FILE
@@ -69,7 +70,7 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
     if isinstance(task, RankingTask) and dataset.interactions is not task.interactions:
         task = over_clicks(experiment, task, dataset)
     try:
-        task.model.load_state_dict(load_file(file, device=experiment.runtime.device))
+        task.model.load_state_dict(load_file(intact(file), device=experiment.runtime.device))
     except RuntimeError as error:  # torch names every key and shape that does not fit
         raise FusionlabError(
             f"{file}: does not fit the model of its record ({' '.join(str(error).split())}); the "

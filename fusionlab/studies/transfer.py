@@ -8,6 +8,7 @@ from torch import nn
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec
+from fusionlab.data.sealed import intact
 from fusionlab.encoders.contract import Encoder
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.fusion.build import build_fusion
@@ -30,7 +31,7 @@ def take_over(model: nn.Module, source: RunRecord, store: RunStore) -> None:
             "it again"
         )
     try:
-        model.load_state_dict(load_file(file))
+        model.load_state_dict(load_file(intact(file)))
     except RuntimeError as error:  # torch names every key and shape that does not fit
         found = " ".join(str(error).split())
         raise FusionlabError(
