@@ -42,9 +42,9 @@ from faults_operations import (
 Row = dict[str, Cell]
 KILLS = ("kill -9", "SIGTERM")
 MARKS = ("<!-- made by benchmarks/faults.py -->", "<!-- end -->")
-SHARES = {"encode": 2, "train": 4, "study": 4, "update": 6, "feedback": 5}
+SHARES = {"encode": 2, "train": 4, "study": 4, "tune": 3, "update": 6, "feedback": 5}
 """Of the kills: more where a try is short."""
-TRIES = {"corrupted byte": 5, "disk full": 4}
+TRIES = {"corrupted byte": 4, "disk full": 2}
 """Where it is not the common number."""
 
 
@@ -140,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="+", default=[], help="operations and faults; default: all")
     parser.add_argument("--kills", type=int, default=210, help="of all operations together")
-    parser.add_argument("--tries", type=int, help="of every fault; default: 2 to 5")
+    parser.add_argument("--tries", type=int, help="of every fault; default: 1 to 4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, help="Markdown between whose marks the table is put")
     given = parser.parse_args()
@@ -148,7 +148,7 @@ def main() -> None:
     faults = [one for one in FAULTS if one in given.only] or [*FAULTS]
     if unknown := {*given.only} - {*OPERATIONS, *FAULTS}:
         parser.error(f"--only: {unknown}: expected some of {', '.join([*OPERATIONS, *FAULTS])}")
-    tries = {fault: given.tries or TRIES.get(fault, 2) for fault in faults}
+    tries = {fault: given.tries or TRIES.get(fault, 1) for fault in faults}
     if not given.tries:
         tries |= dict.fromkeys(set(KILLS) & tries.keys(), 0)
     started = time.perf_counter()

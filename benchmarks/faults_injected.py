@@ -431,8 +431,17 @@ def _nan_rating(bench: Bench, place: Place) -> str:
     return bench.finished(place)
 
 
+def _nan_trial(bench: Bench, place: Place) -> str:
+    status, said = bench.run(place, lambda: nan_in_step(2, place.aside / "batch"))
+    trials = [file.read_text() for file in bench.operation.files(place)]
+    diverged = sum('"outcome": "diverged"' in trial for trial in trials)
+    found = (status, diverged, len(trials))
+    return "" if found == (0, 1, 4) else f"{found}: {said[-300:]}"
+
+
 NAN: dict[str, Callable[[Bench, Place], str]] = {
     "encode": _nan_features,
+    "tune": _nan_trial,
     "feedback": _nan_rating,
 }
 """Where it is no loss."""

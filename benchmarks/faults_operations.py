@@ -271,6 +271,44 @@ class Study(Operation):
         return repr([(place.aside / "quality.csv").read_text(), found])
 
 
+class Tune(Operation):
+    """`fusionlab tune`: four trials."""
+
+    name = "tune"
+
+    def work(self, place: Place) -> None:
+        """The command."""
+        space = "training.learning_rate={low: 0.001, high: 0.1, log: true}"
+        how = ("--trials", "4", "--sampler", "random", "--space", space)
+        main(["tune", written(place, EXPERIMENT), *how, "--runs", str(place.runs)])
+
+    def present(self, place: Place) -> set[str]:
+        """Finished trials."""
+        return {
+            f"{file.parent} {digest(file.parent)}"
+            for file in place.runs.glob("searches/*/*/trial.json")
+        }
+
+    def result(self, place: Place) -> str:
+        """The trials, seconds and memory left out."""
+        from fusionlab.studies.trials.records import TrialFolder
+
+        (folder,) = {file.parent.parent for file in place.runs.glob("searches/*/*/trial.json")}
+        found = []
+        for one in TrialFolder(folder).first():
+            history = [{k: v for k, v in e.items() if k != "seconds"} for e in one.history]
+            found.append([one.number, one.changes, one.outcome, one.value, history])
+        return repr(found)
+
+    def files(self, place: Place) -> list[Path]:
+        """Records of trials; Optuna's own journal beside them is written and never read."""
+        return sorted(place.runs.glob("searches/*/*/trial.json"))
+
+    def record(self, place: Place) -> Path:
+        """The last trial."""
+        return self.files(place)[-1]
+
+
 class Update(Operation):
     """`fusionlab update`: a run learns what its feedback log says."""
 
@@ -387,9 +425,9 @@ def _people(place: Place, run: str) -> list[tuple[str, str]]:
 
 
 OPERATIONS: dict[str, Operation] = {
-    one.name: one for one in (Encode(), Train(), Study(), Update(), Feedback())
+    one.name: one for one in (Encode(), Train(), Study(), Tune(), Update(), Feedback())
 }
-"""Here a new command that writes takes its place: in the table it gets a row of every fault."""
+"""Here a new command that writes takes its place: the table gets a column of it."""
 
 
 @dataclass(frozen=True)
