@@ -71,6 +71,7 @@ class Encoded:
         Raises:
             FusionlabError: a file of it is gone, was cut off, or has changed by a byte.
         """
+        _ = self.card
         for name in (*ARRAYS, REPORT):
             intact(self.folder / name)
         return self

@@ -280,7 +280,7 @@ def standing(events: Iterable[Event]) -> list[Event]:
 def _crc(row: Sequence[Any]) -> int:
     """Of the seven values of a row, as the file gives them back."""
     kind, user, item, time, rating, *rest = row
-    numbers = [float(time), None if rating is None else float(rating)]
+    numbers = [None if x is None else float(x) + 0.0 for x in (time, rating)]  # no -0.0 is kept
     return zlib.crc32(json.dumps([kind, user, item, *numbers, *rest]).encode())
 
 
