@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from fusionlab.cli_tune import tune
 from fusionlab.cli_update import update
 from fusionlab.errors import FusionlabError
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""A disk that is full, or that one may not write."""
+
 
 class _Roof(click.Group):
     """Turns the one user error into a message without a traceback."""
@@ -26,6 +30,14 @@ class _Roof(click.Group):
             return super().invoke(ctx)
         except FusionlabError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno not in DISK:
+                raise
+            where = error.filename or "a file"
+            raise click.ClickException(
+                f"{where}: {error.strerror}; free space or allow writing there, and the same "
+                "command goes on from what is done"
+            ) from None
         except KeyboardInterrupt:
             raise click.ClickException("interrupted; the same command goes on from here") from None
 

@@ -16,6 +16,7 @@ import fusionlab
 from fusionlab.config import experiment_from, load_config
 from fusionlab.data.arrays import read_features
 from fusionlab.data.dataset import DATASETS
+from fusionlab.data.sealed import write_sums
 from fusionlab.data.tables import UNPACKED_AT_LEAST, read_jsonl
 from fusionlab.encoders.audio.voice import AudioVoice
 from fusionlab.encoders.weights import load_weights
@@ -168,6 +169,7 @@ def test_a_pickle_for_a_checkpoint_or_a_model_is_refused(trace, tmp_path):
     model = store.folder(run) / MODEL_FILE
     assert load_file(model)
     model.write_bytes(evil_weights(trace))
+    write_sums(model.parent, [MODEL_FILE])  # even if it were what was written
     with pytest.raises(FusionlabError, match=r"model\.safetensors: cannot be read"):
         load_trained(run, store)
     other = RunStore(tmp_path / "other")

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fusionlab.data.disk import reserve, writing
+
 LARGE = 1 << 28
 """Bytes from which an array is held in a file."""
 
@@ -21,5 +23,10 @@ def room(shape: tuple[int, ...], dtype: torch.dtype, folder: Path | None = None)
     size = math.prod(shape)
     if size * dtype.itemsize < LARGE:
         return torch.empty(shape, dtype=dtype)
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
+    with (
+        writing(folder or Path(tempfile.gettempdir())),
+        tempfile.NamedTemporaryFile(dir=folder) as file,
+    ):
+        file.truncate(size * dtype.itemsize)
+        reserve(Path(file.name))
         return torch.from_file(file.name, shared=True, size=size, dtype=dtype).view(shape)

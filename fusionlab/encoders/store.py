@@ -3,7 +3,8 @@
     ROOT / encoding / catalogue / values.npy   (N, T, d), memory-mapped by whoever reads it
                                   mask.npy     (N, T) bool
                                   report.csv   a row an item: its content's hash, ok or why not
-                                  card.json    provenance
+                                  card.json    provenance, and its own digest
+                                  SHA256SUMS   of the three others
 
 ``encoding`` names encoder, weights and preprocessing, ``catalogue`` the content of every item, in
 order. What is being written stands beside it under another name until it is whole; blocks of rows
@@ -27,13 +28,16 @@ import torch
 from numpy.lib.format import open_memmap
 
 from fusionlab.data.arrays import FLOATS, Array, open_array
+from fusionlab.data.disk import reserve, writing
 from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.data.sealed import intact, sealed, unsealed, write_sums
 from fusionlab.encoders.contract import BadMedia, Fault
 from fusionlab.errors import FusionlabError
 
 OK = "ok"
 UNLIKE = OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error
 """What reading says of a file that was not written here."""
+ARRAYS = ("values.npy", "mask.npy")
 JOURNAL, PLAN, CARD, REPORT = "journal.jsonl", "plan.json", "card.json", "report.csv"
 
 
@@ -70,12 +74,23 @@ class Encoded:
 
     @property
     def card(self) -> dict[str, Any]:
-        """Where the features come from."""
+        """Where the features come from; FusionlabError if that was cut off or changed."""
         with undamaged(self.folder):
-            found: dict[str, Any] = json.loads((self.folder / CARD).read_text())
+            found = unsealed((self.folder / CARD).read_text())
             if not {"features", "items"} <= found.keys():
                 raise ValueError(f"{CARD} lacks the hash of the features or the number of items")
             return found
+
+    def checked(self) -> Encoded:
+        """This column, if it is as it was written; it is read once from end to end.
+
+        Raises:
+            FusionlabError: a file of it is gone, was cut off, or has changed by a byte.
+        """
+        _ = self.card
+        for name in (*ARRAYS, REPORT):
+            intact(self.folder / name)
+        return self
 
     @property
     def statuses(self) -> list[Status]:
@@ -171,7 +186,9 @@ class Column:
             if (old.dtype, old.shape) != (dtype, shape):
                 raise ValueError(f"{name}: found {old.shape} of {old.dtype}")
             return old
-        new = open_memmap(file.with_suffix(".new"), mode="w+", dtype=dtype, shape=shape)
+        with writing(file):
+            new = open_memmap(file.with_suffix(".new"), mode="w+", dtype=dtype, shape=shape)
+            reserve(file.with_suffix(".new"))
         os.replace(file.with_suffix(".new"), file)
         return new
 
@@ -194,7 +211,7 @@ class Column:
         """Take over rows of contents that were encoded before; what was bad is tried again."""
         copied: set[str] = set()
         for other in known:
-            values, mask = other.arrays()
+            values, mask = other.checked().arrays()
             for row, one in enumerate(other.statuses):
                 new = one.content in self.rows and one.content not in copied
                 if new and one.status == OK:
@@ -211,10 +228,13 @@ class Column:
             if not line.endswith("\n"):  # cut off: its block is done, and noted, again
                 _write(file, "".join(lines[:number]))
                 break
-            entry = json.loads(line)
-            done.add(entry["block"])
-            told = entry["faults"].items()
-            self.faults |= {c: BadMedia(Fault(fault), why) for c, (fault, why) in told}
+            try:
+                entry = json.loads(line)
+                done.add(entry["block"])
+                told = entry["faults"].items()
+                self.faults |= {c: BadMedia(Fault(fault), why) for c, (fault, why) in told}
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _damaged(self.partial, JOURNAL, error) from None
         return done
 
     def _put(self, content: str, values: Any, mask: Any) -> None:
@@ -246,7 +266,8 @@ class Column:
         self._flush()
         self.faults |= found
         told = {content: [bad.fault, bad.why] for content, bad in found.items()}
-        with (self.partial / JOURNAL).open("a") as file:
+        journal = self.partial / JOURNAL
+        with writing(journal), journal.open("a") as file:
             file.write(json.dumps({"block": block, "faults": told}) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -258,7 +279,8 @@ class Column:
             Status.bad(one.content, self.faults[one.content]) if one.content in self.faults else one
             for one in self.contents
         ]
-        with (self.partial / REPORT).open("w", newline="") as file:
+        report = self.partial / REPORT
+        with writing(report), report.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["item", "status", "why", "content"])
             writer.writerows(
@@ -266,8 +288,9 @@ class Column:
                 for item, one in zip(item_ids, statuses, strict=True)
             )
         self._flush()
+        write_sums(self.partial, (*ARRAYS, REPORT))
         told = {**card, "features": self._hash(), "items": len(statuses)}
-        _write(self.partial / CARD, json.dumps(told, indent=2))
+        _write(self.partial / CARD, sealed(told))
         os.replace(self.partial, self.folder)
         for name in (JOURNAL, PLAN):
             (self.folder / name).unlink(missing_ok=True)
@@ -282,8 +305,16 @@ class Column:
         return digest.hexdigest()
 
 
+def _damaged(folder: Path, what: str, why: object) -> FusionlabError:
+    return FusionlabError(
+        f"{folder}: {what} was cut off or changed since it was written ({why}); delete the folder, "
+        "and it is encoded again"
+    )
+
+
 def _write(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
     new = file.with_suffix(".new")
-    new.write_text(text)
-    os.replace(new, file)
+    with writing(file):
+        new.write_text(text)
+        os.replace(new, file)

@@ -14,7 +14,7 @@ from functools import partial
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ import fusionlab
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.media import Media, Raw, content_hash, content_size
+from fusionlab.data.memory import enough_memory
 from fusionlab.encoders.blocks import (
     Block,
     BlockEncoder,
@@ -45,6 +46,7 @@ from fusionlab.sections import Encoding
 HASHES = "hashes.parquet"
 LIBRARIES = ("torch", "torchvision", "torchaudio", "transformers", "timm", "scikit-learn", "pillow")
 TYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
+T = TypeVar("T")
 OnItems = Callable[[str, int, int], None]
 """Called with the modality, items done and items in all."""
 
@@ -101,7 +103,7 @@ class ColumnWork:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if folder.exists():
-                return Encoded(folder)
+                return Encoded(folder).checked()
             return self._encode(folder, contents, identity, encoding_id)
 
     def _train_rows(self) -> list[int]:
@@ -122,12 +124,21 @@ class ColumnWork:
         )
         blocks = self._left(column, contents)
         by_number = {block.number: block for block in blocks}
-        for number, features, faults in self._encoded(blocks):
+        for number, features, faults in self._enough_memory(self._encoded(blocks)):
             block = by_number[number]
             for content, entry in zip(block.contents, block.entries, strict=True):
                 self._check_unchanged(content, entry)
             column.write(number, features, faults)
         return column.finish(self.dataset.item_ids.to_list(), self._card(identity))
+
+    def _enough_memory(self, found: Iterator[T]) -> Iterator[T]:
+        """What is found, or what to do where the memory does not hold a batch."""
+        lower = (
+            f"a batch of {self.modality!r}: lower encoders.{self.modality}.batch_size (now "
+            f"{self.encoding.batch_size}), or run fewer --workers"
+        )
+        with enough_memory(lower):
+            yield from found
 
     def _check_unchanged(self, content: str, entry: Raw | None) -> None:
         """A file that is another one by now must not lend its features to what was hashed."""

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 import time as clock
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ CREATE TABLE IF NOT EXISTS event (
     time REAL NOT NULL,
     rating REAL,
     list TEXT,
-    context TEXT
+    context TEXT,
+    crc INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS event_of_user ON event (user);
 CREATE TRIGGER IF NOT EXISTS event_stays BEFORE UPDATE ON event
@@ -36,6 +38,7 @@ CREATE TRIGGER IF NOT EXISTS event_stays BEFORE UPDATE ON event
 MADE = 3
 """What `SCHEMA` makes, all called event...: a table, an index and a trigger."""
 COLUMNS = "kind, user, item, time, rating, list, context"
+"""And ``crc``, of all of them; NULL in rows of before there was one."""
 WAIT = 30.0
 """Seconds to wait for another process that writes."""
 DAMAGED = sqlite3.Error, ValueError, RecursionError
@@ -102,7 +105,11 @@ class FeedbackLog:
             )
             self._set_up()
         except (OSError, *DAMAGED) as error:
-            raise FusionlabError(f"{file}: cannot be used as a feedback log ({error})") from None
+            raise FusionlabError(
+                f"{file}: cannot be used as a feedback log ({error}); make it writable or free "
+                "space there; if it was damaged, put back a copy, or save what can be read: "
+                "sqlite3 FILE .recover"
+            ) from None
         _flush_folder(file.parent)
 
     def _set_up(self) -> None:
@@ -111,6 +118,14 @@ class FeedbackLog:
         there = "SELECT COUNT(*) FROM sqlite_master WHERE name LIKE 'event%'"
         if self._open.execute(there).fetchone()[0] < MADE:  # else nobody need wait for a writer
             self._open.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        if not self._has_sums():  # a log of before
+            with self._writing() as connection:
+                if not self._has_sums():
+                    connection.execute("ALTER TABLE event ADD COLUMN crc INTEGER")
+
+    def _has_sums(self) -> bool:
+        named = "SELECT 1 FROM pragma_table_info('event') WHERE name = 'crc'"
+        return self._open.execute(named).fetchone() is not None
 
     def close(self) -> None:
         """Close the file."""
@@ -140,25 +155,46 @@ class FeedbackLog:
                         f"undo: found nothing of {event.user!r} on {event.item!r} to take back"
                     )
                 connection.execute(
-                    f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+                    f"INSERT INTO event ({COLUMNS}, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*row, _crc(row)),
                 )
 
     def events(self, user: str | None = None, kinds: Collection[str] = ()) -> list[Event]:
-        """Events in the order in which they were logged: of one user, of some kinds, or all."""
+        """Events in the order in which they were logged: of one user, of some kinds, or all.
+
+        The checksum of every row that is read is compared; who asks for all users has the whole
+        file checked besides (`PRAGMA integrity_check`).
+
+        Raises:
+            FusionlabError: the file was cut off, or has changed by a byte.
+        """
         asked = [*([] if user is None else [self.known_as(user)]), *kinds]
         wanted = ["user = ?"] if user is not None else []
         wanted += [f"kind IN ({', '.join('?' * len(kinds))})"] if kinds else []
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-        query = f"SELECT {COLUMNS} FROM event {where} ORDER BY id"
+        query = f"SELECT {COLUMNS}, crc FROM event {where} ORDER BY id"
         try:
             with self._lock:
+                verdict = "ok"
+                if user is None:
+                    verdict = self._open.execute("PRAGMA integrity_check(1)").fetchone()[0]
                 found = self._open.execute(query, asked).fetchall()
-            return [
-                Event(kind, who, item, time, rating, shown, context and json.loads(context))
-                for kind, who, item, time, rating, shown, context in found
-            ]
+            if verdict == "ok" and any(crc not in (None, _crc(row)) for *row, crc in found):
+                verdict = "a row is not what was written"
+            if verdict == "ok":
+                return [
+                    Event(kind, who, item, time, rating, shown, context and json.loads(context))
+                    for kind, who, item, time, rating, shown, context, _ in found
+                ]
         except DAMAGED as error:
-            raise FusionlabError(f"{self.file}: cannot be read ({error})") from None
+            verdict = str(error)
+        raise self._damaged(verdict)
+
+    def _damaged(self, why: str) -> FusionlabError:
+        return FusionlabError(
+            f"{self.file}: was cut off or changed since it was written ({why}); put back a copy, "
+            "or save what can be read: sqlite3 FILE .recover"
+        )
 
     def forget(self, user: str) -> int:
         """Remove every event of ``user`` and every byte of them; returns how many there were.
@@ -205,7 +241,9 @@ class FeedbackLog:
                     raise
                 self._open.execute("COMMIT")
         except DAMAGED as error:
-            raise FusionlabError(f"{self.file}: not written ({error})") from None
+            raise FusionlabError(
+                f"{self.file}: not written ({error}); what was logged before is there"
+            ) from None
 
     def _row(self, event: Event) -> tuple[Any, ...]:
         if event.kind not in set(Kind):
@@ -243,6 +281,13 @@ def standing(events: Iterable[Event]) -> list[Event]:
         elif event.kind in SAID:
             kept.append(event)
     return kept
+
+
+def _crc(row: Sequence[Any]) -> int:
+    """Of the seven values of a row, as the file gives them back."""
+    kind, user, item, time, rating, *rest = row
+    numbers = [None if x is None else float(x) + 0.0 for x in (time, rating)]  # no -0.0 is kept
+    return zlib.crc32(json.dumps([kind, user, item, *numbers, *rest]).encode())
 
 
 def require_known(what: str, found: str, known: Collection[str] | None) -> None:

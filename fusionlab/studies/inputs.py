@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.disk import writing
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.reduction import principal_axes, reduce_features, rotated
 from fusionlab.data.room import room
@@ -176,9 +177,10 @@ def _prepared(
         if not file.is_file():
             features = _computed(experiment, dataset, train_items, scratch)
             partial = file.with_suffix(".part")
-            torch.save(
-                {part.name: getattr(features, part.name) for part in fields(features)}, partial
-            )
+            with writing(partial):
+                torch.save(
+                    {part.name: getattr(features, part.name) for part in fields(features)}, partial
+                )
             os.replace(partial, file)
     return ItemFeatures(**torch.load(file, mmap=True, weights_only=True))
 

@@ -15,6 +15,7 @@ import torch
 from pydantic import TypeAdapter
 
 import fusionlab
+from fusionlab.data.sealed import intact
 from fusionlab.data.tables import readable
 from fusionlab.data.words import SCHEMA
 from fusionlab.studies.trials.records import Ledger
@@ -70,7 +71,7 @@ class RunRecord:
         assert self.folder is not None, "a record that was not read from a store has no folder"
         file = self.folder / "per_user.parquet"
         with readable(file):
-            return pl.read_parquet(file)
+            return pl.read_parquet(intact(file))
 
     @property
     def root(self) -> str:
@@ -85,7 +86,7 @@ class RunRecord:
         if file is None or not file.is_file():
             return pl.DataFrame(schema=schema)
         with readable(file):
-            return pl.read_parquet(file)
+            return pl.read_parquet(intact(file))
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (without its folder)."""

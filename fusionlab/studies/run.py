@@ -23,6 +23,7 @@ from fusionlab.sections import Runtime
 from fusionlab.studies.build import AnyTask, build_task
 from fusionlab.studies.curves import with_curves
 from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.diverged import batch_kept
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import id_of
 from fusionlab.studies.idle import idle_balancer
@@ -35,6 +36,7 @@ from fusionlab.studies.transfer import take_over
 from fusionlab.studies.unused import unused_context, unused_modalities
 from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.loop import Loop, OnEpoch, Progress, Stop
+from fusionlab.training.memory import enough_for
 from fusionlab.training.ranking import RankingTask
 
 
@@ -88,7 +90,9 @@ def _run(
     task = build_task(experiment, dataset, share, store.partial(run), fit=source is None)
     if source is not None:
         take_over(task.model, source, store)
-    progress = train(experiment, task, store.partial(run) / "checkpoint.pt", on_epoch)
+    partial = store.partial(run)
+    with batch_kept(task, dataset, partial):
+        progress = train(experiment, task, partial / "checkpoint.pt", on_epoch)
     record, per_user = recorded(run, experiment, dataset, task, progress, started, source)
     return store.save(record, per_user, task.model.state_dict())
 
@@ -105,7 +109,8 @@ def recorded(
     """Judge a trained task, and what there is to keep: the record, and a row a judged user."""
     ledger = Openings()
     judged = time.perf_counter()
-    evaluations = _judge(experiment, dataset, task, ledger)
+    with enough_for(experiment.training):
+        evaluations = _judge(experiment, dataset, task, ledger)
     finished = time.perf_counter()
     record = RunRecord(
         id=run,

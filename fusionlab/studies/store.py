@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -20,6 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fusionlab.data.disk import writing
+from fusionlab.data.sealed import sealed, sums, unsealed, write_sums
 from fusionlab.data.tables import readable
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
@@ -29,12 +30,16 @@ MODEL_FILE = "model.safetensors"
 PER_USER_FILE = "per_user.parquet"
 TABLES = (PER_USER_FILE, WORDS_FILE)
 """What a run keeps of single users."""
+READ_BACK = (MODEL_FILE, *TABLES)
+DIVERGED_FILE = "diverged_batch.csv"
+"""In the folder of an unfinished run: users and items of the step whose loss was no number."""
 
 
 class RunStore:
     """Finished runs under ``root``: ``<id>/record.json``, ``config.yaml``, ``per_user.parquet`` and
     ``model.safetensors``, the state of the trained model (`load_trained` brings it back); of an
-    update also ``words.parquet``, what it was told.
+    update also ``words.parquet``, what it was told. The record is sealed, and ``SHA256SUMS`` holds
+    the digests of the other files: what has changed by a byte is refused when it is read.
 
     A run is written into ``.partial/<id>`` and appears in its place by one rename. Its lock is held
     by the operating system for the process that works on it, so a killed process frees it.
@@ -92,7 +97,7 @@ class RunStore:
         """Read a finished run."""
         file = self.folder(run) / "record.json"
         try:
-            data = json.loads(file.read_text())
+            data = unsealed(file.read_text())
             record = RunRecord.from_json(data, self.folder(run))
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise FusionlabError(
@@ -125,20 +130,22 @@ class RunStore:
 
         ``state`` is that of the trained model.
         """
-        partial = self.partial(record.id)
-        save_file(_apart(state), partial / MODEL_FILE)
-        per_user.write_parquet(partial / PER_USER_FILE)
-        (partial / "config.yaml").write_text(yaml.safe_dump(record.config, sort_keys=False))
-        _written(partial / "record.json", record)
-        (partial / "checkpoint.pt").unlink(missing_ok=True)
-        for file in partial.iterdir():
-            _flush(file)
-        _flush(partial)
-        target = self.folder(record.id)
-        if target.exists():
-            shutil.rmtree(target)
-        os.rename(partial, target)
-        _flush(self.root)
+        partial, target = self.partial(record.id), self.folder(record.id)
+        with writing(partial):
+            save_file(_apart(state), partial / MODEL_FILE)
+            per_user.write_parquet(partial / PER_USER_FILE)
+            (partial / "config.yaml").write_text(yaml.safe_dump(record.config, sort_keys=False))
+            _written(partial / "record.json", record)
+            for name in ("checkpoint.pt", DIVERGED_FILE):
+                (partial / name).unlink(missing_ok=True)
+            write_sums(partial, (name for name in READ_BACK if (partial / name).is_file()))
+            for file in partial.iterdir():
+                _flush(file)
+            _flush(partial)
+            if target.exists():
+                shutil.rmtree(target)
+            os.rename(partial, target)
+            _flush(self.root)
         return self.load(record.id)
 
     def forget_user(self, run: str, names: Collection[str]) -> int:
@@ -157,7 +164,10 @@ class RunStore:
                 kept = frame.filter(~pl.col("user").cast(pl.String).is_in([*names]))
                 if len(kept) < len(frame):
                     gone += len(frame) - len(kept)
+                    known = sums(file.parent).keys()
+                    write_sums(file.parent, known - {name})  # none while it is another one
                     _replace(file, kept)
+                    write_sums(file.parent, known)
         return gone
 
     def clear_unfinished_tables(self) -> list[str]:
@@ -167,7 +177,7 @@ class RunStore:
         for folder in (self.root / ".partial").glob("*"):
             try:
                 with self.lock(folder.name).acquire(timeout=0):
-                    for name in TABLES:
+                    for name in (*TABLES, DIVERGED_FILE):
                         if (folder / name).is_file():
                             _erase(folder / name)
             except Timeout:
@@ -196,7 +206,7 @@ def read_state(file: Path, device: str = "cpu") -> dict[str, Tensor]:
 def _written(file: Path, record: RunRecord) -> None:
     """Write a record, whole or not at all."""
     draft = file.with_suffix(".part")
-    draft.write_text(json.dumps(record.to_json(), indent=1))
+    draft.write_text(sealed(record.to_json()))
     os.replace(draft, file)
 
 

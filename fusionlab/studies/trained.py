@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.sealed import intact
 from fusionlab.data.words import with_words
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.build import AnyTask, build_task, over_clicks
@@ -33,7 +34,7 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
 
     Raises:
         FusionlabError: no such run, a record without a model, a dataset that has changed since, or
-            a state that the model does not take.
+            a state that the model does not take, or one that has changed by a byte since.
     """
     record = store.find(prefix)
     file = store.folder(record.id) / MODEL_FILE
@@ -65,7 +66,7 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
         dataset = with_words(dataset, words.filter(words["step"] == step))
     if isinstance(task, RankingTask) and dataset.interactions is not task.interactions:
         task = over_clicks(experiment, task, dataset)
-    state = read_state(file, experiment.runtime.device)
+    state = read_state(intact(file), experiment.runtime.device)
     try:
         task.model.load_state_dict(state)
     except RuntimeError as error:  # torch names every key and shape that does not fit

@@ -7,6 +7,7 @@ from torch import nn
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec
+from fusionlab.data.sealed import intact
 from fusionlab.encoders.contract import Encoder
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.fusion.build import build_fusion
@@ -28,7 +29,7 @@ def take_over(model: nn.Module, source: RunRecord, store: RunStore) -> None:
             f"{file}: not found, expected the model of the source run; delete the folder to train "
             "it again"
         )
-    state = read_state(file)
+    state = read_state(intact(file))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:  # torch names every key and shape that does not fit

@@ -26,6 +26,7 @@ from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.sections import Options, Share
 from fusionlab.studies.build import over_clicks
+from fusionlab.studies.diverged import batch_kept
 from fusionlab.studies.identity import update_id
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.run import configure
@@ -102,7 +103,8 @@ def fine_tune(
     )
     for group in loop.optimizer.param_groups:
         group["lr"] *= options.learning_rate
-    history = loop.run().history
+    with batch_kept(tuned, dataset, None if checkpoint is None else checkpoint.parent):
+        history = loop.run().history
     update = account(trained.record, words, options)
     record = replace(
         trained.record,

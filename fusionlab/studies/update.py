@@ -16,6 +16,7 @@ from fusionlab.data.words import with_words, words_fingerprint
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.diverged import batch_kept
 from fusionlab.studies.identity import update_id
 from fusionlab.studies.memory import reset_peak
 from fusionlab.studies.record import WORDS_FILE, RunRecord
@@ -156,7 +157,8 @@ class _Work:
         dataset = with_words(self.dataset, self.told.words)
         task = build_task(self.experiment, dataset, scratch=self.store.partial(self.run))
         assert isinstance(task, RankingTask)
-        progress = train(self.experiment, task, self._checkpoint, self.on_epoch)
+        with batch_kept(task, dataset, self._checkpoint.parent):
+            progress = train(self.experiment, task, self._checkpoint, self.on_epoch)
         words = self.told.words.with_columns(step=pl.lit(0, pl.Int64))
         return _New(task, dataset, progress, words)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import statistics
 import time
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -16,17 +18,16 @@ from torch import Tensor, nn
 
 from fusionlab.balancing.contract import Balancer, Coalition, Epoch, Step, name_of
 from fusionlab.balancing.signals import Signals
+from fusionlab.data.disk import writing
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.sections import Runtime, Training
+from fusionlab.training.diverged import Watch
+from fusionlab.training.memory import enough_for
 from fusionlab.training.optimizer import EagerAdamW, parameter_groups
 
 CHECKPOINT_SECONDS = 20.0
 OnEpoch = Callable[[dict[str, float]], None]
 Stop = Callable[[Sequence[dict[str, float]]], bool]
-
-
-class DivergedError(FusionlabError):
-    """The loss is no finite number any more."""
 
 
 class Task(Protocol):
@@ -118,7 +119,7 @@ class Loop:
 
     def run(self) -> Progress:
         """Train to the end and load the best state into the model."""
-        if self.checkpoint is not None and self.checkpoint.is_file():
+        if self.checkpoint is not None and _whole(self.checkpoint):
             self._resume(self.checkpoint)
         saved = time.monotonic()
         while not self.progress.finished:
@@ -132,7 +133,7 @@ class Loop:
 
     def _epoch(self) -> None:
         started = time.perf_counter()
-        with _enough_memory(self.training):
+        with enough_for(self.training):
             loss = self.train_epoch()
         entry = {"epoch": self.progress.epochs + 1, "loss": loss}
         entry["seconds"] = time.perf_counter() - started
@@ -140,7 +141,7 @@ class Loop:
         last = entry["epoch"] >= self.training.epochs
         if entry["epoch"] % self.training.validate_every == 0 or last:
             self.task.model.eval()
-            with torch.no_grad(), _enough_memory(self.training):
+            with torch.no_grad(), enough_for(self.training):
                 entry |= self.task.validate()
             self._judge(entry)
             self._tell(entry)
@@ -155,25 +156,21 @@ class Loop:
         """One pass over the batches; the mean loss."""
         self.task.model.train()
         self.task.balancer.train()
-        total, steps = torch.zeros((), device=self.runtime.device), 0
+        total = torch.zeros((), device=self.runtime.device)
+        watch = Watch(self.runtime.device, self.progress.epochs + 1, self.training.learning_rate)
         for batch in self.task.batches(self.generator):
             if self.runtime.cuda_graphs:
                 torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors are done with
             with self._autocast():
                 step = self.task.step(batch, self.generator)
             self.optimizer.zero_grad(set_to_none=True)
-            total += self.task.balancer.backward(step)
-            self.signals.hear(step, steps)
+            loss = self.task.balancer.backward(step)
+            total += loss
+            self.signals.hear(step, watch.steps)
+            watch.see(loss, step.examples)
             self.task.balancer.update(step, self.optimizer.step)
-            steps += 1
-        mean = float(total) / max(steps, 1)
-        if mean != mean or mean in (float("inf"), float("-inf")):
-            raise DivergedError(
-                f"training.learning_rate: the loss became {mean} in epoch "
-                f"{self.progress.epochs + 1}, expected a finite number; lower it (now "
-                f"{self.training.learning_rate}) or look for extreme feature values"
-            )
-        return mean
+        watch.look()
+        return float(total) / max(watch.steps, 1)
 
     def _autocast(self) -> torch.autocast:
         device, bf16 = torch.device(self.runtime.device), self.runtime.precision == "bf16"
@@ -225,8 +222,9 @@ class Loop:
             "progress": vars(self.progress),
         }
         partial = file.with_suffix(".part")
-        torch.save(state, partial)
-        os.replace(partial, file)
+        with writing(partial):
+            torch.save(state, partial)
+            os.replace(partial, file)
 
     def _resume(self, file: Path) -> None:
         try:
@@ -252,14 +250,19 @@ class Loop:
         return torch.get_rng_state()
 
 
-@contextmanager
-def _enough_memory(training: Training) -> Iterator[None]:
-    """Say what to do where the GPU's memory is too small for a step or a validation."""
+def _whole(file: Path) -> bool:
+    """Is there a checkpoint, as it was written? torch checks no sums, but its files are archives
+    that have them. Without one training begins anew, and ends with the same bits."""
+    if not file.is_file():
+        return False
     try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise FusionlabError(
-            "the GPU's memory does not hold a step or the catalogue: lower training.batch_size "
-            f"(now {training.batch_size}), set training.pool, runtime.precision=bf16 or "
-            f"runtime.features=bf16 ({error})"
-        ) from error
+        with zipfile.ZipFile(file) as archive:
+            bad = archive.testzip()
+    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        bad = str(error)
+    if bad is not None:
+        warnings.warn(
+            f"{file}: was cut off or changed since it was written ({bad}); training begins anew",
+            stacklevel=2,
+        )
+    return bad is None

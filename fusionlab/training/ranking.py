@@ -142,7 +142,7 @@ class RankingTask:
         balancer's coalitions say of the same candidates."""
         if not self.model.uses_content:
             touched = self.model.touch(batch, None)
-            return Step(self._joint(touched, None))
+            return Step(self._joint(touched, None), examples=batch.clicks)
         assert self.model.fusion is not None
         if self.situations is not None:
             batch = replace(batch, situations=self.situations[batch.clicks])

@@ -1,5 +1,6 @@
 """The feedback log: what it takes, what it refuses, and that it forgets every byte."""
 
+import random
 import sqlite3
 
 import pytest
@@ -146,3 +147,43 @@ def test_there_must_be_something_to_undo(log):
     assert [event.kind for event in log.events()] == ["impression", "like"]
     log.add(Event("like", "anna", "mug"), Event("undo", "anna", "mug"))  # what it says itself
     assert [event.item for event in standing(log.events())] == ["jug"]
+
+
+def test_a_flipped_bit_is_an_error_and_never_another_event(tmp_path):
+    file, other, draw = tmp_path / "log.sqlite", tmp_path / "other.sqlite", random.Random(0)
+    with FeedbackLog(file) as log:
+        log.add(*(Event("click", f"user{n % 5}", f"item{n}", n, list="l") for n in range(60)))
+        events = log.events()
+    content, refused = file.read_bytes(), 0
+    for _ in range(150):
+        changed = bytearray(content)
+        changed[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        for suffix in ("", "-wal", "-shm"):
+            (tmp_path / f"other.sqlite{suffix}").unlink(missing_ok=True)
+        other.write_bytes(changed)
+        try:
+            with FeedbackLog(other) as log:
+                assert log.events() == events
+        except FusionlabError as error:
+            refused += 1
+            assert "recover" in str(error)  # noqa: PT017
+    assert 20 < refused < 130  # the rest are bytes that hold nothing
+
+
+def test_a_log_of_before_there_were_checksums_goes_on(tmp_path):
+    file = tmp_path / "log.sqlite"
+    with FeedbackLog(file) as log:
+        log.add(Event("click", "anna", "mug", 1.0))
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE event DROP COLUMN crc")
+    connection.close()
+    for n in (2, 3):
+        with FeedbackLog(file) as log:
+            log.add(Event("click", "anna", "mug", float(n)))
+            assert [event.time for event in log.events()] == [float(k) for k in range(1, n + 1)]
+
+
+@pytest.mark.parametrize("rating", [4, 4.5, -0.0, 1e300])
+def test_a_checksum_is_that_of_what_the_file_gives_back(log, rating):
+    log.add(Event("rating", "anna", "mug", 7, rating=rating, context={"ä": [1.5, "\u2028"]}))
+    assert log.events()[0].rating == rating

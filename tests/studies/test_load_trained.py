@@ -1,10 +1,13 @@
 """A run's model comes back as it was, or the reader is told why not."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from fusionlab.config import experiment_from
+from fusionlab.data.sealed import SEAL, SUMS
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.model_level.llm_prefix import LlmPrefix
 from fusionlab.studies import run as running
@@ -127,6 +130,9 @@ def test_what_does_not_fit_is_said(tmp_path):
     state = load_file(file)
     name = next(iter(state))
     save_file({**state, name: state[name][..., :-1].contiguous()}, file)
+    with pytest.raises(FusionlabError, match=r"cut off or changed.*delete the folder and run"):
+        load_trained(record.id, store)
+    (file.parent / SUMS).unlink()
     with pytest.raises(FusionlabError, match=rf"does not fit .*size mismatch for {name}"):
         load_trained(record.id, store)
     state["other"] = state.pop(name)
@@ -143,6 +149,12 @@ def test_changed_data_are_refused(tmp_path):
     record = run_experiment(experiment_from(SMALL), store)
     file = store.folder(record.id) / "record.json"
     old = record.dataset["fingerprint"]
-    file.write_text(file.read_text().replace(old, "f" * len(old)))
+    forged = file.read_text().replace(old, "f" * len(old))
+    file.write_text(forged)
+    with pytest.raises(FusionlabError, match="it was changed since it was written"):
+        load_trained(record.id, store)
+    data = json.loads(forged)
+    del data[SEAL]
+    file.write_text(json.dumps(data))
     with pytest.raises(FusionlabError, match=f"fingerprint {old[:12]}, expected ffffffffffff"):
         load_trained(record.id, store)

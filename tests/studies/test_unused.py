@@ -7,6 +7,7 @@ import torch
 
 from fusionlab import terminal
 from fusionlab.config import experiment_from
+from fusionlab.data.sealed import SEAL
 from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.fusion.feature_level.concat import Concat
 from fusionlab.recommenders.contract import RECOMMENDERS
@@ -110,5 +111,6 @@ def test_a_record_without_warnings_still_loads(tmp_path):
     file = record.folder / "record.json"
     data = json.loads(file.read_text())
     assert data.pop("warnings") == []
+    del data[SEAL]
     file.write_text(json.dumps(data))
     assert store.load(record.id) == record

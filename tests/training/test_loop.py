@@ -99,7 +99,7 @@ def test_resuming_repeats_the_bits(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run():
-    with pytest.raises(FusionlabError, match=r"became nan in epoch 1.*lower it"):
+    with pytest.raises(FusionlabError, match=r"became nan in epoch 1, step 1.*lower it"):
         Loop(Task(learning=False), training(epochs=3), Runtime(), seed=0).run()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from fusionlab.data.disk import writing
+from fusionlab.data.sealed import sealed, unsealed
 from fusionlab.errors import FusionlabError
 
 Outcome = Literal["complete", "pruned", "diverged"]
@@ -61,11 +62,11 @@ class TrialFolder:
         """Read a finished trial."""
         file = self._file(number)
         try:
-            trial = Trial(**json.loads(file.read_text()))
+            trial = Trial(**unsealed(file.read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise FusionlabError(
-                f"{file}: not the record of a trial ({error}); delete it and what follows it, and "
-                "run again"
+                f"{file}: not the record of a trial ({error}); delete the folder and those that "
+                "follow it, and run again"
             ) from None
         return trial
 
@@ -88,8 +89,8 @@ class TrialFolder:
 
 def _write(file: Path, data: dict[str, Any]) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with draft.open("w") as out:
-        json.dump(data, out, indent=1)
+    with writing(file), draft.open("w") as out:
+        out.write(sealed(data))
         out.flush()
         os.fsync(out.fileno())
     os.replace(draft, file)

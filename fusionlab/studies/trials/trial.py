@@ -18,7 +18,7 @@ from fusionlab.studies.store import RunStore
 from fusionlab.studies.trials.optuna_study import propose, stopper
 from fusionlab.studies.trials.records import Outcome, Trial
 from fusionlab.studies.trials.search import Search
-from fusionlab.training.loop import DivergedError
+from fusionlab.training.diverged import DivergedError
 
 History = list[dict[str, float]]
 

@@ -1,0 +1,71 @@
+"""Files that know their own digest: what was cut off or changed is not read for what it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fusionlab.data.fingerprint import file_fingerprint
+from fusionlab.errors import FusionlabError
+
+SEAL, SUMS = "sha256", "SHA256SUMS"
+"""A key of a JSON object; a file that names the digests of those beside it."""
+
+
+def sealed(data: dict[str, Any]) -> str:
+    """``data`` as JSON, beside the SHA-256 of all of it."""
+    plain = json.loads(json.dumps(data))
+    return json.dumps({**plain, SEAL: _digest(plain)}, indent=1)
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """What `sealed` wrote; data without a seal, of before there were any, are taken as they are.
+
+    Raises:
+        ValueError: no JSON, no object, or not what was written.
+    """
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError(f"found a {type(data).__name__}, expected an object")
+    seal = data.pop(SEAL, None)
+    if seal not in (None, _digest(data)):
+        raise ValueError("it was changed since it was written")
+    return data
+
+
+def _digest(data: dict[str, Any]) -> str:
+    return sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Write down the SHA-256 of files of ``folder``, for `intact` and for ``sha256sum -c``."""
+    text = "".join(f"{file_fingerprint(folder / name)}  {name}\n" for name in sorted(names))
+    draft = folder / f"{SUMS}.part"
+    draft.write_text(text)
+    os.replace(draft, folder / SUMS)
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of files of ``folder``, by name, as they were written down; none if never."""
+    file = folder / SUMS
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def intact(file: Path) -> Path:
+    """``file``, if it is what was written down of it, or nothing was.
+
+    Raises:
+        FusionlabError: it has changed since, or is gone.
+    """
+    wanted = sums(file.parent).get(file.name)
+    if wanted is not None and (not file.is_file() or file_fingerprint(file) != wanted):
+        raise FusionlabError(
+            f"{file}: was cut off or changed since it was written (its SHA-256 is not that of "
+            f"{SUMS}); delete the folder and run again"
+        )
+    return file

@@ -1,0 +1,77 @@
+"""A full disk is an error with advice, and never the end of the process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from fusionlab.data.disk import reserve, writing
+from fusionlab.errors import FusionlabError
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        done = False
+    if not done:
+        pytest.skip("needs the right to mount a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("write failed")])
+def test_what_cannot_be_written_is_said_with_what_to_do(tmp_path, error):
+    with (
+        pytest.raises(
+            FusionlabError, match=rf"{tmp_path}/x: cannot be written.*free space.*--runs"
+        ),
+        writing(tmp_path / "x"),
+    ):
+        raise error
+
+
+def test_torch_and_its_own_error_on_a_full_disk(small_disk):
+    with pytest.raises(FusionlabError, match="free space"), writing(small_disk / "x"):
+        torch.save(torch.zeros(100_000), small_disk / "x")
+
+
+def test_a_sparse_file_gets_its_space_or_an_error(tmp_path, small_disk):
+    for folder in (tmp_path, small_disk):
+        with (folder / "sparse").open("wb") as file:
+            file.truncate(1 << 20)
+    reserve(tmp_path / "sparse")
+    assert os.stat(tmp_path / "sparse").st_blocks * 512 >= 1 << 20
+    with pytest.raises(OSError, match="No space left"):
+        reserve(small_disk / "sparse")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from fusionlab.data.features import FeatureSpec
+from fusionlab.encoders.store import Column, Status
+from fusionlab.errors import FusionlabError
+contents = [Status(f"{n}") for n in range(1000)]
+try:
+    spec = FeatureSpec(dim=100, tokens=1)
+    Column(Path(sys.argv[1]) / "c", contents, spec, np.dtype("f4"), [], lambda new: [new])
+except FusionlabError as error:
+    print(error)
+"""
+
+
+def test_a_column_that_does_not_fit_the_disk_is_an_error(small_disk):
+    """In a process of its own, which a page that cannot be had would end with SIGBUS."""
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(small_disk)], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, "free space" in found.stdout) == (0, True), found

@@ -1,0 +1,121 @@
+"""A run that was damaged on disk is refused; one whose loss is no number leaves its batch."""
+
+import random
+import zipfile
+
+import polars as pl
+import pytest
+import torch
+
+from fusionlab.config import experiment_from
+from fusionlab.errors import FusionlabError
+from fusionlab.studies.run import run_experiment
+from fusionlab.studies.store import DIVERGED_FILE, READ_BACK, RunStore
+from fusionlab.studies.trained import load_trained
+from fusionlab.training import loop
+from fusionlab.training.diverged import DivergedError
+from fusionlab.training.ranking import RankingTask
+
+SMALL = {
+    "dataset": {"name": "synthetic", "users": 50, "items": 40, "clicks": 10},
+    "dim": 8,
+    "training": {"epochs": 4, "batch_size": 128, "learning_rate": 0.01},
+    "evaluation": {"cutoffs": [5]},
+}
+CLASSES = {"task": "classification", "dataset": {**SMALL["dataset"], "task": "classification"}}
+
+
+def flip(file, draw):
+    content = bytearray(file.read_bytes())
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    file.write_bytes(content)
+
+
+def test_a_flipped_bit_of_a_run_is_never_read_silently(tmp_path):
+    store, draw = RunStore(tmp_path), random.Random(0)
+    record = run_experiment(experiment_from(SMALL), store)
+    folder = store.folder(record.id)
+    for name in ("record.json", *READ_BACK[:2]):
+        whole = (folder / name).read_bytes()
+        for _ in range(5):
+            flip(folder / name, draw)
+            try:
+                found = load_trained(record.id, store).record
+                found.per_user()
+            except FusionlabError as error:
+                assert "delete the folder and run again" in str(error)  # noqa: PT017
+            else:
+                assert (name, found) == ("record.json", record)  # white space
+            (folder / name).write_bytes(whole)
+    assert load_trained(record.id, store).record == record
+
+
+class Killed(Exception):
+    pass
+
+
+def kill(entry):
+    if entry["epoch"] == 2:
+        raise Killed
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_checkpoint_is_an_epoch_that_was_never_done(tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    experiment, draw = experiment_from(SMALL), random.Random(0)
+    whole = run_experiment(experiment, RunStore(tmp_path / "whole"))
+    store = RunStore(tmp_path / "killed")
+    with pytest.raises(Killed):
+        run_experiment(experiment, store, on_epoch=kill)
+    file = store.partial(whole.id) / "checkpoint.pt"
+    content = file.read_bytes()
+    for _ in range(20):
+        if damage == "cut":
+            file.write_bytes(content[: draw.randrange(len(content))])
+        else:
+            with zipfile.ZipFile(file) as archive:  # a byte that a checkpoint is made of
+                part = draw.choice([one for one in archive.infolist() if one.file_size])
+            changed = bytearray(content)
+            changed[part.header_offset + 200 + draw.randrange(1 + part.file_size // 2)] ^= 4
+            file.write_bytes(changed)
+        if not loop._whole(file):
+            break
+        file.write_bytes(content)
+    with pytest.warns(UserWarning, match="training begins anew"):
+        found = run_experiment(experiment, store)
+    assert found.metrics == whole.metrics
+
+
+@pytest.mark.parametrize("changes", [{}, {"recommender": {"name": "bpr_mf"}}, CLASSES])
+def test_a_loss_that_is_no_number_leaves_its_batch(tmp_path, changes):
+    """A learning rate that is far too large, no mock."""
+    training = {**SMALL["training"], "learning_rate": 1e30}
+    experiment = experiment_from({**SMALL, **changes, "training": training})
+    store = RunStore(tmp_path)
+    with pytest.raises(DivergedError, match=rf"in epoch \d, step \d.*named in .*{DIVERGED_FILE}"):
+        run_experiment(experiment, store)
+    (file,) = tmp_path.glob(f".partial/*/{DIVERGED_FILE}")
+    batch = pl.read_csv(file)
+    assert 0 < len(batch) <= 128
+    assert batch.columns == (["item", "class"] if changes is CLASSES else ["user", "item"])
+    assert store.runs() == []
+    store.clear_unfinished_tables()
+    assert not file.exists(), "users are named in it: who is forgotten is forgotten there too"
+
+
+def test_the_batch_is_that_of_the_step(tmp_path, monkeypatch):
+    seen, step = [], RankingTask.step
+
+    def spoiled(task, batch, generator):
+        seen.append(task.train.users[batch.clicks])
+        found = step(task, batch, generator)
+        return (
+            type(found)(found.joint * torch.nan, examples=batch.clicks) if len(seen) == 3 else found
+        )
+
+    monkeypatch.setattr(RankingTask, "step", spoiled)
+    with pytest.raises(DivergedError, match="epoch 1, step 3"):
+        run_experiment(experiment_from(SMALL), RunStore(tmp_path))
+    (file,) = tmp_path.glob(f".partial/*/{DIVERGED_FILE}")
+    named = pl.read_csv(file)["user"].cast(pl.String).str.extract(r"(\d+)").cast(pl.Int64)
+    assert named.to_list() == seen[-1].tolist()
