@@ -14,7 +14,7 @@ from fusionlab.cli import main
 from fusionlab.config import load_experiment, load_study
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.executor import execute
-from fusionlab.studies.ray_executor import Cluster
+from fusionlab.studies.ray_executor import Cluster, _settle, _software
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import plan
 
@@ -171,6 +171,19 @@ def test_a_run_takes_its_threads_and_its_share_of_a_gpu(tmp_path):
         Cluster("auto", 0.25).needs([cpu])
     with pytest.raises(FusionlabError, match="found 'cuda:1', expected 'cuda' beside --ray"):
         Cluster("auto").needs([cpu, second])
+
+
+def test_a_machine_of_another_store_or_software_refuses_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = RunStore(tmp_path / "runs")
+    with store.sharing() as share:
+        _settle(store.root, share, tmp_path, _software())
+        with pytest.raises(FusionlabError, match="elsewhere: No such file or directory; a study"):
+            _settle(store.root, share, tmp_path / "elsewhere", _software())
+        with pytest.raises(FusionlabError, match="found another fusionlab or torch"):
+            _settle(store.root, share, tmp_path, ("another", _software()[1]))
+    with pytest.raises(FusionlabError, match="expected --runs on a file system that all machines"):
+        _settle(store.root, share, tmp_path, _software())
 
 
 def test_mistakes_are_told_at_once(study_file, tmp_path, monkeypatch):
