@@ -17,7 +17,7 @@ from pathlib import Path
 from fusionlab.config import load_study
 from fusionlab.paper import run_study
 
-STUDY = Path(__file__).parents[1] / "configs" / "studies" / "balancing.yaml"
+STUDY = Path(__file__).parents[1] / "configs" / "tables" / "balancing.yaml"
 COLD = (
     "experiment.dataset.items=400",
     "experiment.dataset.split={name: cold_items, valid: 0.2, test: 0.2}",

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-STUDY = Path(__file__).parents[1] / "configs" / "studies" / "fusion_family.yaml"
+STUDY = Path(__file__).parents[1] / "configs" / "tables" / "fusion_family.yaml"
 DIALS = {
     "redundancy": {"redundancy": 1, "uniqueness": 0, "synergy": 0},
     "uniqueness": {"redundancy": 0, "uniqueness": 1, "synergy": 0},

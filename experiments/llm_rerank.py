@@ -60,7 +60,7 @@ def options():
     parser.add_argument("--weight", type=float, action="append", help="default: .25, .5 and 1")
     found, overrides = parser.parse_known_args()
     if found.movielens:
-        found.config = STUDIES / "movielens_raw.yaml"
+        found.config = STUDIES.parent / "tables" / "movielens_raw.yaml"
         overrides = [*MOVIELENS, f"experiment.dataset.path={found.movielens}", *overrides]
     found.text = found.text or ("title" if found.movielens else "text")
     return found, overrides

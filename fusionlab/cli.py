@@ -80,7 +80,21 @@ def run(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str
 @main.command()
 @config_argument
 @overrides_argument
-@click.option("--workers", type=click.IntRange(1), default=1, help="Runs at once.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Runs at once on this machine (default: 1)."
+)
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Runs on a Ray cluster: HOST:PORT, `auto`, or `local`, which starts one here. Machines "
+    "must share the file system of --runs.",
+)
+@click.option(
+    "--gpus-per-run",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="FRACTION",
+    help="The share of a GPU that a run on Ray has (default: 1 on cuda).",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -92,7 +106,9 @@ def run(config: Path, overrides: tuple[str, ...], runs: Path, plugins: tuple[str
 def study(
     config: Path,
     overrides: tuple[str, ...],
-    workers: int,
+    workers: int | None,
+    ray: str | None,
+    gpus_per_run: float | None,
     out: Path | None,
     runs: Path,
     plugins: tuple[str, ...],
@@ -100,9 +116,15 @@ def study(
     """Run a study and write its tables and figures; what has run before is not run again."""
     from fusionlab.config import load_study
     from fusionlab.paper import run_study
+    from fusionlab.studies.ray_executor import Cluster
 
-    asked = load_study(config, overrides, plugins)
-    run_study(asked, out or Path("reports") / config.stem, runs=runs, workers=workers)
+    if ray is not None and workers is not None:
+        raise click.UsageError("--workers is for this machine: leave it out beside --ray")
+    if ray is None and gpus_per_run is not None:
+        raise click.UsageError("--gpus-per-run needs --ray ADDRESS")
+    asked, folder = load_study(config, overrides, plugins), out or Path("reports") / config.stem
+    cluster = None if ray is None else Cluster(ray, gpus_per_run)
+    run_study(asked, folder, runs=runs, workers=workers or 1, cluster=cluster)
 
 
 @main.command()

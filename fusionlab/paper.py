@@ -12,14 +12,24 @@ from fusionlab.reporting.report import Report, write_report
 from fusionlab.reporting.results import results_of
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.executor import execute
+from fusionlab.studies.ray_executor import Cluster
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import Plan, plan
 from fusionlab.studies.trials.tune import tune
 from fusionlab.tuning import Tuning
 
 
-def run_study(study: Study, out: Path, *, runs: Path = Path("runs"), workers: int = 1) -> Report:
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    runs: Path = Path("runs"),
+    workers: int = 1,
+    cluster: Cluster | None = None,
+) -> Report:
     """Run what is not in the store ``runs`` yet, write the report into ``out``, print its tables.
+
+    Runs are done by ``workers`` processes of this machine, or on a ``cluster``.
 
     Raises:
         FusionlabError: what `plan` refuses, or runs that failed (all are named at the end).
@@ -28,17 +38,26 @@ def run_study(study: Study, out: Path, *, runs: Path = Path("runs"), workers: in
     with terminal.encoding() as on_items:
         planned = plan(study, partial(load_dataset, features=store.features, on_items=on_items))
     if study.tune is not None:
-        planned = _tuned(planned, study.tune, store, workers)
+        planned = _tuned(planned, study.tune, store, workers, cluster)
     with terminal.runs(study.title, len(planned.runs)) as on_run:
-        execute(planned.runs, store, workers=workers, on_run=on_run)
+        execute(planned.runs, store, workers=workers, cluster=cluster, on_run=on_run)
     report = write_report(results_of(study, planned, store), out)
     terminal.show(*(to_terminal(table) for table in report.tables.values()))
     terminal.say(*(f"wrote {file}" for file in report.files))
     return report
 
 
-def _tuned(planned: Plan, tuning: Tuning, store: RunStore, workers: int) -> Plan:
+def _tuned(
+    planned: Plan, tuning: Tuning, store: RunStore, workers: int, cluster: Cluster | None
+) -> Plan:
     trials = tuning.trials and tuning.trials * len(planned.searches)
     with terminal.runs("tuning, at most", trials) as on_trial:
-        tune(planned.searches, store, storage=tuning.storage, workers=workers, on_trial=on_trial)
+        tune(
+            planned.searches,
+            store,
+            storage=tuning.storage,
+            workers=workers,
+            cluster=cluster,
+            on_trial=on_trial,
+        )
     return planned.tuned(store)

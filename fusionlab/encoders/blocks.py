@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from fusionlab.clusters import connect
 from fusionlab.data.media import Raw
 from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
 from fusionlab.encoders.workers import Prepare, attempt, prepared
-from fusionlab.errors import FusionlabError
 
 Features = dict[str, tuple[Any, Any]]
 """Values (T', d) and mask (T',) by content."""
@@ -135,12 +135,7 @@ def encoded_by_ray(
 
     A row is a block. Files must be readable by every machine of the cluster.
     """
-    try:
-        import ray
-    except ImportError:
-        raise FusionlabError("--ray needs Ray: pip install 'fusionlab-recsys[ray]'") from None
-    if not ray.is_initialized():
-        ray.init(None if address == "local" else address, log_to_driver=False)
+    ray = connect(address)
     rows = [{"number": block.number, "block": pickle.dumps(block)} for block in blocks]
     gpus = 1 if encode.device.type == "cuda" else 0
     stages: Any = (_PrepareBlock(encode.encoder.prepare), _EncodeBlock)

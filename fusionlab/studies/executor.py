@@ -1,4 +1,4 @@
-"""Execute runs: in this process, or in several worker processes, each on threads of its own."""
+"""Execute runs: in this process, in workers, each on threads of its own, or on a cluster."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.errors import FusionlabError
@@ -18,8 +19,13 @@ from fusionlab.studies.cores import pin
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 
+if TYPE_CHECKING:
+    from fusionlab.studies.ray_executor import Cluster
+
 OnRun = Callable[[str], None]
 Failures = dict[str, str]
+Done = tuple[bool, str]
+"""Was a job done (or is another process at it), and what went wrong."""
 
 
 class Job(Protocol):
@@ -42,10 +48,21 @@ class RunJob:
         return run_experiment(experiment, store, patient=patient, share=share) is not None
 
 
+Submit = Callable[[Job, bool], Future[Done]]
+"""Sends a job to another process; the flag: be ``patient``."""
+
+
 def execute(
-    runs: Mapping[str, Experiment], store: RunStore, *, workers: int = 1, on_run: OnRun
+    runs: Mapping[str, Experiment],
+    store: RunStore,
+    *,
+    workers: int = 1,
+    cluster: Cluster | None = None,
+    on_run: OnRun,
 ) -> None:
     """Bring every run into the store. Runs that are there already are not touched.
+
+    They are done here by ``workers`` processes, or on a ``cluster`` by all that it has room for.
 
     Several processes may work on one store at once: a run is done by whoever locks it first, and
     the others go on with what is free. ``on_run`` is called with the id of each run that is done.
@@ -61,8 +78,14 @@ def execute(
         run: iter([RunJob(experiment.model_dump(mode="json"))])
         for run, experiment in missing.items()
     }
-    cores = cores_of_a_worker(missing.values())
-    failures = work_off(chains, store, workers=workers, cores=cores, on_done=on_run)
+    failures = work_off(
+        chains,
+        store,
+        missing.values(),
+        workers=workers,
+        cluster=cluster,
+        on_done=on_run,
+    )
     if failures:
         listed = "\n".join(f"  {_name(runs[run])}: {why}" for run, why in failures.items())
         raise FusionlabError(f"{len(failures)} of {len(runs)} runs failed:\n{listed}")
@@ -71,13 +94,15 @@ def execute(
 def work_off(
     chains: Mapping[str, Iterator[Job]],
     store: RunStore,
+    experiments: Collection[Experiment],
     *,
     workers: int,
-    cores: int,
+    cluster: Cluster | None,
     on_done: Callable[[str], None],
 ) -> Failures:
     """Do the jobs of chains: within a chain in order, each drawn when the one before it is done;
-    chains side by side where there are several workers, each kept on so many free ``cores``.
+    chains side by side where there are several workers, each kept on as many free cores as one of
+    ``experiments`` needs, or a cluster.
 
     ``on_done`` is called with the chain's name for each job that was done. A job that fails ends
     its chain: what went wrong, by the chain's name, is returned.
@@ -90,11 +115,20 @@ def work_off(
     lines = {name: line for name, line in lines.items() if line.job is not None}
     if not lines:
         return failures
-    if workers == 1:
+    if cluster is not None:
+        from fusionlab.studies.ray_executor import on_ray
+
+        with (
+            store.sharing() as share,
+            on_ray(cluster, experiments, store.root, share) as submit,
+        ):
+            _side_by_side(lines, submit, on_done, failures)
+    elif workers == 1:
         _in_this_process(lines, store, on_done, failures)
     else:
-        with store.sharing() as share:
-            _in_workers(lines, store, workers, cores, share, on_done, failures)
+        cores = cores_of_a_worker(experiments)
+        with store.sharing() as share, _pool(workers, cores, store.root, share) as submit:
+            _side_by_side(lines, submit, on_done, failures)
     return failures
 
 
@@ -146,51 +180,64 @@ def _in_this_process(
                     line.draw(name, failures)
 
 
-def _in_workers(
-    lines: Mapping[str, _Line],
-    store: RunStore,
-    workers: int,
-    cores: int,
-    share: Path,
-    on_done: Callable[[str], None],
-    failures: Failures,
-) -> None:
+@contextmanager
+def _pool(workers: int, cores: int, root: Path, share: Path) -> Iterator[Submit]:
+    """Worker processes of this machine."""
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(cores,))
-    waiting: dict[Future[tuple[bool, str]], str] = {}
-
-    def submit(name: str, *, patient: bool) -> None:
-        job = lines[name].job
-        if job is not None:
-            waiting[pool.submit(_work, job, store.root, share, patient)] = name
-
     try:
-        for name in lines:
-            submit(name, patient=False)
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = waiting.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    raise FusionlabError(
-                        "a worker was killed, perhaps for want of memory; the same command goes on "
-                        "from here, with fewer --workers if need be"
-                    )
-                done_by_us, problem = future.result()
-                if problem:
-                    failures[name] = problem
-                elif done_by_us:
-                    on_done(name)
-                    lines[name].draw(name, failures)
-                    submit(name, patient=False)
-                else:
-                    submit(name, patient=True)
+        yield lambda job, patient: pool.submit(work, job, root, share, patient)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(job: Job, root: Path, share: Path, patient: bool) -> tuple[bool, str]:
-    """In a worker: do the job. Was it done (or is another process at it), and what went wrong."""
+def _side_by_side(
+    lines: Mapping[str, _Line],
+    submit: Submit,
+    on_done: Callable[[str], None],
+    failures: Failures,
+) -> None:
+    waiting: dict[Future[Done], str] = {}
+
+    def send(name: str, *, patient: bool) -> None:
+        job = lines[name].job
+        if job is not None:
+            waiting[submit(job, patient)] = name
+
+    for name in lines:
+        send(name, patient=False)
+    while waiting:
+        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            name = waiting.pop(future)
+            done_by_us, problem = _outcome(future)
+            if problem:
+                failures[name] = problem
+            elif done_by_us:
+                on_done(name)
+                lines[name].draw(name, failures)
+                send(name, patient=False)
+            else:
+                send(name, patient=True)
+
+
+def _outcome(future: Future[Done]) -> Done:
+    """What became of a job; one whose worker was lost has failed."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, BrokenProcessPool):  # nobody is left to do the others
+        raise FusionlabError(
+            "a worker was killed, perhaps for want of memory; the same command goes on from here, "
+            "with fewer --workers if need be"
+        )
+    from fusionlab.studies.ray_executor import lost
+
+    return False, lost(error)
+
+
+def work(job: Job, root: Path, share: Path, patient: bool) -> Done:
+    """In a worker: do the job."""
     try:
         return job.do(RunStore(root), patient=patient, share=share), ""
     except Exception as error:  # told to the parent in words: not every error can be sent

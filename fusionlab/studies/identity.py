@@ -61,7 +61,7 @@ def run_id(experiment: Experiment, dataset_fingerprint: str, source: str = "") -
     """The run's id, 64 hexadecimal digits; ``source`` is that of the run it takes over."""
     identity = {
         "format": RECORD_FORMAT,
-        "fusionlab": _own_source(),
+        "fusionlab": own_source(),
         "torch": torch.__version__,
         "dataset": dataset_fingerprint,
         "config": configuration(experiment),
@@ -94,7 +94,7 @@ def inputs_id(
     What becomes of them later, in worlds where modalities are missing or noisy, changes none.
     """
     identity = {
-        "fusionlab": _own_source(),
+        "fusionlab": own_source(),
         "torch": torch.__version__,
         "dataset": dataset_fingerprint,
         "learned_from": learned_from,
@@ -115,7 +115,7 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 
 @cache
-def _own_source() -> str:
+def own_source() -> str:
     """Hash of the package's code, as far as it may move a metric."""
     package = Path(fusionlab.__file__).parent
     digest = sha256()

@@ -104,9 +104,9 @@ def test_identity_follows_the_code(experiment, monkeypatch, tmp_path):
         if file is not None:
             file.write_text(file.read_text() + "\n# edited\n")
         monkeypatch.setattr(fusionlab, "__file__", str(package / "__init__.py"))
-        identity._own_source.cache_clear()
+        identity.own_source.cache_clear()
         ids[edit] = run_id(experiment, fingerprint)
-    identity._own_source.cache_clear()
+    identity.own_source.cache_clear()
     assert ids["none"] == base
     assert ids["strategy"] != base
     assert ids["cli"] == ids["strategy"]

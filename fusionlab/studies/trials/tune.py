@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fusionlab.errors import FusionlabError
-from fusionlab.studies.executor import Job, cores_of_a_worker, work_off
+from fusionlab.studies.executor import Job, work_off
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trials.mirror import Mirror
 from fusionlab.studies.trials.search import Search
+
+if TYPE_CHECKING:
+    from fusionlab.studies.ray_executor import Cluster
 
 OnTrial = Callable[[str], None]
 
@@ -37,13 +40,14 @@ def tune(
     *,
     storage: str | None = None,
     workers: int = 1,
+    cluster: Cluster | None = None,
     on_trial: OnTrial = lambda row: None,
 ) -> None:
     """Bring every trial of these searches into the store; what is there already is not run again.
 
     ``on_trial`` is called with the row's label for each trial that is done. A trial depends on the
-    trials of its own row alone, and on these in order: any number of workers, or processes, finds
-    the same.
+    trials of its own row alone, and on these in order: any number of workers, processes or machines
+    of a ``cluster`` finds the same.
 
     Raises:
         FusionlabError: at the end; it names every row in which a trial failed.
@@ -56,8 +60,14 @@ def tune(
         on_trial(named[name].label)
 
     chains = {name: _jobs(search, store, on_trial) for name, search in named.items()}
-    cores = cores_of_a_worker([one.experiment for search in searches for one in search.variants])
-    failures = work_off(chains, store, workers=workers, cores=cores, on_done=done)
+    failures = work_off(
+        chains,
+        store,
+        [one.experiment for search in searches for one in search.variants],
+        workers=workers,
+        cluster=cluster,
+        on_done=done,
+    )
     for search in named.values():
         mirror.bring_up_to_date(search)
     if failures:
