@@ -153,8 +153,13 @@ def only_file(folder: Path, names: Sequence[str]) -> Path:
 
 
 def optional_file(folder: Path, names: Sequence[str]) -> Path | None:
-    """The same, or None where there is none."""
-    found = sorted(file for name in names for file in folder.glob(name) if file.is_file())
+    """The same, or None where there is none; a name that ends in "/" is that of a folder."""
+    found = sorted(
+        file
+        for name in names
+        for file in folder.glob(name)
+        if (file.is_dir() if name.endswith("/") else file.is_file())
+    )
     if len(found) > 1:
         listed = ", ".join(file.name for file in found)
         raise FusionlabError(f"{folder}: found {listed}, expected only one of them")

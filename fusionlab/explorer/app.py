@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 
@@ -13,7 +14,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI, Request
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from fusionlab.explorer.media import media_route
 from fusionlab.explorer.reasons import Reasons
@@ -64,8 +65,8 @@ def page(explorer: Explorer, reasons: Reasons | None = None) -> gr.Blocks:
 def application(
     explorer: Explorer, reasons: Reasons | None = None, hosts: Sequence[str] = LOOPBACK
 ) -> FastAPI:
-    """The server's application; it answers only to requests for one of ``hosts`` ("*": any), so
-    that no other site can have a browser ask in its name."""
+    """The server's application; it answers only to requests for one of ``hosts`` ("*": any), and
+    takes nothing that a browser sends from a page of another site."""
     untold: dict[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None}
     app = FastAPI(**untold)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -74,6 +75,9 @@ def application(
     async def guarded(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
     ) -> Response:
+        origin = request.headers.get("origin")
+        if origin and urlsplit(origin).netloc != request.headers.get("host"):
+            return PlainTextResponse("sent from another site", 403)
         response = await answer(request)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"

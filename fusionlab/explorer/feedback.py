@@ -42,7 +42,9 @@ def act(
         log = _log(service)
         seen = any(event.list == name for event in log.events(user, [Kind.IMPRESSION]))
         impressions = (
-            [] if seen else [Event(Kind.IMPRESSION, user, one, list=name) for one in shown]
+            []
+            if seen
+            else [Event(Kind.IMPRESSION, user, one, list=name) for one in dict.fromkeys(shown)]
         )
         log.add(*impressions, Event(kind, user, item, list=name))
 

@@ -30,7 +30,7 @@ SOUNDS = (
     (re.compile(rb"ID3|\xff[\xe2-\xff]"), "audio/mpeg"),
 )
 """How files of each kind begin."""
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def media_route(catalogue_of: Callable[[int], Catalogue | None]) -> Route:

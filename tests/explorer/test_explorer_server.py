@@ -39,6 +39,9 @@ def test_only_this_machine_may_ask(address):
     assert status == 200
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert asked(address, Host="evil.example")[0] == 400
+    for origin in ("http://evil.example", "http://localhost:1", "null"):
+        assert asked(address, Origin=origin)[0] == 403
+    assert asked(address, Origin=address)[0] == 200
 
 
 @pytest.mark.parametrize(
