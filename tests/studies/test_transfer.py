@@ -1,12 +1,11 @@
 """A model of one catalogue on another: what goes over, what it may mean there, what is refused."""
 
-import json
-
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from fusionlab.config import Experiment, load_study
+from fusionlab.data.sealed import sealed, unsealed
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.schema import validate
 from fusionlab.studies.build import build_task
@@ -180,9 +179,9 @@ def test_a_run_comes_back_with_its_scores(tune, tmp_path):
         again = back.task.judge({"valid": back.dataset.interactions.valid})["valid"].means()
     assert again == record.metrics["valid"]
     file = store.folder(record.id) / "record.json"
-    told = json.loads(file.read_text())
+    told = unsealed(file.read_text())
     told["source"]["fingerprint"] = "0" * 64
-    file.write_text(json.dumps(told))
+    file.write_text(sealed(told))
     with pytest.raises(FusionlabError, match="source dataset 'synthetic' with fingerprint"):
         load_trained(record.id, store)
 
