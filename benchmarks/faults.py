@@ -42,8 +42,6 @@ from faults_operations import (
 Row = dict[str, Cell]
 KILLS = ("kill -9", "SIGTERM")
 MARKS = ("<!-- made by benchmarks/faults.py -->", "<!-- end -->")
-SHARES = {"encode": 2, "train": 4, "study": 4, "tune": 3, "update": 6, "feedback": 5}
-"""Of the kills: more where a try is short."""
 TRIES = {"corrupted byte": 4, "disk full": 2}
 """Where it is not the common number."""
 
@@ -153,8 +151,9 @@ def main() -> None:
         tries |= dict.fromkeys(set(KILLS) & tries.keys(), 0)
     started = time.perf_counter()
     warm_up(names)
-    parts = sum(SHARES[name] for name in names)
-    kills = {one: 0 if given.tries else -(-given.kills * SHARES[one] // parts) for one in names}
+    shares = {one: OPERATIONS[one].share for one in names}
+    parts = sum(shares.values())
+    kills = {one: 0 if given.tries else -(-given.kills * shares[one] // parts) for one in names}
     table = tried(names, faults, tries, kills, given.seed)
     command = "python benchmarks/faults.py" + (
         f" --kills {given.kills}" if given.kills != 210 else ""

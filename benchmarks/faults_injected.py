@@ -126,7 +126,12 @@ def signalled(how: signal.Signals) -> Callable[[Bench, int], Cell]:
             time.sleep(bench.draw.uniform(0, bench.peace.seconds))
             status = stopped(process, how)
             known |= bench.operation.told(place)
-            if status == 0:  # it was faster
+            if status == 0:  # it was faster: what came out, after its kills, is that of peace
+                lost = bench.missing(place, known)
+                cell.lost += lost
+                if problem := bench.finished(place) or (lost and f"{lost} results are gone"):
+                    cell.held -= 1
+                    cell.problems.append(str(problem))
                 place, known = bench.place(), set()
             else:
                 problem = "" if status == -how else f"ended with {status}"

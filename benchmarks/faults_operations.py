@@ -122,6 +122,8 @@ class Operation:
     name: str
     batches = "training.batch_size"
     """What a message on too little memory names; "" where there is no batch."""
+    share = 4
+    """Of the kills: more where a try is short."""
 
     def prepare(self, place: Place) -> None:
         """Put there what must be there before; in a process of its own."""
@@ -184,6 +186,7 @@ class Encode(Operation):
     """`fusionlab encode`: three columns of rendered media."""
 
     name, batches = "encode", "encoders.text.batch_size"
+    share = 2
 
     def work(self, place: Place) -> None:
         """In this process: no worker decodes."""
@@ -275,6 +278,7 @@ class Tune(Operation):
     """`fusionlab tune`: four trials."""
 
     name = "tune"
+    share = 3
 
     def work(self, place: Place) -> None:
         """The command."""
@@ -313,10 +317,12 @@ class Update(Operation):
     """`fusionlab update`: a run learns what its feedback log says."""
 
     name = "update"
+    share = 6
 
     def prepare(self, place: Place) -> None:
         """A run with a log."""
-        from fusionlab.serving.feedback import Event, FeedbackLog
+        from fusionlab.serving.events import Event
+        from fusionlab.serving.feedback import FeedbackLog
         from fusionlab.studies.store import RunStore
 
         with suppress(SystemExit):
@@ -346,6 +352,7 @@ class Feedback(Operation):
     """`fusionlab feedback RUN add`: event after event; "logged" acknowledges one."""
 
     name, batches = "feedback", ""
+    share = 5
 
     def prepare(self, place: Place) -> None:
         """A run, and whom and what its events name."""
@@ -388,7 +395,7 @@ class Feedback(Operation):
 
     def told(self, place: Place) -> set[str]:
         """The events that "logged" was printed of."""
-        from fusionlab.serving.feedback import Event
+        from fusionlab.serving.events import Event
 
         said = place.aside / "said"
         count = len(said.read_bytes().splitlines()) if said.exists() else 0

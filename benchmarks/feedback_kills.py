@@ -20,7 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from fusionlab.serving.feedback import Event, FeedbackLog
+from fusionlab.serving.events import Event
+from fusionlab.serving.feedback import FeedbackLog
 
 TOGETHER = 3
 WRITERS = 2

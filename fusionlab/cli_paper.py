@@ -59,11 +59,12 @@ def table(
     from fusionlab.reporting.results import read_results
     from fusionlab.reporting.why import why
 
-    if source is None and file is None:
+    place = source or (file and file.parent)
+    if place is None:
         raise click.UsageError("expected SOURCE: a study's file, or the folder of a report")
     if sum(map(bool, (suffix, cell, file))) > 1:
         raise click.UsageError("--format, --why and --check: expected one of them")
-    results = read_results(source or file.parent, runs, overrides, plugins)  # type: ignore[union-attr]
+    results = read_results(place, runs, overrides, plugins)
     tables = results.tables()
     if name is not None and name not in tables:
         raise FusionlabError(f"--name: {one_of(name, tables)}")

@@ -112,7 +112,7 @@ def add(run: str, runs: Path, told: str | None, **event: Any) -> None:
     import json
 
     from fusionlab import terminal
-    from fusionlab.serving.feedback import Event
+    from fusionlab.serving.events import Event
 
     try:
         context = None if told is None else json.loads(told)

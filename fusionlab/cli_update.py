@@ -56,8 +56,8 @@ def update(
     from fusionlab import terminal
     from fusionlab.errors import FusionlabError
     from fusionlab.serving.update import update as updated
+    from fusionlab.studies.fine_tuning import FineTuning
     from fusionlab.studies.store import RunStore
-    from fusionlab.studies.tuning import FineTuning
 
     given = context.get_parameter_source
     if retrain:

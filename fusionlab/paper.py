@@ -1,7 +1,9 @@
-"""A study from its configuration to its report, as the command line and the experiments run it."""
+"""A study from its configuration to its report, as the command line and the experiments run it, and
+its results as the scripts of paper_figures ask for them."""
 
 from __future__ import annotations
 
+import argparse
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from fusionlab import terminal
 from fusionlab.config import Study
 from fusionlab.reporting.render import to_terminal
 from fusionlab.reporting.report import Report, write_report
-from fusionlab.reporting.results import results_of
+from fusionlab.reporting.results import Results, read_results, results_of
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.executor import execute
 from fusionlab.studies.ray_executor import Cluster
@@ -61,3 +63,16 @@ def _tuned(
             on_trial=on_trial,
         )
     return planned.tuned(store)
+
+
+def asked_results(parser: argparse.ArgumentParser) -> tuple[Results, argparse.Namespace]:
+    """The results of the study that the command line names as SOURCE, and all of its arguments.
+
+    SOURCE is a study's file, which overrides may follow, or the folder of a report or of an export;
+    ``--runs`` is where the records are and ``--out`` where figures go. Nothing is run.
+    """
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, default=Path("figures"))
+    chosen, overrides = parser.parse_known_args()
+    return read_results(chosen.source, chosen.runs, overrides), chosen

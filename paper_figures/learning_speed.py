@@ -10,20 +10,15 @@ SOURCE is a study's file, or the folder of a report or of an export; nothing is 
 """
 
 import argparse
-from pathlib import Path
 
+from fusionlab.paper import asked_results
 from fusionlab.reporting.dynamics import learning_speed
-from fusionlab.reporting.results import read_results
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path)
     parser.add_argument("--row", action="append", help="only this one; may be given again")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--out", type=Path, default=Path("figures"))
-    chosen, overrides = parser.parse_known_args()
-    found = read_results(chosen.source, chosen.runs, overrides)
+    found, chosen = asked_results(parser)
     rows = [row for row in found.rows if not chosen.row or row.label in chosen.row]
     pages = learning_speed(rows, width=SINGLE_WIDTH)
     if not pages:

@@ -9,20 +9,15 @@ SOURCE is a study's file, or the folder of a report or of an export; nothing is 
 """
 
 import argparse
-from pathlib import Path
 
+from fusionlab.paper import asked_results
 from fusionlab.reporting.figures import seed_spread
-from fusionlab.reporting.results import read_results
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path)
     parser.add_argument("--metric", help="default: the study's main one")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--out", type=Path, default=Path("figures"))
-    chosen, overrides = parser.parse_known_args()
-    found = read_results(chosen.source, chosen.runs, overrides)
+    found, chosen = asked_results(parser)
     metric = chosen.metric or found.main
     figure = seed_spread(found.rows, metric, split=found.split, width=SINGLE_WIDTH)
     for file in save(figure, chosen.out / "seed_spread"):

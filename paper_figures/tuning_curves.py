@@ -10,21 +10,15 @@ SOURCE is a study's file, or the folder of a report or of an export; nothing is 
 """
 
 import argparse
-from pathlib import Path
 
-from fusionlab.reporting.results import read_results
+from fusionlab.paper import asked_results
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 from fusionlab.reporting.tuning_curves import tuning_curves
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path)
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--out", type=Path, default=Path("figures"))
-    chosen, overrides = parser.parse_known_args()
-    pages = tuning_curves(
-        read_results(chosen.source, chosen.runs, overrides).rows, width=SINGLE_WIDTH
-    )
+    found, chosen = asked_results(parser)
+    pages = tuning_curves(found.rows, width=SINGLE_WIDTH)
     if not pages:
         parser.error("no row of this study was tuned (tune.trials)")
     for number, page in enumerate(pages, 1):

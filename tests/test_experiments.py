@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "experiments").glob("*.py"))
-LONG = {"llm_rerank.py", "feedback_loop.py"}
+LONG = {"llm_rerank.py"}
 """What is no ablation of a study, but a trial of the service."""
 
 

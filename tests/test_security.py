@@ -17,7 +17,7 @@ from fusionlab.config import experiment_from, load_config
 from fusionlab.data.arrays import read_features
 from fusionlab.data.dataset import DATASETS
 from fusionlab.data.sealed import write_sums
-from fusionlab.data.tables import UNPACKED_AT_LEAST, read_jsonl
+from fusionlab.data.table_files import UNPACKED_AT_LEAST, read_jsonl
 from fusionlab.encoders.audio.voice import AudioVoice
 from fusionlab.encoders.weights import load_weights
 from fusionlab.errors import FusionlabError

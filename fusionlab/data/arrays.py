@@ -13,7 +13,8 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from fusionlab.data.tables import Column, readable
+from fusionlab.data.table_files import readable
+from fusionlab.data.tables import Column
 from fusionlab.errors import FusionlabError
 
 Array = npt.NDArray[Any]

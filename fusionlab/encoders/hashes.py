@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from fusionlab.data.media import Raw, content_hash
-from fusionlab.data.tables import BROKEN
+from fusionlab.data.table_files import BROKEN
 
 RACY_NS = 3_000_000_000
 """A file touched so short before it is hashed may change once more within a tick of its clock."""

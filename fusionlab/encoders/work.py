@@ -35,9 +35,10 @@ from fusionlab.encoders.blocks import (
     encoded_by_ray,
     encoded_here,
 )
+from fusionlab.encoders.column import Column
 from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
 from fusionlab.encoders.hashes import ContentHashes
-from fusionlab.encoders.store import OK, Column, Encoded, FeatureStore, Status
+from fusionlab.encoders.store import OK, Encoded, FeatureStore, Status
 from fusionlab.encoders.workers import get_ready, prepared
 from fusionlab.errors import FusionlabError
 from fusionlab.plugins import source_file

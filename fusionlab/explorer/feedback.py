@@ -9,7 +9,8 @@ from fusionlab.errors import FusionlabError, one_of
 from fusionlab.explorer.cards import note
 from fusionlab.explorer.catalogue import Catalogue
 from fusionlab.explorer.state import Explorer
-from fusionlab.serving.feedback import SAID, Event, FeedbackLog, Kind, standing
+from fusionlab.serving.events import SAID, Event, Kind, standing
+from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.recommend import Service
 
 ACTIONS = {"Open": Kind.CLICK, "Like": Kind.LIKE, "Dislike": Kind.DISLIKE}

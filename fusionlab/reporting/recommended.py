@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from fusionlab.serving.feedback import Event
+from fusionlab.serving.events import Event
 from fusionlab.serving.lists import Recommended
 
 LONGEST_TITLE = 60

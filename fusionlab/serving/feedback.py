@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -10,14 +9,14 @@ import sqlite3
 import threading
 import time as clock
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import FusionlabError, one_of
+from fusionlab.serving.events import SAID, Event, Kind, standing
+from fusionlab.serving.ids import require_known
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
@@ -43,37 +42,8 @@ WAIT = 30.0
 """Seconds to wait for another process that writes."""
 DAMAGED = sqlite3.Error, ValueError, RecursionError
 """What SQLite says of a file that is none of its own or was changed, and of text that is none."""
-COMPARED = 10_000
-"""Names among which the nearest one is looked for."""
-
-
-class Kind(StrEnum):
-    """What happened. ``undo`` takes back the user's latest event on the item that still stands."""
-
-    IMPRESSION = "impression"
-    CLICK = "click"
-    LIKE = "like"
-    RATING = "rating"
-    DISLIKE = "dislike"
-    UNDO = "undo"
-
-
-SAID = frozenset(Kind) - {Kind.IMPRESSION}
-"""What people did; an impression is what was done to them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event. ``time`` in seconds since 1970 (None: when it is logged); ``list`` names the list
-    that was shown; ``context`` is anything that JSON can hold."""
-
-    kind: str
-    user: str
-    item: str
-    time: float | None = None
-    rating: float | None = None
-    list: str | None = None
-    context: Any = None
+WAY_OUT = "put back a copy, or save what can be read: sqlite3 FILE .recover"
+"""Of a file that was damaged."""
 
 
 class FeedbackLog:
@@ -107,8 +77,7 @@ class FeedbackLog:
         except (OSError, *DAMAGED) as error:
             raise FusionlabError(
                 f"{file}: cannot be used as a feedback log ({error}); make it writable or free "
-                "space there; if it was damaged, put back a copy, or save what can be read: "
-                "sqlite3 FILE .recover"
+                f"space there; if it was damaged, {WAY_OUT}"
             ) from None
         _flush_folder(file.parent)
 
@@ -192,8 +161,7 @@ class FeedbackLog:
 
     def _damaged(self, why: str) -> FusionlabError:
         return FusionlabError(
-            f"{self.file}: was cut off or changed since it was written ({why}); put back a copy, "
-            "or save what can be read: sqlite3 FILE .recover"
+            f"{self.file}: was cut off or changed since it was written ({why}); {WAY_OUT}"
         )
 
     def forget(self, user: str) -> int:
@@ -269,36 +237,11 @@ class FeedbackLog:
         return (str(event.kind), user, event.item, float(now), rating, event.list, told)
 
 
-def standing(events: Iterable[Event]) -> list[Event]:
-    """What is not taken back, of events in the order in which they were logged; no impressions."""
-    kept: list[Event] = []
-    for event in events:
-        if event.kind == Kind.UNDO:
-            same = (event.user, event.item)
-            of = [place for place, one in enumerate(kept) if (one.user, one.item) == same]
-            if of:
-                del kept[of[-1]]
-        elif event.kind in SAID:
-            kept.append(event)
-    return kept
-
-
 def _crc(row: Sequence[Any]) -> int:
     """Of the seven values of a row, as the file gives them back."""
     kind, user, item, time, rating, *rest = row
     numbers = [None if x is None else float(x) + 0.0 for x in (time, rating)]  # no -0.0 is kept
     return zlib.crc32(json.dumps([kind, user, item, *numbers, *rest]).encode())
-
-
-def require_known(what: str, found: str, known: Collection[str] | None) -> None:
-    """Refuse an id that is not ``known``, and name the nearest one."""
-    if known is None or found in known:
-        return
-    half = found[: max(1, len(found) // 2)]
-    alike: Sequence[str] = [name for name in known if name.startswith(half)] or [*known]
-    near = difflib.get_close_matches(found, alike[:COMPARED], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise FusionlabError(f"{what}: found {found!r}, expected one of {len(known):,} ids{hint}")
 
 
 def _is_number(value: float | None) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 from fusionlab.config import experiment_from
 from fusionlab.data.privacy import Privacy, Pseudonyms
-from fusionlab.serving.feedback import FeedbackLog, require_known
+from fusionlab.serving.feedback import FeedbackLog
+from fusionlab.serving.ids import require_known
 from fusionlab.serving.run_feedback import feedback_file
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.store import RunStore

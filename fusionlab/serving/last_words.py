@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fusionlab.serving.feedback import Event, Kind, standing
+from fusionlab.serving.events import Event, Kind, standing
 
 
 @dataclass(frozen=True, slots=True)

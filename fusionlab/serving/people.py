@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.serving.feedback import SAID, FeedbackLog
+from fusionlab.serving.events import SAID
+from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.last_words import last_words
 
 

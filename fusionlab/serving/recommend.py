@@ -15,7 +15,8 @@ from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.recommenders.contract import RECOMMENDERS
 from fusionlab.serving.explain import explained
 from fusionlab.serving.faiss_index import FaissIndex
-from fusionlab.serving.feedback import FeedbackLog, require_known
+from fusionlab.serving.feedback import FeedbackLog
+from fusionlab.serving.ids import require_known
 from fusionlab.serving.lists import Recommendation, Recommended
 from fusionlab.serving.new_items import NewItem, features_of, title_column
 from fusionlab.serving.people import Asked, Person, as_clicks, known_person

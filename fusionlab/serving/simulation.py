@@ -15,11 +15,12 @@ from fusionlab.data.interactions import Clicks
 from fusionlab.data.synthetic.streams import stream
 from fusionlab.data.words import SCHEMA
 from fusionlab.errors import FusionlabError, one_of
-from fusionlab.serving.feedback import Event, FeedbackLog, Kind
+from fusionlab.serving.events import Event, Kind
+from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.last_words import last_words
 from fusionlab.serving.recommend import Service
+from fusionlab.studies.fine_tuning import FineTuning, fine_tune
 from fusionlab.studies.trained import Trained
-from fusionlab.studies.tuning import FineTuning, fine_tune
 
 Update = Literal["none", "profile", "fine_tune"]
 UPDATES: tuple[Update, ...] = ("none", "profile", "fine_tune")

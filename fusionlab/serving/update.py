@@ -16,8 +16,8 @@ from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.last_words import Word, last_words
 from fusionlab.serving.run_feedback import feedback_file
 from fusionlab.studies.datasets import load_dataset
+from fusionlab.studies.fine_tuning import FineTuning, Told
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.tuning import FineTuning, Told
 from fusionlab.studies.update import Updated, update_run
 from fusionlab.training.loop import OnEpoch
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 import fusionlab
 from fusionlab.data.sealed import intact
-from fusionlab.data.tables import readable
+from fusionlab.data.table_files import readable
 from fusionlab.data.words import SCHEMA
 from fusionlab.studies.trials.records import Ledger
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fusionlab.data.disk import writing
 from fusionlab.data.sealed import sealed, sums, unsealed, write_sums
-from fusionlab.data.tables import readable
+from fusionlab.data.table_files import readable
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.record import WORDS_FILE, RunRecord

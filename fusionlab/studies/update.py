@@ -17,13 +17,13 @@ from fusionlab.errors import FusionlabError
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.diverged import batch_kept
+from fusionlab.studies.fine_tuning import FineTuning, Told, account, fine_tune, present, worth
 from fusionlab.studies.identity import update_id
 from fusionlab.studies.memory import reset_peak
 from fusionlab.studies.record import WORDS_FILE, RunRecord
 from fusionlab.studies.run import configure, recorded, train
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import Trained, load_trained
-from fusionlab.studies.tuning import FineTuning, Told, account, fine_tune, present, worth
 from fusionlab.training.loop import OnEpoch, Progress
 from fusionlab.training.ranking import RankingTask
 

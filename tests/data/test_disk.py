@@ -58,7 +58,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from fusionlab.data.features import FeatureSpec
-from fusionlab.encoders.store import Column, Status
+from fusionlab.encoders.store import Status
+from fusionlab.encoders.column import Column
 from fusionlab.errors import FusionlabError
 contents = [Status(f"{n}") for n in range(1000)]
 try:

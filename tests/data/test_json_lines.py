@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from fusionlab.data.tables import read_jsonl
+from fusionlab.data.table_files import read_jsonl
 from fusionlab.errors import FusionlabError
 
 ROWS = """{"id": 7, "price": "None", "tags": ["a \\"b\\"", null], "more": {"x": 1}}

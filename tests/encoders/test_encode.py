@@ -14,9 +14,10 @@ import torch
 from letters import WORDS, Letters, catalogue, encoding
 
 from fusionlab.data.features import FeatureSpec
+from fusionlab.encoders.column import Column
 from fusionlab.encoders.contract import BadMedia, Fault
 from fusionlab.encoders.encode import Machine, encode, with_encoded
-from fusionlab.encoders.store import Column, FeatureStore, Status
+from fusionlab.encoders.store import FeatureStore, Status
 from fusionlab.errors import ConfigError
 
 HERE = Machine(workers=0)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusionlab.config import experiment_from
-from fusionlab.serving.feedback import Event, FeedbackLog, Kind
+from fusionlab.serving.events import Event, Kind
+from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore

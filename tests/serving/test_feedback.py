@@ -6,7 +6,8 @@ import sqlite3
 import pytest
 
 from fusionlab.errors import FusionlabError
-from fusionlab.serving.feedback import Event, FeedbackLog, Kind, standing
+from fusionlab.serving.events import Event, Kind, standing
+from fusionlab.serving.feedback import FeedbackLog
 
 USERS, ITEMS = {"anna", "berta"}, {"mug", "jug", "cup"}
 

@@ -12,17 +12,17 @@ from safetensors.torch import load_file
 from fusionlab.cli import main
 from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError
-from fusionlab.serving.feedback import Event
+from fusionlab.serving.events import Event
 from fusionlab.serving.forget import forget
 from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import open_feedback
 from fusionlab.serving.update import update
 from fusionlab.studies import datasets
 from fusionlab.studies import update as update_module
+from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
-from fusionlab.studies.tuning import FineTuning
 
 GONE = "gone.person@home"
 PRIVATE = [b"gone.person", b"their-list", b"said-in-private"]

@@ -11,7 +11,8 @@ from fusionlab.cli import main
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import top_k
 from fusionlab.serving.contributions import contributions
-from fusionlab.serving.feedback import Event, FeedbackLog
+from fusionlab.serving.events import Event
+from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.new_items import NewItem
 from fusionlab.serving.people import as_clicks
 from fusionlab.serving.recommend import Service

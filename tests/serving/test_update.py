@@ -12,17 +12,18 @@ from fusionlab.cli import main
 from fusionlab.config import experiment_from
 from fusionlab.data.interactions import Openings
 from fusionlab.errors import FusionlabError
-from fusionlab.serving.feedback import Event, FeedbackLog
+from fusionlab.serving.events import Event
+from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.last_words import last_words
 from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import feedback_file, open_feedback
 from fusionlab.serving.update import told_by, update
 from fusionlab.studies import update as update_module
 from fusionlab.studies.audit import audit
+from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
-from fusionlab.studies.tuning import FineTuning
 
 GOOD = FineTuning(epochs=40, learning_rate=5.0)
 BAD = FineTuning(epochs=5, learning_rate=1000.0)

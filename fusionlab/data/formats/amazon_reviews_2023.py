@@ -20,7 +20,8 @@ from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, texts
 from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
-from fusionlab.data.tables import Table, existing_folder, only_file, read_jsonl
+from fusionlab.data.table_files import existing_folder, only_file, read_jsonl
+from fusionlab.data.tables import Table
 
 USER, ITEM, VARIANT, RATING, TIME = "user_id", "parent_asin", "asin", "rating", "timestamp"
 SIZES = ("hi_res", "large", "thumb")

@@ -18,7 +18,7 @@ from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits import TEST, TRAIN, VALID
-from fusionlab.data.tables import existing_folder
+from fusionlab.data.table_files import existing_folder
 from fusionlab.errors import FusionlabError
 
 Ints = npt.NDArray[np.int64]

@@ -15,9 +15,7 @@ from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import paths, texts
 from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
-from fusionlab.data.tables import (
-    Column,
-    Table,
+from fusionlab.data.table_files import (
     existing_folder,
     names_of,
     only_file,
@@ -26,6 +24,7 @@ from fusionlab.data.tables import (
     read_csv,
     readable,
 )
+from fusionlab.data.tables import Column, Table
 from fusionlab.errors import FusionlabError
 
 

@@ -16,14 +16,14 @@ from fusionlab.data.media import Media, Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, files_of, texts
 from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
-from fusionlab.data.tables import (
-    Table,
+from fusionlab.data.table_files import (
     existing_folder,
     only_file,
     optional_file,
     read_csv,
     read_delimited,
 )
+from fusionlab.data.tables import Table
 
 USER, ITEM, TIME, TITLE = "user", "item", "timestamp", "title"
 PAIRS = ("*_pairs.csv", "*_pairs.tsv")

@@ -9,7 +9,8 @@ from fusionlab.data.assemble import SPLIT_CODES, CoreSize, Found, assemble
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
-from fusionlab.data.tables import Table, existing_folder, only_file, read_delimited
+from fusionlab.data.table_files import existing_folder, only_file, read_delimited
+from fusionlab.data.tables import Table
 from fusionlab.errors import FusionlabError
 
 USER, ITEM, RATING, TIME, PART = "userID", "itemID", "rating", "timestamp", "x_label"

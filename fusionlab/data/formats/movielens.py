@@ -10,7 +10,7 @@ from fusionlab.data.media import Medium
 from fusionlab.data.media_columns import aligned, files_by_stem, files_of, texts
 from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
-from fusionlab.data.tables import existing_folder, only_file, read_jsonl
+from fusionlab.data.table_files import existing_folder, only_file, read_jsonl
 
 ITEM = "movie_id"
 TEXTS = ("title", "plot")

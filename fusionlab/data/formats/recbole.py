@@ -16,7 +16,8 @@ from fusionlab.data.clicks import read_clicks, union
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.privacy import OPEN, PrivacyOptions
 from fusionlab.data.splits import Split
-from fusionlab.data.tables import Column, Table, existing_folder, only_file, read_delimited
+from fusionlab.data.table_files import existing_folder, only_file, read_delimited
+from fusionlab.data.tables import Column, Table
 from fusionlab.errors import FusionlabError, one_of
 
 TYPES = ("token", "token_seq", "float", "float_seq")

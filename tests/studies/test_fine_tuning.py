@@ -8,10 +8,10 @@ from fusionlab.config import experiment_from
 from fusionlab.data.interactions import Openings
 from fusionlab.data.words import SCHEMA
 from fusionlab.errors import FusionlabError
+from fusionlab.studies.fine_tuning import FineTuning, Told, fine_tune, worth
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
-from fusionlab.studies.tuning import FineTuning, Told, fine_tune, worth
 from fusionlab.training import loop
 
 SMALL = {

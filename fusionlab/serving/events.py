@@ -1,0 +1,51 @@
+"""What people said of items, and what of it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What happened. ``undo`` takes back the user's latest event on the item that still stands."""
+
+    IMPRESSION = "impression"
+    CLICK = "click"
+    LIKE = "like"
+    RATING = "rating"
+    DISLIKE = "dislike"
+    UNDO = "undo"
+
+
+SAID = frozenset(Kind) - {Kind.IMPRESSION}
+"""What people did; an impression is what was done to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. ``time`` in seconds since 1970 (None: when it is logged); ``list`` names the list
+    that was shown; ``context`` is anything that JSON can hold."""
+
+    kind: str
+    user: str
+    item: str
+    time: float | None = None
+    rating: float | None = None
+    list: str | None = None
+    context: Any = None
+
+
+def standing(events: Iterable[Event]) -> list[Event]:
+    """What is not taken back, of events in the order in which they were logged; no impressions."""
+    kept: list[Event] = []
+    for event in events:
+        if event.kind == Kind.UNDO:
+            same = (event.user, event.item)
+            of = [place for place, one in enumerate(kept) if (one.user, one.item) == same]
+            if of:
+                del kept[of[-1]]
+        elif event.kind in SAID:
+            kept.append(event)
+    return kept

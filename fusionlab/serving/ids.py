@@ -1,0 +1,22 @@
+"""Ids that people type."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+
+from fusionlab.errors import FusionlabError
+
+COMPARED = 10_000
+"""Names among which the nearest one is looked for."""
+
+
+def require_known(what: str, found: str, known: Collection[str] | None) -> None:
+    """Refuse an id that is not ``known``, and name the nearest one."""
+    if known is None or found in known:
+        return
+    half = found[: max(1, len(found) // 2)]
+    alike: Sequence[str] = [name for name in known if name.startswith(half)] or [*known]
+    near = difflib.get_close_matches(found, alike[:COMPARED], n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise FusionlabError(f"{what}: found {found!r}, expected one of {len(known):,} ids{hint}")
