@@ -40,8 +40,7 @@ if __name__ == "__main__":
     parser.add_argument("--explore", type=float, default=0.2)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     chosen, overrides = parser.parse_known_args()
-    shares = dict.fromkeys((0.0, chosen.explore))
-    courses = {Policy(update, share): [] for update in UPDATES for share in shares}
+    courses = {Policy(one, share): [] for one in UPDATES for share in (0.0, chosen.explore)}
     store = RunStore(chosen.runs)
     for seed in range(chosen.first_seed, chosen.first_seed + chosen.seeds):
         experiment = load_experiment(CONFIG, [*overrides, f"seed={seed}"])
@@ -50,12 +49,11 @@ if __name__ == "__main__":
         with terminal.runs(f"seed {seed}", len(courses)) as on_run, TemporaryDirectory() as logs:
             for number, (policy, runs) in enumerate(courses.items()):
                 log = Path(logs, f"{number}.sqlite")
-                how = {"rounds": chosen.rounds, "k": chosen.k, "seed": seed}
-                runs.append(simulate(trained, policy, world, log, **how))
+                how = {"rounds": chosen.rounds, "k": chosen.k}
+                runs.append(simulate(trained, policy, world, log, seed=seed, **how))
                 on_run("")
     terminal.show(to_terminal(feedback_table(courses)))
+    rounds = rounds_csv(courses, chosen.first_seed).encode()
     files = save(feedback_loop(courses), FOLDER / "feedback_loop")
-    files.append(
-        write_whole(FOLDER / "rounds.csv", rounds_csv(courses, chosen.first_seed).encode())
-    )
-    terminal.say(*(f"wrote {file}" for file in files))
+    for file in (*files, write_whole(FOLDER / "rounds.csv", rounds)):
+        terminal.say(f"wrote {file}")
