@@ -1,8 +1,8 @@
 """What is a modality worth? Masked, retrained without it, and Shapley, where the answer is known.
 
-v(S), the NDCG of a subset S of the modalities, is told by one model whose other modalities are
-masked, trained with modality dropout or without, and by a model retrained on S alone. Beside the
-Shapley values of both, as shares of what all find, stand the bits of each atom, split evenly.
+v(S), the NDCG of a subset S, is told by one model whose other modalities are masked, trained with
+modality dropout or without, and by one retrained on S alone. Beside the Shapley values of both, as
+shares of what all find, stand the bits of each atom, split evenly.
 
     python experiments/ablate_modalities.py [--runs runs] [key.sub=value ...]
 """
@@ -32,9 +32,9 @@ def games(experiment, store):
     masked = remembered(metric_game(task, dataset.interactions.valid, METRIC))
 
     def retrained(some):
-        alone = experiment.varied({"inputs.modalities": sorted(some)}) if some else experiment
-        found = torch.tensor(run_experiment(alone, store).metrics["valid"][METRIC])
-        return found if some else masked(some)
+        changes = {"inputs.modalities": sorted(some)}
+        record = run_experiment(experiment.varied(changes), store) if some else None
+        return torch.tensor(record.metrics["valid"][METRIC]) if record else masked(some)
 
     return dataset.truth, {"masked": masked, "retrained": remembered(retrained)}
 
@@ -48,12 +48,12 @@ if __name__ == "__main__":
         values = Table(METRIC, *told, title=how, box=None)
         shares = Table("Shapley share", *truth.modalities, "distance", box=None)
         for some in chain(*(combinations(truth.modalities, size) for size in range(4))):
-            worth = (f"{v(frozenset(some)).mean():.4f}" for v in told.values())
-            values.add_row(", ".join(some) or "nothing", *worth)
+            means = (f"{v(frozenset(some)).mean():.4f}" for v in told.values())
+            values.add_row(", ".join(some) or "nothing", *means)
         known = torch.tensor([*truth.shapley().values()]) / sum(truth.shapley().values())
         for label, game in told.items():
-            worth = shapley(truth.modalities, game).values.values()
-            found = torch.stack([x.mean() for x in worth]) / sum(x.mean() for x in worth)
+            worth = [x.mean() for x in shapley(truth.modalities, game).values.values()]
+            found = torch.stack(worth) / sum(worth)
             shares.add_row(label, *(f"{x:.3f}" for x in (*found, (found - known).abs().sum() / 2)))
         shares.add_row("closed form", *(f"{x:.3f}" for x in known))
-        terminal.show(values, shares, "")
+        terminal.show(values, shares)

@@ -27,7 +27,7 @@ def forget(run: str, user: str, runs: Path) -> None:
         f"forgot {found.events} events and {found.rows} rows of {user} in {len(found.runs)} runs",
         "The files of the dataset hold their clicks, and the models have learned from them: drop "
         "their rows there, or name them in a file: `fusionlab update RUN --retrain "
-        "--without-users FILE`; then delete the old runs.",
+        "--without-users FILE`; then delete the old runs, and export studies anew.",
     )
     if found.under_way:
         terminal.say(

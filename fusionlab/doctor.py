@@ -17,7 +17,7 @@ EXTRAS = {
     "classic-text": "lemmas and Chinese words for the classic text encoders",
     "lora": "low-rank training of a language model (fusion.lora_rank)",
     "attribution": "integrated gradients of single tokens (token_attributions)",
-    "ray": "encoding on a cluster (encode --ray)",
+    "ray": "encoding and studies on a cluster (encode --ray, study --ray)",
     "faiss": "approximate search in large catalogues (recommend --index faiss)",
     "explorer": "a page in the browser on finished runs (explore)",
     "peers": "other toolkits to compare with (benchmarks/peers)",
@@ -42,7 +42,8 @@ def machine(runs: Path) -> Table:
     table.add_row("python", platform.python_version())
     for package in (NAME, "torch", "torchvision", "torchaudio", "transformers"):
         table.add_row(package, _version(package) or f"not installed: pip install {NAME}")
-    table.add_row("cores", str(len(os.sched_getaffinity(0))))
+    mine = hasattr(os, "sched_getaffinity")
+    table.add_row("cores", str(len(os.sched_getaffinity(0)) if mine else os.cpu_count()))
     table.add_row("threads", f"{torch.get_num_threads()} of torch; a run uses runtime.threads")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     table.add_row("GPUs", ", ".join(gpus) or "none: runtime.device=cpu")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from fusionlab.data.disk import writing
 from fusionlab.data.fingerprint import file_fingerprint
 from fusionlab.errors import FusionlabError
 
@@ -28,7 +29,10 @@ def unsealed(text: str) -> dict[str, Any]:
     Raises:
         ValueError: no JSON, no object, or not what was written.
     """
-    data = json.loads(text)
+    try:
+        data = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(data, dict):
         raise ValueError(f"found a {type(data).__name__}, expected an object")
     seal = data.pop(SEAL, None)
@@ -43,10 +47,16 @@ def _digest(data: dict[str, Any]) -> str:
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write down the SHA-256 of files of ``folder``, for `intact` and for ``sha256sum -c``."""
-    text = "".join(f"{file_fingerprint(folder / name)}  {name}\n" for name in sorted(names))
+    note_sums(folder, {name: file_fingerprint(folder / name) for name in names})
+
+
+def note_sums(folder: Path, digests: Mapping[str, str]) -> None:
+    """Write down digests by name, in the place of all that are there; no file is read."""
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     draft = folder / f"{SUMS}.part"
-    draft.write_text(text)
-    os.replace(draft, folder / SUMS)
+    with writing(draft):
+        draft.write_text(text)
+        os.replace(draft, folder / SUMS)
 
 
 def sums(folder: Path) -> dict[str, str]:

@@ -32,7 +32,7 @@ def words_fingerprint(words: pl.DataFrame) -> str:
 
 
 def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
-    """The dataset as words change it; itself, where they change nothing.
+    """The dataset as words change it; itself, where none is on a user and an item that it has.
 
     What is liked comes to the train clicks, after those that are there and in the order of the
     words; what is not liked goes. Validation and test lose every pair that is spoken of: they judge
@@ -41,6 +41,8 @@ def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
     """
     before = _interactions(dataset)
     users, items, liked = in_rows(dataset, words)
+    if not len(users):
+        return dataset
     keys = users * before.n_items + items
     train = keys_of(before.train)
     kept = ~np.isin(train, keys[~liked.fill_null(True).to_numpy()])
@@ -51,8 +53,6 @@ def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
         valid=without(before.valid, keys),
         test=before.test.mapped(lambda clicks: without(clicks, keys)),
     )
-    if not len(keys):
-        return dataset
     said = torch.from_numpy(keys), torch.from_numpy(_codes(liked))
     return replace(
         dataset, interactions=after, fingerprint=fingerprint([dataset.fingerprint, *said])

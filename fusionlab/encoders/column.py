@@ -72,7 +72,7 @@ class Column:
         with writing(file):
             new = open_memmap(file.with_suffix(".new"), mode="w+", dtype=dtype, shape=shape)
             reserve(file.with_suffix(".new"))
-        os.replace(file.with_suffix(".new"), file)
+            os.replace(file.with_suffix(".new"), file)
         return new
 
     def _planned(
@@ -94,12 +94,17 @@ class Column:
         """Take over rows of contents that were encoded before; what was bad is tried again."""
         copied: set[str] = set()
         for other in known:
-            values, mask = other.checked().arrays()
+            rows: dict[str, int] = {}
             for row, one in enumerate(other.statuses):
                 new = one.content in self.rows and one.content not in copied
                 if new and one.status == OK:
-                    copied.add(one.content)
-                    self._put(one.content, values[row], mask[row])
+                    rows.setdefault(one.content, row)
+            if not rows:
+                continue
+            values, mask = other.checked().arrays()
+            for content, row in rows.items():
+                self._put(content, values[row], mask[row])
+            copied |= rows.keys()
         self._flush()
         return copied
 

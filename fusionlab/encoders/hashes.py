@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from fusionlab.data.disk import writing
 from fusionlab.data.media import Raw, content_hash
 from fusionlab.data.table_files import BROKEN
 
@@ -50,10 +51,11 @@ class ContentHashes:
         if not self.new:
             return
         known = self._read() | self.new
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_suffix(f".{os.getpid()}")
-        pl.DataFrame({"path": [*known], "known": [*known.values()]}).write_parquet(partial)
-        os.replace(partial, self.file)
+        with writing(self.file):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            pl.DataFrame({"path": [*known], "known": [*known.values()]}).write_parquet(partial)
+            os.replace(partial, self.file)
 
     def _read(self) -> dict[str, bytes]:
         try:

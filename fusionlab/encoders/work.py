@@ -103,9 +103,9 @@ class ColumnWork:
         folder = self.store.folder(encoding_id, contents)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            if folder.exists():
-                return Encoded(folder).checked()
-            return self._encode(folder, contents, identity, encoding_id)
+            if not folder.exists():
+                return self._encode(folder, contents, identity, encoding_id)
+        return Encoded(folder).checked()  # it never changes: others need not wait for this
 
     def _train_rows(self) -> list[int]:
         return train_rows(self.dataset, self.encoder) if self.encoder.fitted else []

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from fusionlab.config import Study, experiment_from, load_study
-from fusionlab.errors import FusionlabError
+from fusionlab.reporting.results import Results, read_results
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.record import Row
 from fusionlab.studies.store import MODEL_FILE, RunStore
@@ -17,18 +17,35 @@ from fusionlab.studies.study import plan
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """A table's rows and how they are judged; ``dataset`` is the name of their data."""
+    """The results of a study, or of one run.
 
-    title: str
-    dataset: str
-    rows: Sequence[Row]
-    metrics: tuple[str, ...]
-    main: str
-    reference: str | None = None
-    floor: str | None = None
-    ceiling: str | None = None
+    Args:
+        results: rows and how they are judged.
+        ranks: has it users to recommend to (and not classes)?
+    """
+
+    results: Results
     ranks: bool = True
-    """Has it users to recommend to (and not classes)?"""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.results.title
+
+    @property
+    def dataset(self) -> str:
+        """The name of its data."""
+        return str(self.rows[0].records[0].dataset["name"])
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Its rows."""
+        return self.results.rows
+
+    @property
+    def main(self) -> str:
+        """The metric that rows are tested by."""
+        return self.results.main
 
     @cached_property
     def strategies(self) -> list[str]:
@@ -57,36 +74,17 @@ def open_board(target: str, store: RunStore, plugins: Sequence[str] = ()) -> Boa
     Raises:
         FusionlabError: neither, a file that is no study, or a study that is not finished.
     """
-    load = partial(load_dataset, features=store.features)
     file = Path(target)
     if file.suffix in (".yaml", ".yml") or file.is_file():
-        study = load_study(file, (), plugins)
-        planned = plan(study, load)
-        missing = sum(run not in store for run in planned.runs)
-        if missing:
-            raise FusionlabError(
-                f"{file}: found {len(planned.runs) - missing} of its {len(planned.runs)} runs "
-                f"under {store.root}, expected all: run `fusionlab study {file}` first"
-            )
-        rows = planned.collect(store)
+        found = read_results(file, store.root, plugins=plugins)
+        task = load_study(file, (), plugins).experiment.task
     else:
         record = store.find(target)
         experiment = experiment_from(record.config)
-        study = Study(
-            title=f"Run {record.id[:12]}", experiment=experiment, seeds=(experiment.seed,)
-        )
-        planned = plan(study, load)
+        title, task = f"Run {record.id[:12]}", experiment.task
+        study = Study(title=title, experiment=experiment, seeds=(experiment.seed,))
+        planned = plan(study, partial(load_dataset, features=store.features))
         (row,) = planned.rows
         rows = [Row(row.variants[0].label, row.kind, [record], row.level, row.additive)]
-    report = study.report
-    return Board(
-        study.title,
-        str(rows[0].records[0].dataset["name"]),
-        rows,
-        planned.metrics,
-        planned.main,
-        report.reference,
-        report.floor,
-        report.ceiling,
-        study.experiment.task == "recommendation",
-    )
+        found = Results(title, rows, planned.metrics, planned.main)
+    return Board(found, task == "recommendation")

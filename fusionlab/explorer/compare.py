@@ -17,7 +17,6 @@ from fusionlab.explorer.boards import Board
 from fusionlab.explorer.cards import alert, note
 from fusionlab.reporting.dynamics import learning_speed
 from fusionlab.reporting.figures import CostName, quality_against_cost, timed
-from fusionlab.reporting.quality import quality_table
 from fusionlab.reporting.robustness import curves_in, robustness
 from fusionlab.reporting.style import styled
 from fusionlab.reporting.table import Cell, Column, Table, decimal, grouped
@@ -40,15 +39,7 @@ def levels_of(board: Board) -> list[str]:
 @lru_cache(maxsize=32)
 def table_of(board: Board) -> Table:
     """The quality table of a board, with every row: what is tested does not depend on a filter."""
-    return quality_table(
-        board.rows,
-        metrics=board.metrics,
-        main=board.main,
-        reference=board.reference,
-        floor=board.floor,
-        ceiling=board.ceiling,
-        title=board.title,
-    )
+    return board.results.quality(board.title)
 
 
 def table_html(board: Board, levels: Collection[str]) -> str:

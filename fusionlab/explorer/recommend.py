@@ -15,6 +15,7 @@ from fusionlab.explorer.reasons import Reasons
 from fusionlab.explorer.state import Explorer
 from fusionlab.serving.lists import Recommended
 from fusionlab.serving.recommend import Service
+from fusionlab.studies.record import UNTRAINED
 
 COMPARED = 200
 """A place is told as changed against the first so many of the whole model's list."""
@@ -41,7 +42,6 @@ class Answer:
     found: Recommended
     before: Mapping[str, int] | None
     seconds: float
-    history: tuple[int, ...]
 
 
 def answer(service: Service, question: Question) -> Answer:
@@ -60,7 +60,7 @@ def answer(service: Service, question: Question) -> Answer:
         whole = _ask(service, question, max(COMPARED, question.k), [], explain=False)
         before = {item.item: place for place, item in enumerate(whole.items, 1)}
     seconds = time.perf_counter() - started
-    return Answer(found, before, seconds, history_of(service, question))
+    return Answer(found, before, seconds)
 
 
 def _ask(
@@ -108,7 +108,8 @@ def list_html(
             catalogue = explorer.catalogue(board)
             assert catalogue is not None
             told = answer(service, question)
-        said = reasons.of(catalogue, told.found, told.history) if reasons else {}
+            history = history_of(service, question) if reasons else ()
+        said = reasons.of(catalogue, told.found, history) if reasons else {}
         return _html(catalogue, board, label, told, question, actions or {}, said)
     except FusionlabError as error:
         return alert(str(error))
@@ -192,7 +193,7 @@ def _counted(found: Recommended, explained: bool) -> list[str]:
 
 
 def _off(found: Recommended, question: Question) -> list[str]:
-    if not question.without or found.coalition_training != "none":
+    if not question.without or found.coalition_training != UNTRAINED:
         return []
     return [
         "the model has never seen an item without one of its modalities: what it says with "

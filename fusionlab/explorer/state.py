@@ -78,8 +78,6 @@ class Explorer:
         run = self.boards[board].row(label).records[0].id
         if run not in self._services:
             trained = load_trained(run, self.store)
-            if board not in self._catalogues:
-                self._catalogues[board] = Catalogue(trained.dataset, _folder(trained))
             log = FeedbackLog(
                 feedback_file(trained.record, self.store), known_as=trained.dataset.known_as
             )
@@ -89,7 +87,10 @@ class Explorer:
             while len(self._services) > MODELS:
                 self._services.popitem(last=False)
         self._services.move_to_end(run)
-        return self._services[run]
+        service, lock = self._services[run]
+        if board not in self._catalogues:
+            self._catalogues[board] = Catalogue(service.dataset, _folder(service.trained))
+        return service, lock
 
 
 def _folder(trained: Trained) -> Path | None:

@@ -34,7 +34,7 @@ from fusionlab.reporting.style import (
     new_figure,
     styled,
 )
-from fusionlab.studies.record import Row
+from fusionlab.studies.record import UNTRAINED, Row
 
 ACROSS, PER_PAGE = 4, 12
 """Panels side by side, and on a page, of two columns' width; in one column half as many."""
@@ -202,6 +202,6 @@ def _foot(panels: Sequence[Panel], seeds: int, width: float) -> str:
     said = ["Epochs."]
     if seeds > 1:
         said.append("Mean over seeds and one standard deviation, as far as every seed went.")
-    if any(coalition_training(panel.row) == "none" for panel in panels):
+    if any(coalition_training(panel.row) == UNTRAINED for panel in panels):
         said.append(NEVER)
     return "\n".join(textwrap.wrap(" ".join(said), int(17 * width)))

@@ -6,7 +6,6 @@ import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from uuid import uuid4
 
 import yaml
 
+from fusionlab.data.sealed import SUMS, write_sums
 from fusionlab.errors import FusionlabError
 from fusionlab.reporting.report import write_report
 from fusionlab.reporting.results import RESULTS_FILE, RUNS_FOLDER, Results
@@ -21,7 +21,7 @@ from fusionlab.studies.record import RunRecord
 from fusionlab.studies.store import RunStore
 
 RECORD_FILES = ("record.json", "config.yaml", "per_user.parquet")
-STUDY_FILE, LOCK_FILE, SUMS_FILE = "study.yaml", "requirements.txt", "SHA256SUMS"
+STUDY_FILE, LOCK_FILE = "study.yaml", "requirements.txt"
 PLUGINS_FOLDER = "plugins"
 
 
@@ -42,13 +42,14 @@ def export(results: Results, folder: Path) -> Path:
     try:
         kept = _with_runs(results, draft)
         kept = replace(kept, config=_portable(results, draft))
-        write_report(kept, draft)
+        report = write_report(kept, draft)
         if kept.config is not None:
             text = yaml.safe_dump(dict(kept.config), sort_keys=False, allow_unicode=True)
             (draft / STUDY_FILE).write_text(text)
         (draft / LOCK_FILE).write_text(_lock())
-        (draft / "README.md").write_text(_readme(kept))
-        (draft / SUMS_FILE).write_text(_sums(draft))
+        (draft / "README.md").write_text(_readme(kept, [*report.tables]))
+        files = [file for file in draft.rglob("*") if file.is_file()]
+        write_sums(draft, [file.relative_to(draft).as_posix() for file in files])
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -101,19 +102,8 @@ def _lock() -> str:
     return "\n".join([f"# Python {platform.python_version()}", *pins]) + "\n"
 
 
-def _sums(folder: Path) -> str:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    lines = [f"{sha256(file.read_bytes()).hexdigest()}  {_inside(file, folder)}" for file in files]
-    return "\n".join(lines) + "\n"
-
-
-def _inside(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).as_posix()
-
-
-def _readme(results: Results) -> str:
+def _readme(results: Results, tables: Sequence[str]) -> str:
     records = list({one.id: one for row in results.rows for one in row.records}.values())
-    tables = [*results.tables()]
     lines = [
         f"# {results.title}",
         "",
@@ -128,7 +118,7 @@ def _readme(results: Results) -> str:
         f"| `{RUNS_FOLDER}/ID/record.json` | a run: configuration, metrics, cost, machine |",
         f"| `{RUNS_FOLDER}/ID/per_user.parquet` | its metrics of every user |",
         f"| `{LOCK_FILE}` | versions of the packages that were installed when this was written |",
-        f"| `{SUMS_FILE}` | checksums: `sha256sum -c {SUMS_FILE}` |",
+        f"| `{SUMS}` | checksums: `sha256sum -c {SUMS}` |",
     ]
     if results.config is not None:
         lines.append(f"| `{STUDY_FILE}` | the study, all defaults filled in |")

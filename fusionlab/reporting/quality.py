@@ -26,7 +26,7 @@ from fusionlab.reporting.table import (
     decimal,
     grouped,
 )
-from fusionlab.reporting.tuning import trials_cell, tuned, tuning_notes
+from fusionlab.reporting.tuning import HOW, trials_cell, tuned, tuning_notes
 from fusionlab.reporting.verdicts import Part, Verdicts, verdict_columns
 from fusionlab.studies.record import Row
 
@@ -75,7 +75,7 @@ def quality_table(
     bounds = _bounds(scores, main, floor, ceiling)
     parts = [*_naming(), (_SEEDS, _seeds(_planned(rows)))]
     if tuned(rows):
-        parts.append((Column("trials"), trials_cell))
+        parts.append((Column("trials", how=HOW), trials_cell))
     for metric in dict.fromkeys(metrics):
         parts += _figures(metric, split, scores, _emphases(rows, scores, metric))
     if opponent is not None and verdicts:

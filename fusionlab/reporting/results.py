@@ -47,17 +47,7 @@ class Results:
 
     def tables(self) -> dict[str, Table]:
         """``quality``, on synthetic data ``atoms``, ``cost``, and of tuned rows ``tuning``."""
-        quality = quality_table(
-            self.rows,
-            metrics=self.metrics,
-            main=self.main,
-            split=self.split,
-            reference=self.reference,
-            floor=self.floor,
-            ceiling=self.ceiling,
-            title=f"{self.title}: quality",
-        )
-        tables = {"quality": quality}
+        tables = {"quality": self.quality(f"{self.title}: quality")}
         if known_atoms(self.rows):
             tables["atoms"] = atom_table(self.rows, title=f"{self.title}: atoms found")
         best = leaders(self.rows, read_scores(self.rows, [self.main], self.split), self.main)
@@ -65,6 +55,19 @@ class Results:
         if tuned(self.rows):
             tables["tuning"] = tuning_table(self.rows, title=f"{self.title}: tuning")
         return tables
+
+    def quality(self, title: str) -> Table:
+        """The table of quality."""
+        return quality_table(
+            self.rows,
+            metrics=self.metrics,
+            main=self.main,
+            split=self.split,
+            reference=self.reference,
+            floor=self.floor,
+            ceiling=self.ceiling,
+            title=title,
+        )
 
     def write(self, folder: Path) -> Path:
         """Write all but the runs themselves, which are named by their ids, into ``folder``."""
@@ -93,6 +96,12 @@ class Results:
         file = folder / RESULTS_FILE
         try:
             data = json.loads(file.read_text())
+            missing = [run for row in data["rows"] for run in row["runs"] if run not in store]
+            if missing:
+                raise FusionlabError(
+                    f"{file}: {len(missing)} of its runs are not under {store.root} (such as "
+                    f"{missing[0][:12]}): --runs"
+                )
             rows = [
                 Row(
                     **{key: row[key] for key in ("label", "kind", "level", "additive")},

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -17,6 +17,11 @@ from fusionlab.studies.record import Row
 from fusionlab.studies.trials.records import OUTCOMES, Ledger
 
 Figure = tuple[Column, Callable[[Ledger], Cell]]
+HOW = (
+    "from the trials of the row's search, NNNN/trial.json in a folder of searches in the store; "
+    "the runs are those with what it chose"
+)
+"""Where a ledger's cells come from: no record of a run holds them."""
 
 
 def tuned(rows: Sequence[Row]) -> list[Row]:
@@ -93,22 +98,26 @@ def _figures(select: str) -> list[Figure]:
         return Cell(decimal(ledger.best.value), ledger.best.value)
 
     return [
-        (Column("trials"), lambda ledger: _count(len(ledger.trials))),
-        (Column("pruned"), lambda ledger: _count(ledger.count("pruned"))),
-        (Column("diverged"), lambda ledger: _count(ledger.count("diverged"))),
+        (_column("trials"), lambda ledger: _count(len(ledger.trials))),
+        (_column("pruned"), lambda ledger: _count(ledger.count("pruned"))),
+        (_column("diverged"), lambda ledger: _count(ledger.count("diverged"))),
         (
-            Column("seconds"),
+            _column("seconds"),
             lambda ledger: Cell(seconds_text(ledger.seconds), ledger.seconds),
         ),
         (
-            Column("peak MB"),
+            _column("peak MB"),
             lambda ledger: Cell(f"{ledger.peak_memory_mb:,.0f}", ledger.peak_memory_mb),
         ),
-        (Column(f"{select} as written", header="as written"), written),
-        (Column(f"{select} best", header="best"), best),
-        (Column("found in trial"), lambda ledger: _count(ledger.best.number + 1)),
-        (Column("chosen", "text"), lambda ledger: Cell(changes_text(ledger.best.changes))),
+        (_column(f"{select} as written", header="as written"), written),
+        (_column(f"{select} best", header="best"), best),
+        (_column("found in trial"), lambda ledger: _count(ledger.best.number + 1)),
+        (_column("chosen", "text"), lambda ledger: Cell(changes_text(ledger.best.changes))),
     ]
+
+
+def _column(name: str, kind: Literal["text", "number"] = "number", header: str = "") -> Column:
+    return Column(name, kind, header=header, how=HOW)
 
 
 def _cells(row: Row, select: str) -> list[Cell]:

@@ -16,6 +16,7 @@ from fusionlab.reporting.style import (
     BLACK,
     DOUBLE_WIDTH,
     GREY,
+    HALF,
     LIGHT,
     SMALL_FONT,
     Mark,
@@ -43,13 +44,14 @@ def tuning_curves(rows: Sequence[Row], *, width: float = DOUBLE_WIDTH) -> list[F
     where nothing was tuned.
     """
     shown = [row for row in tuned(rows) if row.ledger and not row.ledger.nothing_to_tune]
-    pages = -(-len(shown) // PER_PAGE)
+    across, per_page = (ACROSS, PER_PAGE) if width > HALF else (ACROSS // 2, PER_PAGE // 2)
+    pages = -(-len(shown) // per_page)
     parts = np.array_split(np.arange(len(shown)), pages) if pages else []
-    return [_page([shown[k] for k in part], marks_of(rows), width) for part in parts]
+    return [_page([shown[k] for k in part], marks_of(rows), width, across) for part in parts]
 
 
-def _page(rows: Sequence[Row], marks: dict[str, Mark], width: float) -> Figure:
-    across = min(ACROSS, len(rows))
+def _page(rows: Sequence[Row], marks: dict[str, Mark], width: float, most: int) -> Figure:
+    across = min(most, len(rows))
     down = -(-len(rows) // across)
     with styled():
         figure = new_figure(width, 0.8 + 1.5 * down)
@@ -68,7 +70,7 @@ def _page(rows: Sequence[Row], marks: dict[str, Mark], width: float) -> Figure:
             f"{ledger.select} on validation", fontsize=SMALL_FONT, color=GREY, parse_math=False
         )
         figure.supxlabel("Seconds of the row's trials", fontsize=SMALL_FONT, color=GREY)
-        figure.legend(handles=_legend(), loc="outside upper left", ncols=5)
+        figure.legend(handles=_legend(), loc="outside upper left", ncols=most + 1)
     return figure
 
 

@@ -15,7 +15,7 @@ from fusionlab.serving.contributions import lost_without
 from fusionlab.serving.lists import Recommended
 from fusionlab.serving.people import Asked
 from fusionlab.serving.scoring import Scoring
-from fusionlab.studies.audit import UNTRAINED
+from fusionlab.studies.record import UNTRAINED
 
 
 def explained(

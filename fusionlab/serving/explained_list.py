@@ -12,6 +12,7 @@ from fusionlab.evaluation.attribution import token_attributions
 from fusionlab.evaluation.ranking import NOTHING, top_k
 from fusionlab.fusion.seen import encoded
 from fusionlab.serving.contributions import shapley_contributions
+from fusionlab.studies.record import UNTRAINED
 from fusionlab.studies.trained import Trained
 from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.items import catalogue_views
@@ -86,7 +87,7 @@ def explain_list(
     users = torch.tensor([ids.index(user)])
     lists, scores = top_k(task.ranker(), task.train, users, k, device=task.device)
     listed = [int(item) for item in lists[0] if item != NOTHING]
-    hidden = record.coalition_training == "none" and not untrained_coalitions
+    hidden = record.coalition_training == UNTRAINED and not untrained_coalitions
     values = None
     if not hidden:
         values = shapley_contributions(task.model, task.judged, users, lists)

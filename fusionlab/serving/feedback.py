@@ -164,8 +164,9 @@ class FeedbackLog:
             f"{self.file}: was cut off or changed since it was written ({why}); {WAY_OUT}"
         )
 
-    def forget(self, user: str) -> int:
-        """Remove every event of ``user`` and every byte of them; returns how many there were.
+    def forget(self, *users: str) -> int:
+        """Remove every event under one of the names ``users`` (as the log has them) and every byte
+        of them; returns how many there were.
 
         Deleted content is overwritten with zeros, the file is written anew without it and the
         write-ahead log is emptied. If this is interrupted, or another process was reading, call it
@@ -176,8 +177,8 @@ class FeedbackLog:
             FusionlabError: another process keeps the old content in use.
         """
         with self._writing() as connection:
-            names = [user, self.known_as(user)]
-            count = connection.execute("DELETE FROM event WHERE user IN (?, ?)", names).rowcount
+            asked = f"DELETE FROM event WHERE user IN ({', '.join('?' * len(users))})"
+            count = connection.execute(asked, users).rowcount
         try:
             with self._lock:
                 self._empty_wal()
@@ -185,9 +186,9 @@ class FeedbackLog:
                 self._empty_wal()
         except DAMAGED as error:
             raise FusionlabError(
-                f"{self.file}: the events of {user!r} are deleted, but their bytes are still in "
-                f"the file ({error}): another process uses it, or it is damaged; forget the user "
-                "again"
+                f"{self.file}: the events of {users[0]!r} are deleted, but their bytes are still "
+                f"in the file ({error}): another process uses it, or it is damaged; forget the "
+                "user again"
             ) from None
         return count
 

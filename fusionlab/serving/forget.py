@@ -34,8 +34,8 @@ def forget(prefix: str, user: str, store: RunStore) -> Forgotten:
     The user may be named by their id in the data or, where users are under hashes, by the hash.
     Interrupted, call it again.
 
-    What it cannot reach is said in docs/recommend.md: the source of the dataset, and what models
-    have learned.
+    What it cannot reach is said in docs/recommend.md: the source of the dataset, what models have
+    learned, and exported studies.
 
     Raises:
         FusionlabError: a user that neither the dataset has nor any log or table of these runs; the
@@ -49,7 +49,7 @@ def forget(prefix: str, user: str, store: RunStore) -> Forgotten:
     for file in sorted({feedback_file(one, store) for one in records}):
         if file.exists():
             with FeedbackLog(file) as log:
-                events += sum(log.forget(name) for name in names)
+                events += log.forget(*names)
     rows = sum(store.forget_user(one.id, names) for one in records)
     under_way = store.clear_unfinished_tables()
     if not events and not rows:

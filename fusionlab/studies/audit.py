@@ -17,7 +17,7 @@ from fusionlab.evaluation.contribution import Effect, knocked_out, metric_game
 from fusionlab.evaluation.predictability import predictability
 from fusionlab.evaluation.shapley import Game, remembered, shapley
 from fusionlab.studies.build import AnyTask
-from fusionlab.studies.record import RunRecord
+from fusionlab.studies.record import UNTRAINED, RunRecord
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import Trained
@@ -27,7 +27,6 @@ from fusionlab.studies.view_weights import mean_modality_weights, mean_view_weig
 from fusionlab.training.classification import ClassificationTask
 
 Split = Literal["valid", "test"]
-UNTRAINED = "none"
 
 
 @dataclass(frozen=True)

@@ -231,9 +231,11 @@ def _outcome(future: Future[Done]) -> Done:
             "a worker was killed, perhaps for want of memory; the same command goes on from here, "
             "with fewer --workers if need be"
         )
-    from fusionlab.studies.ray_executor import lost
+    if type(error).__module__.partition(".")[0] == "ray":
+        from fusionlab.studies.ray_executor import lost
 
-    return False, lost(error)
+        return False, lost(error)
+    return False, why(error)
 
 
 def work(job: Job, root: Path, share: Path, patient: bool) -> Done:
@@ -246,7 +248,7 @@ def work(job: Job, root: Path, share: Path, patient: bool) -> Done:
 
 def cores_of_a_worker(experiments: Collection[Experiment]) -> int:
     """As many as a run has threads; none where a GPU computes, whose driver has threads too."""
-    if not experiments or any(experiment.runtime.device != "cpu" for experiment in experiments):
+    if any(experiment.runtime.device != "cpu" for experiment in experiments):
         return 0
     return max(experiment.runtime.threads for experiment in experiments)
 

@@ -20,6 +20,8 @@ from fusionlab.data.table_files import readable
 from fusionlab.data.words import SCHEMA
 from fusionlab.studies.trials.records import Ledger
 
+UNTRAINED = "none"
+"""`RunRecord.coalition_training` of a model that never saw a subset of its modalities."""
 WORDS_FILE = "words.parquet"
 RUN_ID = re.compile(r"[\w-]+")
 Kind = Literal["strategy", "control", "ceiling"]

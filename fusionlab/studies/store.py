@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fusionlab.data.disk import writing
-from fusionlab.data.sealed import sealed, sums, unsealed, write_sums
+from fusionlab.data.fingerprint import file_fingerprint
+from fusionlab.data.sealed import intact, note_sums, sealed, sums, unsealed, write_sums
 from fusionlab.data.table_files import readable
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
@@ -99,7 +100,7 @@ class RunStore:
         try:
             data = unsealed(file.read_text())
             record = RunRecord.from_json(data, self.folder(run))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise FusionlabError(
                 f"{file}: not a run record ({error}); delete the folder and run again"
             ) from None
@@ -160,14 +161,16 @@ class RunStore:
                 if not file.is_file():
                     continue
                 with readable(file):
-                    frame = pl.read_parquet(file)
+                    frame = pl.read_parquet(intact(file))
                 kept = frame.filter(~pl.col("user").cast(pl.String).is_in([*names]))
                 if len(kept) < len(frame):
                     gone += len(frame) - len(kept)
-                    known = sums(file.parent).keys()
-                    write_sums(file.parent, known - {name})  # none while it is another one
+                    known = sums(file.parent)
+                    others = {one: digest for one, digest in known.items() if one != name}
+                    note_sums(file.parent, others)  # none while it is another one
                     _replace(file, kept)
-                    write_sums(file.parent, known)
+                    if name in known:
+                        note_sums(file.parent, others | {name: file_fingerprint(file)})
         return gone
 
     def clear_unfinished_tables(self) -> list[str]:

@@ -164,12 +164,13 @@ def _check(planned: Plan, study: Study, load: Load) -> None:
         raise ConfigError([(("report", "reference"), one_of(planned.reference, labels))])
     asked: dict[tuple[str, ...], str] = {("report", "main"): planned.main}
     asked |= {("report", "metrics", str(n)): name for n, name in enumerate(study.report.metrics)}
-    check_groups(asked, study.experiment, load(study.experiment))
-    judged = {}
+    judged: dict[str, str] = {}
     for variant in (variant for row in planned.rows for variant in row.variants):
         experiment = variant.runs[0][1]
         dataset = load(experiment)
         check(experiment, dataset)
+        if not judged:  # all rows are judged on the same clicks
+            check_groups(asked, study.experiment, dataset)
         judged[_judged_on(dataset)] = variant.label
     if len(judged) > 1:
         rows = " and ".join(map(repr, judged.values()))

@@ -125,7 +125,7 @@ class _Work:
         record, per_user = recorded(
             self.run, self.experiment, new.dataset, new.task, new.progress, started
         )
-        record = replace(record, updated_from=how)
+        record = replace(record, updated_from=how, source=self.parent.source)
         record.dataset["fingerprint"] = self.dataset.fingerprint
         if new.words["step"].max():
             record = replace(record, coalition_training=self.parent.coalition_training)

@@ -229,10 +229,13 @@ class Loop:
     def _resume(self, file: Path) -> None:
         try:
             state = torch.load(file, map_location=self.runtime.device, weights_only=True)
+            self._restore(state)
         except Exception as error:  # torch fails on bad bytes in every way there is
             raise FusionlabError(
-                f"{file}: no checkpoint ({error}); delete it, and the run begins anew"
+                f"{file}: no checkpoint of this run ({error}); delete it, and the run begins anew"
             ) from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.task.model.load_state_dict(state["model"])
         self.task.balancer.load_state_dict(state["balancer"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -236,7 +236,7 @@ class RankingTask:
 
     def validate(self) -> dict[str, float]:
         """Metrics on the validation clicks."""
-        return self.judge({"valid": self.interactions.valid})["valid"].means()
+        return self.judge({"valid": self.interactions.valid}, cold=False)["valid"].means()
 
     @torch.no_grad()
     def validation_losses(self, coalitions: Sequence[Coalition]) -> dict[Coalition, float]:
@@ -269,11 +269,13 @@ class RankingTask:
         relevant: Mapping[str, Clicks],
         without: Collection[str] = (),
         features: ItemFeatures | None = None,
+        cold: bool | None = None,
     ) -> dict[str, Evaluation]:
         """Rank once (see `ranker`) and measure against each of the named splits, for a sample of
         users if asked; where clicks have situations, in each of them (`evaluate_situations`).
 
-        The sample depends neither on the model nor on the seed: rows of a table stay paired.
+        ``cold``: items and users without train clicks apart; default: as it was set up. The sample
+        depends neither on the model nor on the seed: rows of a table stay paired.
         """
         if self.sampled is not None:
             relevant = {
@@ -292,7 +294,7 @@ class RankingTask:
             cutoffs=self.cutoffs,
             block=block_of(self.train.n_items * ranker.n_views),
             device=self.device,
-            cold=self.cold,
+            cold=self.cold if cold is None else cold,
         )
 
 

@@ -40,4 +40,4 @@ def test_a_study_that_has_not_run_is_refused(shop, tmp_path):
     file, _ = finished(shop)
     done = CliRunner().invoke(main, ["explore", str(file), "--runs", str(tmp_path)])
     assert done.exit_code == 1
-    assert "found 0 of its 6 runs" in done.output
+    assert "6 of its 6 runs are not under" in done.output

@@ -15,6 +15,7 @@ from fusionlab.reporting.report import write_report
 from fusionlab.reporting.results import Results
 from fusionlab.reporting.tuning import changes_text, told_of, tuned_yaml, tuning_table
 from fusionlab.reporting.tuning_curves import PER_PAGE, tuning_curves
+from fusionlab.reporting.why import why
 from fusionlab.studies.record import Row
 from fusionlab.studies.trials.records import Ledger, Outcome, Trial
 
@@ -96,6 +97,13 @@ def test_reports_have_the_ledger_where_rows_were_tuned(rows: list[Row], tmp_path
     assert "tuning_curves.png" in names
     again = Results.read(tmp_path / "r", stored(rows))
     assert [row.ledger for row in again.rows] == [row.ledger for row in rows]
+
+
+def test_cells_of_a_ledger_say_where_they_come_from(rows: list[Row]) -> None:
+    tables = Results("T", rows, METRICS, "ndcg@20").tables()
+    for name, column in (("tuning", "pruned"), ("quality", "trials")):
+        told = why(name, tables[name], rows, "gated", column)
+        assert "the row's search" in told.notes[0]
 
 
 def test_curves_show_each_trial_and_the_best_so_far(rows: list[Row]) -> None:

@@ -21,7 +21,7 @@ from fusionlab.studies import datasets
 from fusionlab.studies import update as update_module
 from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.run import run_experiment
-from fusionlab.studies.store import RunStore
+from fusionlab.studies.store import MODEL_FILE, RunStore
 from fusionlab.studies.trained import load_trained
 
 GONE = "gone.person@home"
@@ -242,3 +242,16 @@ def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     found = CliRunner().invoke(main, ["forget", new.id, GONE, *words])
     assert "forgot 3 events" in found.output
     assert found_in(store.root, [trained.dataset.known_as(GONE).encode(), b"their-list"]) == []
+
+
+def test_forgetting_does_not_make_a_damaged_model_whole(store, tmp_path):
+    dataset = shop(tmp_path / "shop", rows(), features=False)
+    record = run(store, dataset, "bpr_mf")
+    model = store.folder(record.id) / MODEL_FILE
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(content)
+    assert forget(record.id, GONE, store).rows > 0
+    with pytest.raises(FusionlabError, match=r"model\.safetensors: was cut off or changed"):
+        load_trained(record.id, store)
+    assert store.load(record.id).per_user()["user"].is_in([GONE]).sum() == 0

@@ -220,3 +220,22 @@ def test_the_command_prints_both_numbers_and_the_new_run(store):
     assert expected in found.output
     assert new[:12] in found.output
     assert record["fine_tuning"]["epochs"] == 40
+
+
+def test_what_began_with_another_catalogue_can_be_tuned_and_brought_back(store, monkeypatch):
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    data = {"name": "synthetic", "users": 40, "items": 30, "clicks": 10, "seed": 1, "world": 0}
+    experiment = experiment_from(
+        {
+            "dataset": data,
+            "dim": 8,
+            "training": {"epochs": 2, "batch_size": 128, "learning_rate": 0.01},
+            "evaluation": {"cutoffs": [5]},
+            "transfer": {"source": {"dataset": {"seed": 2}}, "tune": True},
+        }
+    )
+    trained = load_trained(run_experiment(experiment, store).id, store)
+    log_test_clicks(trained, store)
+    found = update(trained.record.id, store, FineTuning(epochs=1)).record
+    assert found.source == trained.record.source
+    assert load_trained(found.id, store).task.validate() == found.metrics["valid"]
