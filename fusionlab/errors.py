@@ -12,6 +12,10 @@ class FusionlabError(Exception):
     """A mistake that the user can mend. The command line prints it without a traceback."""
 
 
+class NotANumberError(FusionlabError):
+    """A model's scores are NaN: has training diverged?"""
+
+
 class ConfigError(FusionlabError):
     """Wrong keys or values of a configuration.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import FusionlabError, NotANumberError
 from fusionlab.evaluation.result import Evaluation
 
 AVERAGES = ("macro", "weighted")
@@ -79,7 +79,7 @@ def _check(logits: Tensor, classes: Tensor, names: Sequence[str], items: Tensor)
         )
     bad = logits.isnan().any(dim=1).nonzero()[:, 0]
     if len(bad):
-        raise FusionlabError(
+        raise NotANumberError(
             f"logits: found NaN at item row {int(items[int(bad[0])])} (and {len(bad) - 1} more), "
             "expected numbers: has training diverged?"
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.interactions import Clicks
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import FusionlabError, NotANumberError
 
 Scores = Callable[[Tensor], Tensor]
 """Users (b,) int64 to floating scores (b, N), a buffer that its receiver may overwrite."""
@@ -183,7 +183,7 @@ def _reject_nan(best: Tensor, users: Tensor) -> None:
     rows = best.isnan().any(dim=1)
     if rows.any():
         bad = users[rows].tolist()
-        raise FusionlabError(
+        raise NotANumberError(
             f"scores: found NaN in the scores of user row {bad[0]} "
             f"(and of {len(bad) - 1} more in its block), expected numbers: has training diverged?"
         )

@@ -75,7 +75,7 @@ def power_of(difference: float, sd: float, n: float, *, alpha: float = 0.05) -> 
     z, t = np.sqrt(n) * abs(difference) / sd, stats.t.isf(alpha / 2, n - 1)
     spread = np.sqrt(stats.chi2.ppf((QUANTILES + 1) / 2, n - 1) / (n - 1))
     found = special.ndtr(z - t * spread) + special.ndtr(-z - t * spread)
-    return float(found @ WEIGHTS / 2)
+    return min(1.0, float(found @ WEIGHTS / 2))  # weights sum to 2 but for rounding
 
 
 def needed(difference: float, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> float:

@@ -141,7 +141,7 @@ class Loop:
         last = entry["epoch"] >= self.training.epochs
         if entry["epoch"] % self.training.validate_every == 0 or last:
             self.task.model.eval()
-            with torch.no_grad(), enough_for(self.training):
+            with torch.no_grad(), enough_for(self.training), self.watch.validating():
                 entry |= self.task.validate()
             self._judge(entry)
             self._tell(entry)
@@ -158,6 +158,7 @@ class Loop:
         self.task.balancer.train()
         total = torch.zeros((), device=self.runtime.device)
         watch = Watch(self.runtime.device, self.progress.epochs + 1, self.training.learning_rate)
+        self.watch = watch
         for batch in self.task.batches(self.generator):
             if self.runtime.cuda_graphs:
                 torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors are done with

@@ -299,4 +299,4 @@ def test_smollm2_by_the_cache_and_as_a_whole_and_knows_what_belongs_together():
         count = len(lm.tokens(f" {films[item]}"))
         steps = logits.log_softmax(-1)[-count - 1 : -1]
         expected = steps[torch.arange(count), torch.tensor(ids[-count:])].mean()
-        assert value == pytest.approx(expected.item(), rel=1e-5)
+        assert value == pytest.approx(expected.item(), rel=1e-4)

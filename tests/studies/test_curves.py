@@ -113,7 +113,8 @@ def test_a_modality_all_items_lack_is_one_that_was_never_there(fusion):
     kept = [name != "image" for name in fuse.view_names]
     assert lack.sum() == len(lack) // 2
     if one.views.shape == other.views.shape:
-        assert torch.equal(one.views[lack], other.views[lack])
+        # what shares a batch decides over shapes, and these over the last bits of a product
+        torch.testing.assert_close(one.views[lack], other.views[lack], rtol=1e-5, atol=1e-6)
         assert torch.equal(one.present[lack], other.present[lack])
     else:  # a view a modality, and one that is absent
         assert torch.equal(one.views[lack][:, kept], other.views[lack])

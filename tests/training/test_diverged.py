@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fusionlab.errors import NotANumberError
 from fusionlab.training.diverged import AT_ONCE, DivergedError, Watch
 
 
@@ -34,3 +35,13 @@ def test_on_a_cpu_it_is_seen_at_once():
 def test_finite_losses_are_nothing_to_say(device):
     watched(device, [0.5] * 130)
     watched(device, [])
+
+
+def test_scores_that_are_no_numbers_are_what_the_last_step_left():
+    watch = Watch("cpu", 2, 0.01)
+    for step in range(3):
+        watch.see(torch.tensor(0.5), torch.tensor([step]))
+    told = r"scores became NaN in epoch 2, step 3, .*lower it"
+    with pytest.raises(DivergedError, match=told) as found, watch.validating():
+        raise NotANumberError("scores: found NaN")
+    assert found.value.examples.tolist() == [2]

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from fusionlab.data.features import FeatureSpec
+from fusionlab.data.features import FeatureSpec, multiplied
 from fusionlab.encoders.audio import pooling
 from fusionlab.encoders.audio.frames import (
     AUDIO_STEPS,
@@ -110,9 +110,18 @@ def run_packed(network: nn.RNNBase, frames: Tensor, lengths: Tensor) -> tuple[Te
     Frames behind a clip's end (B, T, n) are never read, in neither direction.
     """
     packed = pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    states, hidden = network(packed)
+    with autocast_as_able(frames):
+        states, hidden = network(packed)
     if isinstance(hidden, tuple):  # an LSTM has a cell's state too
         hidden = hidden[0]
     directions = 1 + network.bidirectional
     last = hidden[-directions:].transpose(0, 1).flatten(1)
     return pad_packed_sequence(states, batch_first=True, total_length=frames.shape[1])[0], last
+
+
+def autocast_as_able(frames: Tensor) -> torch.autocast:
+    """Autocast as it is, but none on a CPU that has no LSTM in its type: float32 is read there."""
+    device = frames.device.type
+    dtype = torch.get_autocast_dtype(device)
+    able = multiplied(frames.new_empty(0, dtype=dtype)) is dtype
+    return torch.autocast(device, dtype, enabled=able and torch.is_autocast_enabled(device))

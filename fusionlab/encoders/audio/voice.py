@@ -16,6 +16,7 @@ from fusionlab.data.features import FeatureSpec
 from fusionlab.data.media import Medium, Raw
 from fusionlab.encoders.audio import pooling
 from fusionlab.encoders.audio.mel import Mel, mel_frames
+from fusionlab.encoders.audio.recurrent import autocast_as_able
 from fusionlab.encoders.audio.steps import AudioSteps
 from fusionlab.encoders.contract import ENCODERS, Batch, Encoder, Sample
 from fusionlab.encoders.sources import locate
@@ -113,7 +114,8 @@ class AudioVoice(Encoder):
         """The clips' vectors of length 1, (B, 1, 256)."""
         windows = batch["windows"]
         mask = pooling.on(batch["counts"], windows.shape[1])
-        _, (hidden, _) = self.lstm(windows[mask])
+        with autocast_as_able(windows):
+            _, (hidden, _) = self.lstm(windows[mask])
         found = F.normalize(F.relu(self.linear(hidden[-1])), dim=1)
         return pooling.pooled(F.normalize(pooling.mean(pooling.placed(found, mask), mask), dim=1))
 
