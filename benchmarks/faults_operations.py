@@ -255,7 +255,7 @@ class Study(Operation):
 
     def _study(self, place: Place) -> None:
         from fusionlab.config import load_study
-        from fusionlab.reporting.files import write_whole
+        from fusionlab.data.disk import write_whole
         from fusionlab.reporting.quality import quality_table
         from fusionlab.reporting.render import to_csv
         from fusionlab.studies.executor import execute

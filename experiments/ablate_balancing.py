@@ -18,7 +18,9 @@ from fusionlab.config import load_study
 from fusionlab.paper import run_study
 
 STUDY = Path(__file__).parents[1] / "configs" / "tables" / "balancing.yaml"
+# Where items are not known, a few dozen steps are enough: at the study's rate they are one epoch.
 COLD = (
+    "experiment.training.learning_rate=0.0003",
     "experiment.dataset.items=400",
     "experiment.dataset.split={name: cold_items, valid: 0.2, test: 0.2}",
 )

@@ -269,7 +269,7 @@ def bench(
     """
     from fusionlab import describe, terminal
     from fusionlab.benchmarking import fusion, results, tables
-    from fusionlab.reporting.files import writable
+    from fusionlab.data.disk import writable
     from fusionlab.reporting.render import to_terminal
     from fusionlab.schema import validate
 

@@ -52,9 +52,9 @@ def audit(
 
     from fusionlab import terminal
     from fusionlab.config import experiment_from
+    from fusionlab.data.disk import writable, write_whole
     from fusionlab.reporting.audit_card import audit_card
     from fusionlab.reporting.contribution_figure import contribution_figure
-    from fusionlab.reporting.files import writable, write_whole
     from fusionlab.reporting.list_card import list_card
     from fusionlab.reporting.style import save
     from fusionlab.serving.explained_list import explain_list

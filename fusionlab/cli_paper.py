@@ -135,7 +135,7 @@ def compare_studies(
     SOURCES are studies' files, or the folders of reports or exports, a data set each.
     """
     from fusionlab import terminal
-    from fusionlab.reporting.files import write_whole
+    from fusionlab.data.disk import write_whole
     from fusionlab.reporting.ranks import critical_difference, rank_studies
     from fusionlab.reporting.render import to_terminal
     from fusionlab.reporting.report import FORMATS

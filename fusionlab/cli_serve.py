@@ -49,7 +49,7 @@ def recommend(
     import json
 
     from fusionlab import terminal
-    from fusionlab.reporting.files import writable, write_whole
+    from fusionlab.data.disk import writable, write_whole
     from fusionlab.reporting.recommended import recommended_table, told_of
     from fusionlab.serving.feedback import FeedbackLog
     from fusionlab.serving.new_items import described_by, read_new_items

@@ -51,8 +51,8 @@ def tune(
 
     from fusionlab import terminal
     from fusionlab.config import load_experiment
+    from fusionlab.data.disk import writable, write_whole
     from fusionlab.layers import changes_of
-    from fusionlab.reporting.files import writable, write_whole
     from fusionlab.reporting.tuning import told_of, tuned_yaml
     from fusionlab.schema import validate
     from fusionlab.studies.datasets import load_dataset

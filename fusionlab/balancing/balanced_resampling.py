@@ -66,6 +66,11 @@ class BalancedResampling(Balancer):
         """As they come to be trained on."""
         return bool(self.strength)
 
+    @property
+    def waits(self) -> int:
+        """The warm-up."""
+        return self.warmup
+
     def bind(self, model: nn.Module, examples: int) -> None:
         """Make room for what is heard of each example."""
         self.copies = self.copies.new_zeros(examples, len(self.modalities))

@@ -154,6 +154,12 @@ class Balancer(nn.Module):
         return ""
 
     @property
+    def waits(self) -> int:
+        """Epochs, at the least, that pass before it does what it does by what it has measured. A
+        run whose best epoch comes earlier warns that its model is one from before."""
+        return 0
+
+    @property
     def differentiates(self) -> bool:
         """Do gradients flow back through what coalitions say?"""
         return bool(self.trains)
@@ -190,7 +196,7 @@ class Balancer(nn.Module):
     def backward(self, step: Step) -> Tensor:
         """Leave the gradients of the step in ``.grad`` (None before); the loss, for the log."""
         loss = self.loss(step)
-        loss.backward()
+        torch.autograd.backward(loss)
         return loss.detach()
 
     def update(self, step: Step, descend: Callable[[], object]) -> None:

@@ -52,6 +52,11 @@ class GradientBlending(Balancer):
         self.register_buffer("checkpoint", torch.zeros((), dtype=torch.long))
 
     @property
+    def waits(self) -> int:
+        """Two checkpoints."""
+        return 2 * self.every
+
+    @property
     def coalitions(self) -> tuple[Coalition, ...]:
         """All modalities together, then each alone."""
         return (self.together, *self.alone)

@@ -54,6 +54,11 @@ class Mslr(Balancer):
         self.register_buffer("total", torch.zeros(len(modalities)))
         self.register_buffer("counted", torch.zeros((), dtype=torch.long))
 
+    @property
+    def waits(self) -> int:
+        """The first window."""
+        return self.window if self.validates else 0
+
     @torch.no_grad()
     def update(self, step: Step, descend: Callable[[], object]) -> None:
         """AdamW's step, then each modality's part of it made f_m times as long."""

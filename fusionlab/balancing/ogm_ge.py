@@ -23,12 +23,13 @@ class OgmGe(Balancer):
     where it sees that modality alone. A modality that no example of a batch has is not compared.
     In the paper c comes from the halves of one linear map, for two modalities.
 
-    AdamW divides by the size of past gradients, so a k that stays the same is undone by it: what it
-    leaves is how k changes, and the noise.
+    As in the authors' code, the noise is drawn for every modality, also where k is 1. AdamW divides
+    by the size of past gradients, so a k that stays the same is undone by it: what it leaves is how
+    k changes, and the noise.
 
     Options:
         alpha: how strongly
-        noise: the second part (GE), of the gradients that were made smaller
+        noise: the second part (GE)
 
     Source: Peng et al. 2022, Balanced multimodal learning via on-the-fly gradient modulation.
     """
@@ -54,18 +55,18 @@ class OgmGe(Balancer):
         loss = super().backward(step)
         ratio = self.lead(step)
         self.scale.copy_(torch.where(ratio > 1, 1 - torch.tanh(self.alpha * ratio), 1))
-        for name, scale, ahead in zip(self.modalities, self.scale, ratio > 1, strict=True):
+        for name, scale in zip(self.modalities, self.scale, strict=True):
             for parameter in step.own(name):
                 if parameter.grad is not None:
-                    self._modulate(parameter.grad, scale, ahead)
+                    self._modulate(parameter.grad, scale)
         return loss
 
     def told(self) -> dict[str, Tensor]:
         """k, of the last step."""
         return {"scale": self.scale}
 
-    def _modulate(self, gradient: Tensor, scale: Tensor, ahead: Tensor) -> None:
+    def _modulate(self, gradient: Tensor, scale: Tensor) -> None:
         spread = gradient.std(correction=0)
         gradient.mul_(scale)
         if self.noise:
-            gradient.add_(torch.randn_like(gradient) * spread * ahead)
+            gradient.add_(torch.randn_like(gradient) * spread)

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from fusionlab.data.disk import write_whole
 from fusionlab.data.features import FeatureSpec, is_modality_name
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.registry import part_label
-from fusionlab.reporting.files import write_whole
 from fusionlab.schema import Section, validate
 from fusionlab.sections import Options
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 from safetensors import SafetensorError
@@ -28,6 +29,50 @@ def writing(file: Path) -> Iterator[None]:
             f"{file}: cannot be written ({why}); free space or allow writing there, or keep runs "
             "elsewhere (--runs); the same command goes on from what is done"
         ) from error
+
+
+@contextmanager
+def whole(file: Path, *, shared: bool = False) -> Iterator[Path]:
+    """A draft to write, which then takes the place of ``file``: nobody ever reads half a file.
+
+    ``shared``: others may write the file at the same time, so the draft's name is nobody else's.
+    """
+    end = uuid4().hex if shared else "part"
+    draft = file.with_name(f".{file.name}.{end}")
+    try:
+        yield draft
+        os.replace(draft, file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_whole(file: Path, content: bytes) -> Path:
+    """Write a file that somebody asked for, and its folder; see `whole`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole(file, shared=True) as draft:
+        draft.write_bytes(content)
+    return file
+
+
+def writable(file: Path) -> None:
+    """Make the folder of a file that is to be written after long work; FusionlabError if one
+    cannot write there."""
+    draft = file.with_name(f".{file.name}.{uuid4().hex}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+        draft.unlink()
+    except OSError as error:
+        raise FusionlabError(f"{file}: cannot be written ({error.strerror})") from None
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or what stands in a folder, is where a loss of power leaves it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def reserve(file: Path) -> None:

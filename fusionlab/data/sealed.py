@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fusionlab.data.disk import writing
+from fusionlab.data.disk import whole, writing
 from fusionlab.data.fingerprint import file_fingerprint
 from fusionlab.errors import FusionlabError
 
@@ -53,10 +52,9 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
 def note_sums(folder: Path, digests: Mapping[str, str]) -> None:
     """Write down digests by name, in the place of all that are there; no file is read."""
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    draft = folder / f"{SUMS}.part"
-    with writing(draft):
+    file = folder / SUMS
+    with writing(file), whole(file) as draft:
         draft.write_text(text)
-        os.replace(draft, folder / SUMS)
 
 
 def sums(folder: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from fusionlab.data.arrays import open_array
-from fusionlab.data.disk import reserve, writing
+from fusionlab.data.disk import reserve, whole, writing
 from fusionlab.data.features import FeatureSpec
 from fusionlab.data.sealed import sealed, write_sums
 from fusionlab.encoders.contract import BadMedia, Fault
@@ -69,10 +69,9 @@ class Column:
             if (old.dtype, old.shape) != (dtype, shape):
                 raise ValueError(f"{name}: found {old.shape} of {old.dtype}")
             return old
-        with writing(file):
-            new = open_memmap(file.with_suffix(".new"), mode="w+", dtype=dtype, shape=shape)
-            reserve(file.with_suffix(".new"))
-            os.replace(file.with_suffix(".new"), file)
+        with writing(file), whole(file) as draft:
+            new = open_memmap(draft, mode="w+", dtype=dtype, shape=shape)
+            reserve(draft)
         return new
 
     def _planned(
@@ -192,7 +191,5 @@ class Column:
 
 def _write(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    new = file.with_suffix(".new")
-    with writing(file):
-        new.write_text(text)
-        os.replace(new, file)
+    with writing(file), whole(file) as draft:
+        draft.write_text(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fusionlab.data.disk import writing
+from fusionlab.data.disk import whole, writing
 from fusionlab.data.media import Raw, content_hash
 from fusionlab.data.table_files import BROKEN
 
@@ -51,11 +51,11 @@ class ContentHashes:
         if not self.new:
             return
         known = self._read() | self.new
-        partial = self.file.with_suffix(f".{os.getpid()}")
+        table = pl.DataFrame({"path": [*known], "known": [*known.values()]})
         with writing(self.file):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            pl.DataFrame({"path": [*known], "known": [*known.values()]}).write_parquet(partial)
-            os.replace(partial, self.file)
+            with whole(self.file, shared=True) as draft:
+                table.write_parquet(draft)
 
     def _read(self) -> dict[str, bytes]:
         try:

@@ -93,7 +93,7 @@ class ItemViews:
     def take(self, items: Tensor) -> Tensor:
         """Views of ``items`` (...,) as (..., K, D); the gradient adds up over repeated items."""
         flat = take_rows(self.views.flatten(1), self.rows(items))
-        return flat.unflatten(-1, self.views.shape[1:])
+        return flat.reshape(*flat.shape[:-1], *self.views.shape[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,8 @@ class Recommender(nn.Module):
     def fuse(self, items: ItemFeatures) -> FusedItems:
         """Item views of a batch of features."""
         assert self.fusion is not None
-        return self.fusion(items)
+        fused: FusedItems = self.fusion(items)
+        return fused
 
     # User side
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from fusionlab.data.disk import write_whole
 from fusionlab.reporting.dynamics import learning_speed, weights_over_time
 from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
-from fusionlab.reporting.files import write_whole
 from fusionlab.reporting.render import to_csv, to_html, to_latex, to_markdown
 from fusionlab.reporting.results import Results
 from fusionlab.reporting.robustness import curves_in, robustness

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config import Study, load_study
+from fusionlab.data.disk import write_whole
 from fusionlab.errors import FusionlabError
 from fusionlab.reporting.atoms import atom_table, known_atoms
 from fusionlab.reporting.comparison import leaders
 from fusionlab.reporting.cost import cost_table
-from fusionlab.reporting.files import write_whole
 from fusionlab.reporting.quality import quality_table
 from fusionlab.reporting.scores import read_scores
 from fusionlab.reporting.table import Table

@@ -13,7 +13,7 @@ import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fusionlab.reporting.files import write_whole
+from fusionlab.data.disk import write_whole
 from fusionlab.studies.record import Row
 
 SINGLE_WIDTH = 3.35

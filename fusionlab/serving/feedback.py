@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sqlite3
 import threading
 import time as clock
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fusionlab.data.disk import flush
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.serving.events import SAID, Event, Kind, standing
 from fusionlab.serving.ids import require_known
@@ -79,7 +79,7 @@ class FeedbackLog:
                 f"{file}: cannot be used as a feedback log ({error}); make it writable or free "
                 f"space there; if it was damaged, {WAY_OUT}"
             ) from None
-        _flush_folder(file.parent)
+        flush(file.parent)
 
     def _set_up(self) -> None:
         for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
@@ -250,12 +250,3 @@ def _is_number(value: float | None) -> bool:
         return value is None or (isinstance(value, int | float) and math.isfinite(value))
     except OverflowError:  # an integer beyond what a float holds
         return False
-
-
-def _flush_folder(folder: Path) -> None:
-    """A file that was just made is found again after a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,4 +1,4 @@
-"""A balancer that finds nothing to act on is said loudly."""
+"""A balancer that did nothing to the model that is kept is said loudly."""
 
 from __future__ import annotations
 
@@ -22,4 +22,16 @@ def idle_balancer(task: AnyTask) -> list[str]:
     of = "" if owners else " of single modalities"
     return [
         f"balancer {balancer.name!r} finds {found}{of} in fusion {fusion.name!r}: it does nothing"
+    ]
+
+
+def waiting_balancer(task: AnyTask, best_epoch: int) -> list[str]:
+    """A sentence if the best epoch was over before the balancer did what it does (`waits`)."""
+    balancer = task.balancer
+    if not 0 < best_epoch <= balancer.waits:
+        return []
+    return [
+        f"balancer {balancer.name!r} goes by what it measures from epoch {balancer.waits + 1} on, "
+        f"but epoch {best_epoch} was the best: the model that is kept is one from before; lower "
+        "training.learning_rate, or let it act sooner"
     ]

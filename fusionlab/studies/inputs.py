@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.disk import writing
+from fusionlab.data.disk import whole, writing
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.reduction import principal_axes, reduce_features, rotated
 from fusionlab.data.room import room
@@ -176,12 +175,9 @@ def _prepared(
     with FileLock(file.with_suffix(".lock")):  # the others wait instead of doing the same
         if not file.is_file():
             features = _computed(experiment, dataset, train_items, scratch)
-            partial = file.with_suffix(".part")
-            with writing(partial):
-                torch.save(
-                    {part.name: getattr(features, part.name) for part in fields(features)}, partial
-                )
-            os.replace(partial, file)
+            state = {part.name: getattr(features, part.name) for part in fields(features)}
+            with writing(file), whole(file) as draft:
+                torch.save(state, draft)
     return ItemFeatures(**torch.load(file, mmap=True, weights_only=True))
 
 

@@ -26,7 +26,7 @@ from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.diverged import batch_kept
 from fusionlab.studies.gains import gains_of_atoms
 from fusionlab.studies.identity import id_of
-from fusionlab.studies.idle import idle_balancer
+from fusionlab.studies.idle import idle_balancer, waiting_balancer
 from fusionlab.studies.inputs import missing_in_turn
 from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.one_missing import one_missing
@@ -131,7 +131,12 @@ def recorded(
         test_opened=ledger.entries,
         truth=gains_of_atoms(dataset, task, evaluations),
         source=_origin(source),
-        warnings=[*unused_modalities(task), *unused_context(task), *idle_balancer(task)],
+        warnings=[
+            *unused_modalities(task),
+            *unused_context(task),
+            *idle_balancer(task),
+            *waiting_balancer(task, progress.best_epoch),
+        ],
     )
     return record, _per_user(experiment, dataset, evaluations)
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fusionlab.data.disk import writing
+from fusionlab.data.disk import flush, whole, writing
 from fusionlab.data.fingerprint import file_fingerprint
 from fusionlab.data.sealed import intact, note_sums, sealed, sums, unsealed, write_sums
 from fusionlab.data.table_files import readable
@@ -141,12 +141,12 @@ class RunStore:
                 (partial / name).unlink(missing_ok=True)
             write_sums(partial, (name for name in READ_BACK if (partial / name).is_file()))
             for file in partial.iterdir():
-                _flush(file)
-            _flush(partial)
+                flush(file)
+            flush(partial)
             if target.exists():
                 shutil.rmtree(target)
             os.rename(partial, target)
-            _flush(self.root)
+            flush(self.root)
         return self.load(record.id)
 
     def forget_user(self, run: str, names: Collection[str]) -> int:
@@ -208,19 +208,17 @@ def read_state(file: Path, device: str = "cpu") -> dict[str, Tensor]:
 
 def _written(file: Path, record: RunRecord) -> None:
     """Write a record, whole or not at all."""
-    draft = file.with_suffix(".part")
-    draft.write_text(sealed(record.to_json()))
-    os.replace(draft, file)
+    with whole(file) as draft:
+        draft.write_text(sealed(record.to_json()))
 
 
 def _replace(file: Path, frame: pl.DataFrame) -> None:
     """Put a table in the place of another, of which no byte stays in the file system."""
-    draft = file.with_suffix(".part")
-    frame.write_parquet(draft)
-    _flush(draft)
     with file.open("r+b") as old:
-        os.replace(draft, file)
-        _flush(file.parent)
+        with whole(file) as draft:
+            frame.write_parquet(draft)
+            flush(draft)
+        flush(file.parent)
         _overwrite(old)
 
 
@@ -246,14 +244,6 @@ def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found[name] = own.contiguous()
         seen.add(memory)
     return found
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove_shared(lock: Path) -> None:

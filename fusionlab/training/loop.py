@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 import warnings
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from fusionlab.balancing.contract import Balancer, Coalition, Epoch, Step, name_of
 from fusionlab.balancing.signals import Signals
-from fusionlab.data.disk import writing
+from fusionlab.data.disk import whole, writing
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.sections import Runtime, Training
 from fusionlab.training.diverged import Watch
@@ -222,10 +221,8 @@ class Loop:
             "torch": self._device_state(),
             "progress": vars(self.progress),
         }
-        partial = file.with_suffix(".part")
-        with writing(partial):
-            torch.save(state, partial)
-            os.replace(partial, file)
+        with writing(file), whole(file) as draft:
+            torch.save(state, draft)
 
     def _resume(self, file: Path) -> None:
         try:

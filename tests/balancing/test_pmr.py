@@ -75,6 +75,20 @@ def test_steps_are_those_of_the_paper(m):
             torch.testing.assert_close(of.balancer.prototypes[place, c], prototype)
 
 
+def test_a_modality_far_behind_weighs_alpha_and_no_more():
+    of, classes = task(3, name="pmr", alpha=1.5), data(3)[1].tolist()
+    rows = torch.tensor([classes.index(c) for c in range(CLASSES)])  # one of each
+    with torch.no_grad():
+        for name, size in (("text", 10.0), ("image", 10.0), ("audio", 0.0)):
+            getattr(of.model.fusion.project, name).weight.mul_(size)
+    hand, prototypes = ByHand(of), {name: Prototypes(0.9) for name in NAMES}
+    _, certain = by_hand(hand, rows, NAMES, prototypes)
+    assert (certain["text"] + certain["image"]) / 2 / certain["audio"] > 2.5
+    gradients(of, rows)
+    told = {"weight.text": 0, "weight.image": 0, "weight.audio": 1.5}
+    assert numbers_told(of) == pytest.approx(told)
+
+
 def test_an_interrupted_run_goes_on_with_its_prototypes():
     of, fresh = task(3, name="pmr"), BALANCERS.parse("pmr").build(NAMES)
     fresh.load_state_dict(of.balancer.state_dict())  # before the first step

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from fusionlab.data.disk import reserve, writing
+from fusionlab.data.disk import reserve, whole, write_whole, writing
 from fusionlab.errors import FusionlabError
 
 
@@ -76,3 +76,23 @@ def test_a_column_that_does_not_fit_the_disk_is_an_error(small_disk):
         [sys.executable, "-c", SCRIPT, str(small_disk)], capture_output=True, text=True, check=False
     )
     assert (found.returncode, "free space" in found.stdout) == (0, True), found
+
+
+def test_nobody_reads_half_a_file(tmp_path):
+    file = write_whole(tmp_path / "deep" / "x", b"old")
+    with pytest.raises(TypeError), whole(file) as draft:
+        draft.write_bytes(b"ne"), draft.write_bytes(None)
+    assert file.read_bytes() == b"old"
+    with whole(file) as draft:
+        draft.write_bytes(b"new")
+        assert file.read_bytes() == b"old"
+    assert file.read_bytes() == b"new"
+    assert [one.name for one in file.parent.iterdir()] == ["x"]
+
+
+def test_who_may_write_at_once_has_a_draft_of_its_own(tmp_path):
+    with whole(tmp_path / "x", shared=True) as one, whole(tmp_path / "x", shared=True) as other:
+        assert one != other
+        one.write_bytes(b"1")
+        other.write_bytes(b"2")
+    assert (tmp_path / "x").read_bytes() == b"1"  # the outer one came last

@@ -10,7 +10,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.schema import validate
 from fusionlab.sections import Training
-from fusionlab.studies.idle import idle_balancer
+from fusionlab.studies.idle import idle_balancer, waiting_balancer
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.classification import ClassificationTask, Classifier
@@ -81,7 +81,8 @@ def test_it_does_something_or_is_warned_of(name, fusion):
 
 @pytest.mark.parametrize("name", ["ogm_ge", "mslr", "unimodal_losses"])
 def test_the_record_says_it(name, tmp_path):
-    experiment = experiment_from({**SMALL, "fusion": "pca", "balancer": name})
+    balancer = {"name": name, **({"dynamic": False} if name == "mslr" else {})}
+    experiment = experiment_from({**SMALL, "fusion": "pca", "balancer": balancer})
     said = "balancer {!r} finds no parameters of single modalities in fusion 'pca': it does nothing"
     expected = [] if name == "unimodal_losses" else [said.format(name)]
     assert run_experiment(experiment, RunStore(tmp_path)).warnings == expected
@@ -95,3 +96,26 @@ def test_one_modality_alone_is_no_pair(monkeypatch):
     )
     (warning,) = idle_balancer(task)
     assert "finds parameters of text alone in fusion 'sum'" in warning
+
+
+@pytest.mark.parametrize(
+    ("balancer", "first"),
+    [
+        ({"name": "mslr", "window": 2}, 3),
+        ({"name": "balanced_resampling", "warmup": 3}, 4),
+        ({"name": "gradient_blending", "every": 1}, 3),
+    ],
+)
+def test_a_model_from_before_the_balancer_acted_is_said_to_be_one(balancer, first, tmp_path):
+    """Two epochs end before it acts; in its first it is another model than with an idle one."""
+    experiment = experiment_from({**SMALL, "balancer": balancer})
+    (warning,) = run_experiment(experiment, RunStore(tmp_path)).warnings
+    assert f"from epoch {first} on, but epoch 1 was the best" in warning
+    task = built("sum", balancer["name"])
+    waits = task.balancer.waits
+    assert [bool(waiting_balancer(task, best)) for best in (waits, waits + 1)] == [waits > 0, False]
+
+
+def test_those_that_wait_are_known():
+    waiting = [name for name in BALANCERS.names() if built("sum", name).balancer.waits]
+    assert waiting == ["balanced_resampling", "gradient_blending"]  # mslr as built here is fixed

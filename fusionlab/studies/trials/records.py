@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fusionlab.data.disk import writing
+from fusionlab.data.disk import flush, whole, writing
 from fusionlab.data.sealed import sealed, unsealed
 from fusionlab.errors import FusionlabError
 
@@ -88,12 +88,9 @@ class TrialFolder:
 
 
 def _write(file: Path, data: dict[str, Any]) -> None:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with writing(file), draft.open("w") as out:
-        out.write(sealed(data))
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(draft, file)
+    with writing(file), whole(file) as draft:
+        draft.write_text(sealed(data))
+        flush(draft)
 
 
 @dataclass(frozen=True)
