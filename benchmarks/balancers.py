@@ -2,7 +2,8 @@
 
 ``python benchmarks/balancers.py [names]`` prints a table: rows are all registered balancers, and
 signals read in each step or every 25th; columns are strategies; 1.5 is half as long again.
-Modalities have 384, 512 and 128 columns, an epoch has 25 steps of 2,048 clicks.
+Modalities have 384, 512 and 128 columns, an epoch has 25 steps of 2,048 clicks. So narrow, all
+coalitions of a step are fused in one pass; with ``--wide`` each is fused by itself.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from fusionlab.sections import Runtime
 from fusionlab.studies.run import configure
 
 WIDTHS = {"text": 384, "image": 512, "audio": 128}
+WIDE = {"text": 768, "image": 4096, "audio": 512}
 STEPS = 25
 FUSIONS = ("concat_mlp", "gated")
 NONE = "none, no signals"
@@ -39,17 +41,20 @@ def balancers():
     return {name: {"name": name, **REQUIRED.get(name, {})} for name in others}
 
 
-def variants(fusion):
+def variants(fusion, widths):
     """What makes an epoch of each, by name; that of `NONE` first."""
-    make = partial(epoch, "hybrid", fusion, count=STEPS * BATCH, **WIDTHS)
+    make = partial(epoch, "hybrid", fusion, count=STEPS * BATCH, **widths)
     calls = {name: partial(make, signals_every=every) for name, every in SIGNALS.items()}
     return calls | {name: partial(make, balancer=part) for name, part in balancers().items()}
 
 
-def ratios(fusion, names, rounds):
+def ratios(fusion, widths, names, rounds):
     """The ratio of medians to `NONE`, and its lowest and highest of a round."""
-    chosen = {NONE, *names} if names else {*variants(fusion)}
-    calls = {name: make() for name, make in variants(fusion).items() if name in chosen}
+    calls = {
+        name: make()
+        for name, make in variants(fusion, widths).items()
+        if not names or name in {NONE, *names}
+    }
     seconds = alternate(calls, rounds)
     base = seconds.pop(NONE)
     return {
@@ -66,6 +71,7 @@ def main():
     known = [*SIGNALS, *balancers()]
     parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}; default: all")
     parser.add_argument("--fusion", action="append", help=f"default: {', '.join(FUSIONS)}")
+    parser.add_argument("--wide", action="store_true", help="of 768, 4,096 and 512 columns")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -73,7 +79,8 @@ def main():
         parser.error(f"found {', '.join(sorted(unknown))}, expected names of {', '.join(known)}")
     configure(Runtime(threads=options.threads), seed=0)
     fusions = options.fusion or FUSIONS
-    found = {fusion: ratios(fusion, options.names, options.rounds) for fusion in fusions}
+    widths = WIDE if options.wide else WIDTHS
+    found = {f: ratios(f, widths, options.names, options.rounds) for f in fusions}
     table = Table("balancer", *fusions, box=None)
     for name in found[fusions[0]]:
         cells = (found[fusion][name] for fusion in fusions)
