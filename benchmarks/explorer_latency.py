@@ -246,13 +246,13 @@ def main() -> None:
     """Train, serve, look, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
-    parser.add_argument("--lists", type=int, default=200, help="of each strategy")
+    parser.add_argument("--lists", type=int, default=200, help="half of each strategy")
     parser.add_argument("--warm", type=int, default=10)
     parser.add_argument("--searches", type=int, default=50)
     parser.add_argument("--fusions", nargs=2, default=["concat", "gated"])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     asked = parser.parse_args()
-    folder, turns = written(asked.items, asked.runs / f"catalogue-{asked.items}"), asked.lists
+    folder, turns = written(asked.items, asked.runs / f"catalogue-{asked.items}"), asked.lists // 2
     file, log = trained(folder, asked.fusions, RunStore(asked.runs)), folder / "lists.ndjson"
     begun = os.getloadavg()[0]
     process, address = served(file, asked.runs, log)
