@@ -41,7 +41,8 @@ def explore(
     store = RunStore(runs)
     explorer = Explorer([open_board(target, store, plugins) for target in targets], store)
     writer = reasons_by(reasons) if reasons else None
-    explorer.warm()
+    for fault in explorer.warm():
+        terminal.say(fault)
     if host not in LOOPBACK:
         terminal.say(f"{host}: whoever reaches it may look, and write into the feedback logs")
     terminal.say(f"http://{host}:{port}  (Ctrl+C ends it)")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
+
+import polars as pl
 
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.media import Media, Medium, Raw
 from fusionlab.serving.new_items import title_column
+
+SEARCHES = 8
+"""So many answers are held (four bytes an item that was found)."""
 
 
 class Catalogue:
@@ -29,6 +34,7 @@ class Catalogue:
         self.media: Mapping[str, Media] = dataset.media
         self.columns = tuple(dataset.media)
         self.titled = title_column(dataset)
+        self._found = lru_cache(maxsize=SEARCHES)(self._search)  # pages of it are turned
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,12 +85,17 @@ class Catalogue:
         wanted = words.strip().casefold()
         if not wanted:
             return [*range(start, min(start + count, len(self)))], len(self)
-        found = [row for row, text in enumerate(self._searched) if wanted in text]
-        return found[start : start + count], len(found)
+        found = self._found(wanted)
+        return found[start : start + count].to_list(), len(found)
+
+    def _search(self, wanted: str) -> pl.Series:
+        return self._searched.str.contains(wanted, literal=True).arg_true()
 
     @cached_property
-    def _searched(self) -> Sequence[str]:
-        return [f"{self.title(row)}\n{name}".casefold() for row, name in enumerate(self.ids)]
+    def _searched(self) -> pl.Series:
+        """Titles and ids as they are searched: one column, not a text an item."""
+        told = (f"{self.title(row)}\n{name}".casefold() for row, name in enumerate(self.ids))
+        return pl.Series("told", told, pl.String)
 
     def _of(self, medium: Medium) -> list[str]:
         return [name for name, media in self.media.items() if media.medium is medium]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ QUIET: dict[str, Any] = {
     "api_visibility": "private",
     "trigger_mode": "always_last",
 }
-ONCE: dict[str, Any] = {**QUIET, "trigger_mode": "once"}
-"""Of what must not be said twice."""
+EVERY: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": 1}
+"""Of what is said again while an answer is under way: each is heard, one after the other."""
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which a browser can send and no file can hold."""
 
 
 def own_html(name: str) -> gr.HTML:
@@ -56,12 +59,16 @@ def another_user(explorer: Explorer) -> Callable[[int, str], str]:
 
     def drawn(index: int, user: str) -> str:
         users = explorer.users(index)
-        return random.choice(users) if users else user
+        return random.choice(users) if users else text_in(user)
 
     return drawn
 
 
 def told_by(event: gr.EventData, key: str) -> str:
     """What a browser says, which may be anything."""
-    found = getattr(event, key, "")
-    return found if isinstance(found, str) else ""
+    return text_in(getattr(event, key, ""))
+
+
+def text_in(given: object) -> str:
+    """What a browser says, as text that can be written down; nothing if it is no text."""
+    return SURROGATES.sub("\ufffd", given) if isinstance(given, str) else ""

@@ -8,10 +8,9 @@ from html import escape
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.explorer.cards import note
 from fusionlab.explorer.catalogue import Catalogue
+from fusionlab.explorer.run_log import log_of
 from fusionlab.explorer.state import Explorer
 from fusionlab.serving.events import SAID, Event, Kind, standing
-from fusionlab.serving.feedback import FeedbackLog
-from fusionlab.serving.recommend import Service
 
 ACTIONS = {"Open": Kind.CLICK, "Like": Kind.LIKE, "Dislike": Kind.DISLIKE}
 """What stands on the buttons of a card, and what is logged."""
@@ -32,31 +31,38 @@ def act(
     """Log what ``user`` did with ``item``.
 
     ``name`` is that of the list it stood in and ``shown`` are its items; they are logged as
-    impressions together with the first event on the list. Looking alone logs nothing.
+    impressions together with the first event on the list. Looking alone logs nothing, and what
+    stands already of the same kind, item and list is not said twice.
 
     Raises:
-        FusionlabError: an unknown action, user or item.
+        FusionlabError: an unknown action, user or item, or a log that cannot be written.
     """
     if kind not in ACTIONS.values():
         raise FusionlabError(f"action: {one_of(kind, map(str, ACTIONS.values()))}")
     with explorer.service(board, label) as service:
-        log = _log(service)
-        seen = any(event.list == name for event in log.events(user, [Kind.IMPRESSION]))
-        impressions = (
-            []
-            if seen
-            else [Event(Kind.IMPRESSION, user, one, list=name) for one in dict.fromkeys(shown)]
-        )
-        log.add(*impressions, Event(kind, user, item, list=name))
+        log = log_of(service)
+        event = Event(kind, user, item, list=name)
+        if name and any(_same(event, one) for one in standing(log.events(user, SAID))):
+            return
+        seen = any(one.list == name for one in log.events(user, [Kind.IMPRESSION]))
+        new = [] if seen else dict.fromkeys(shown)
+        log.add(*(Event(Kind.IMPRESSION, user, one, list=name) for one in new), event)
 
 
 def undo(explorer: Explorer, board: int, label: str, user: str) -> Event | None:
-    """Take back the last thing a user did; None: there is nothing (left) to take back."""
+    """Take back the last thing a user did; None: there is nothing (left) to take back.
+
+    Raises:
+        FusionlabError: a log that cannot be read or written.
+    """
     with explorer.service(board, label) as service:
-        done = standing(_log(service).events(user, SAID))
+        log = log_of(service)
+        done = standing(log.events(user, SAID))
+        if log.fault:
+            raise FusionlabError(log.fault)
         if not done:
             return None
-        _log(service).add(Event(Kind.UNDO, user, done[-1].item))
+        log.add(Event(Kind.UNDO, user, done[-1].item))
         return done[-1]
 
 
@@ -64,7 +70,10 @@ def log_html(explorer: Explorer, board: int, label: str, user: str) -> str:
     """What stands in the log of a user, the latest first."""
     try:
         with explorer.service(board, label) as service:
-            events = standing(_log(service).events(user, SAID))
+            log = log_of(service)
+            events = standing(log.events(user, SAID))
+        if log.fault:
+            raise FusionlabError(log.fault)
         catalogue = explorer.catalogue(board)
         assert catalogue is not None
     except FusionlabError:
@@ -75,6 +84,10 @@ def log_html(explorer: Explorer, board: int, label: str, user: str) -> str:
     return f'<ol class="fl-log" aria-label="Log of {escape(user)}">{rows}</ol>'
 
 
+def _same(one: Event, other: Event) -> bool:
+    return (one.kind, one.item, one.list) == (other.kind, other.item, other.list)
+
+
 def _row(catalogue: Catalogue, event: Event) -> str:
     row = catalogue.rows.get(event.item)
     title = event.item if row is None else catalogue.title(row)
@@ -83,8 +96,3 @@ def _row(catalogue: Catalogue, event: Event) -> str:
         f'<li><span class="fl-kind fl-{escape(event.kind)}">{escape(event.kind)}{rating}</span> '
         f"{escape(title)}</li>"
     )
-
-
-def _log(service: Service) -> FeedbackLog:
-    assert service.log is not None  # `Explorer` opens one for each
-    return service.log

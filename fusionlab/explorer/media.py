@@ -16,6 +16,7 @@ from starlette.routing import Route
 from fusionlab.data.media import Medium
 from fusionlab.encoders.contract import BadMedia
 from fusionlab.encoders.image.reading import ORIENTATION, read_image
+from fusionlab.errors import FusionlabError
 from fusionlab.explorer.catalogue import Catalogue
 
 SIDES = {"small": 320, "large": 1280}
@@ -48,8 +49,11 @@ def media_route(catalogue_of: Callable[[int], Catalogue | None]) -> Route:
         return None if raw is None else shrunk(raw, side)
 
     def found(request: Request) -> Response:
-        place = request.path_params
-        catalogue, kind = catalogue_of(place["board"]), place["kind"]
+        place, kind = request.path_params, request.path_params["kind"]
+        try:
+            catalogue = catalogue_of(place["board"])
+        except FusionlabError:  # the lists say what is wrong
+            catalogue = None
         if catalogue is None or place["column"] >= len(catalogue.columns):
             return PlainTextResponse("no such medium", 404)
         column = catalogue.columns[place["column"]]

@@ -12,6 +12,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.explorer.cards import Shown, alert, card, cards, note
 from fusionlab.explorer.catalogue import Catalogue
 from fusionlab.explorer.reasons import Reasons
+from fusionlab.explorer.run_log import log_of
 from fusionlab.explorer.state import Explorer
 from fusionlab.serving.lists import Recommended
 from fusionlab.serving.recommend import Service
@@ -48,10 +49,15 @@ def answer(service: Service, question: Question) -> Answer:
     """Ask a service.
 
     Raises:
-        FusionlabError: as of `Service`.
+        FusionlabError: as of `Service`, or every modality that the model reads is switched off.
     """
     started = time.perf_counter()
-    without = [name for name in question.without if name in service.scoring.modalities]
+    read = service.scoring.modalities
+    without = [name for name in question.without if name in read]
+    if read and len(without) == len(read):
+        raise FusionlabError(
+            f"all that the model reads is switched off ({', '.join(read)}): switch something on"
+        )
     found = _ask(
         service, question, question.k, without, explain=service.scoring.ranker.items is not None
     )
@@ -109,8 +115,10 @@ def list_html(
             assert catalogue is not None
             told = answer(service, question)
             history = history_of(service, question) if reasons else ()
+            unheard = log_of(service).fault
         said = reasons.of(catalogue, told.found, history) if reasons else {}
-        return _html(catalogue, board, label, told, question, actions or {}, said)
+        made = _html(catalogue, board, label, told, question, actions or {}, said)
+        return alert(unheard and f"without feedback: {unheard}") + made
     except FusionlabError as error:
         return alert(str(error))
 
@@ -122,8 +130,8 @@ def history_html(explorer: Explorer, board: int, label: str, question: Question)
             history = history_of(service, question)
         catalogue = explorer.catalogue(board)
         assert catalogue is not None
-    except FusionlabError as error:
-        return alert(str(error))
+    except FusionlabError:
+        return ""  # the lists say what is wrong
     latest = history[::-1][:HISTORY]
     actions = {"Remove": "remove"} if question.user is None else {}
     made = [card(catalogue, board, row, Shown(actions=actions)) for row in latest]

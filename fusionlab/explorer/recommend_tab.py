@@ -7,15 +7,17 @@ from typing import Any
 
 import gradio as gr
 
-from fusionlab.explorer.cards import Shown, card, cards, note
+from fusionlab.errors import FusionlabError
+from fusionlab.explorer.cards import Shown, alert, card, cards, note
 from fusionlab.explorer.controls import (
-    ONCE,
+    EVERY,
     QUIET,
     another_user,
     first_user,
     modalities,
     own_html,
     strategies,
+    text_in,
     told_by,
     user_picker,
 )
@@ -27,6 +29,7 @@ from fusionlab.reporting.courses import modalities_of
 PAGE = 12
 """Items of the catalogue side by side."""
 USER, PROFILE = "A user of the data", "A profile of your own"
+PICKING = {**EVERY, "concurrency_id": "profile"}
 
 
 def recommend_tab(
@@ -61,10 +64,11 @@ def recommend_tab(
             return ""
         return list_html(explorer, index, label, question, reasons=reasons if words else None)
 
-    def before(label: str, *given: Any) -> str:
+    def before(left: str, right: str | None, *given: Any) -> str:
         question, index = _question(explorer, *given), given[0]
         if not explorer.boards[index].strategies or (question.user is None and not question.liked):
             return ""
+        label = right if right and explorer.fault(index, left) else left
         return history_html(explorer, index, label, question)
 
     def switched(index: int) -> list[Any]:
@@ -83,7 +87,7 @@ def recommend_tab(
     views: list[tuple[Any, Any, Any, list[Any]]] = [
         (listed, [choice, worded, *asked], place, [choice.input]) for choice, place in sides
     ]
-    views.append((before, [choices[0], *asked], past, []))
+    views.append((before, [*choices, *asked], past, []))
     for fill, inputs, place, own in views:
         gr.on([*changed, *own], fill, inputs, place, **QUIET)
         switch.then(fill, inputs, place, **QUIET)
@@ -92,7 +96,7 @@ def recommend_tab(
     def removed(some: list[str], event: gr.EventData) -> list[str]:
         return [item for item in some if item != told_by(event, "item")]
 
-    past.act(removed, liked, liked, **QUIET)
+    past.act(removed, liked, liked, **PICKING)
     who.input(lambda whose: gr.update(open=whose == PROFILE), who, builder, **QUIET)
 
 
@@ -107,18 +111,24 @@ def browser(
         back, on = gr.Button("Previous", size="sm"), gr.Button("Next", size="sm")
 
     def paged(index: int, text: str, first: int) -> str:
-        catalogue = explorer.catalogue(index)
+        try:
+            catalogue = explorer.catalogue(index)
+        except FusionlabError as error:
+            return alert(str(error))
         if catalogue is None:
             return note("this board has no catalogue")
-        rows, total = catalogue.search(text, first, PAGE)
+        rows, total = catalogue.search(text_in(text), first, PAGE)
         made = [card(catalogue, index, row, Shown(actions={"Add": "add"})) for row in rows]
         told = f"{first + 1:,} to {first + len(rows):,} of {total:,}" if rows else "nothing found"
         return note(told) + cards(made, "Catalogue", "fl-grid")
 
     def turned(by: int) -> Callable[..., int]:
         def to(index: int, text: str, first: int) -> int:
-            catalogue = explorer.catalogue(index)
-            total = 0 if catalogue is None else catalogue.search(text, 0, 0)[1]
+            try:
+                catalogue = explorer.catalogue(index)
+            except FusionlabError:
+                return first  # the page of the catalogue says what is wrong
+            total = 0 if catalogue is None else catalogue.search(text_in(text), 0, 0)[1]
             return max(0, first + by) if first + by < total else first
 
         return to
@@ -132,14 +142,14 @@ def browser(
     for again in (words.submit, board.input):
         again(lambda: 0, None, start, **QUIET).then(paged, at, found, **QUIET)
     page.load(paged, at, found, **QUIET)
-    found.act(added, liked, [liked, who], **ONCE)
+    found.act(added, liked, [liked, who], **PICKING)
 
 
 def _question(
     explorer: Explorer,
     index: int,
     who: str,
-    user: str,
+    user: object,
     liked: Sequence[str],
     k: float,
     on: Sequence[str],
@@ -147,5 +157,5 @@ def _question(
 ) -> Question:
     every = modalities_of(explorer.boards[index].rows)
     off = tuple(name for name in every if name not in on)
-    whose = user.strip() if who == USER else None
+    whose = text_in(user).strip() if who == USER else None
     return Question(whose, tuple(liked), int(k), off, untrained)

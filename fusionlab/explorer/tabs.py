@@ -13,12 +13,13 @@ from fusionlab.errors import FusionlabError
 from fusionlab.explorer.cards import alert, note
 from fusionlab.explorer.compare import figures_html, levels_of, row_html, table_html
 from fusionlab.explorer.controls import (
-    ONCE,
+    EVERY,
     QUIET,
     another_user,
     first_user,
     own_html,
     strategies,
+    text_in,
     told_by,
     user_picker,
 )
@@ -27,6 +28,7 @@ from fusionlab.explorer.recommend import Question, list_html
 from fusionlab.explorer.state import Explorer
 from fusionlab.explorer.your_item import your_item_html
 
+SAYING = {**EVERY, "concurrency_id": "feedback"}
 SHOWN = 100
 """No more impressions are taken from a browser at once."""
 
@@ -75,27 +77,28 @@ def feedback_tab(explorer: Explorer, board: gr.Dropdown, page: gr.Blocks, tab: g
             log = own_html("feedback-log")
     asked, views = [board, label, user], [listed, log]
 
-    def shown(index: int, label: str, user: str, wrong: str = "") -> tuple[str, str]:
+    def shown(index: int, label: str, user: object, wrong: str = "") -> tuple[str, str]:
         if not explorer.boards[index].strategies:
             return note("this board has nobody to listen to"), ""
-        made = list_html(explorer, index, label, Question(user.strip()), actions=ACTIONS)
+        who = text_in(user).strip()
+        made = list_html(explorer, index, label, Question(who), actions=ACTIONS)
         heading = '<h3 class="fl-heading">What was said</h3>'
-        return alert(wrong) + made, heading + log_html(explorer, index, label, user.strip())
+        return alert(wrong) + made, heading + log_html(explorer, index, label, who)
 
-    def acted(index: int, label: str, user: str, event: gr.EventData) -> tuple[str, str]:
+    def acted(index: int, label: str, user: object, event: gr.EventData) -> tuple[str, str]:
         told = {key: told_by(event, key) for key in ("act", "item", "list")}
         items = getattr(event, "shown", [])
-        items = [str(one) for one in items[:SHOWN]] if isinstance(items, list) else []
+        items = [text_in(one) for one in items[:SHOWN]] if isinstance(items, list) else []
         try:
-            who = user.strip()
+            who = text_in(user).strip()
             act(explorer, index, label, who, told["act"], told["item"], items, told["list"][:64])
         except FusionlabError as error:
             return shown(index, label, user, str(error))
         return shown(index, label, user)
 
-    def undone(index: int, label: str, user: str) -> tuple[str, str]:
+    def undone(index: int, label: str, user: object) -> tuple[str, str]:
         try:
-            event = undo(explorer, index, label, user.strip())
+            event = undo(explorer, index, label, text_in(user).strip())
         except FusionlabError as error:
             return shown(index, label, user, str(error))
         return shown(index, label, user, "" if event else "nothing is left to take back")
@@ -103,8 +106,8 @@ def feedback_tab(explorer: Explorer, board: gr.Dropdown, page: gr.Blocks, tab: g
     def switched(index: int) -> tuple[Any, Any]:
         return first_user(explorer, index), gr.update(**strategies(explorer, index, 0))
 
-    listed.act(acted, asked, views, **ONCE)
-    back.click(undone, asked, views, **ONCE)
+    listed.act(acted, asked, views, **SAYING)
+    back.click(undone, asked, views, **SAYING)
     gr.on([user.submit, label.input, tab.select], shown, asked, views, **QUIET)
     another.click(another_user(explorer), [board, user], user, **QUIET).then(
         shown, asked, views, **QUIET
@@ -129,11 +132,12 @@ def your_item_tab(explorer: Explorer, board: gr.Dropdown) -> None:
             )
 
     def looked_up(
-        index: int, label: str, text: str, image: str | None, audio: str | None
+        index: int, label: str, text: object, image: str | None, audio: str | None
     ) -> tuple[str, str]:
         if not explorer.boards[index].strategies:
             return note("this board has nobody to recommend to"), ""
-        media: dict[str, Raw] = {"text": text.strip()} if text.strip() else {}
+        said = text_in(text).strip()
+        media: dict[str, Raw] = {"text": said} if said else {}
         media |= {
             medium: Path(file)
             for medium, file in (("image", image), ("audio", audio))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 
 class Kind(StrEnum):
@@ -35,6 +35,13 @@ class Event:
     rating: float | None = None
     list: str | None = None
     context: Any = None
+
+
+class Events(Protocol):
+    """Where events are found: a feedback log, or what stands for one."""
+
+    def events(self, user: str | None = None, kinds: Collection[str] = ()) -> list[Event]:
+        """In the order in which they were logged: of one user, of some kinds, or all."""
 
 
 def standing(events: Iterable[Event]) -> list[Event]:

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.serving.events import SAID
-from fusionlab.serving.feedback import FeedbackLog
+from fusionlab.serving.events import SAID, Events
 from fusionlab.serving.last_words import last_words
 
 
@@ -42,7 +41,7 @@ def known_person(
     name: str,
     row: int,
     interactions: Interactions,
-    log: FeedbackLog | None,
+    log: Events | None,
     item_rows: Mapping[str, int],
     min_rating: float | None,
 ) -> Person:

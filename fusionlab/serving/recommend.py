@@ -13,9 +13,9 @@ from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.recommenders.contract import RECOMMENDERS
+from fusionlab.serving.events import Events
 from fusionlab.serving.explain import explained
 from fusionlab.serving.faiss_index import FaissIndex
-from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.ids import require_known
 from fusionlab.serving.lists import Recommendation, Recommended
 from fusionlab.serving.new_items import NewItem, features_of, title_column
@@ -51,7 +51,7 @@ class Service:
         self,
         trained: Trained,
         new_items: Sequence[NewItem] = (),
-        log: FeedbackLog | None = None,
+        log: Events | None = None,
         index: str | None = None,
         kept: int = 0,
     ) -> None:

@@ -75,6 +75,8 @@ def test_a_profile_is_a_stranger_with_that_history(explorer):
         ("concat", Question(None), "the profile is empty"),
         ("popularity", Question(None, ("i1",)), "nothing of a stranger"),
         ("concat", Question("<script>"), "&lt;script&gt;"),
+        ("concat", Question("\ud800"), r"found &#x27;\ud800&#x27;, expected one of 60 ids"),
+        ("concat", Question("u1", without=("text", "image", "audio")), "all that the model reads"),
     ],
 )
 def test_what_cannot_be_answered_is_said(label, question, message, explorer):
@@ -88,6 +90,12 @@ def test_a_control_without_content_has_a_list_and_no_bars(explorer):
     html = list_html(explorer, 0, "popularity", Question("u1", k=5))
     assert len(items_in(html)) == 5
     assert "fl-bar" not in html
+
+
+def test_a_control_that_reads_no_modality_is_switched_off_by_none(explorer):
+    off = Question("u1", k=5, without=("text", "image", "audio"))
+    html = list_html(explorer, 0, "popularity", off)
+    assert items_in(html) == items_in(list_html(explorer, 0, "popularity", Question("u1", k=5)))
 
 
 def test_reasons_stand_on_their_cards(explorer):
@@ -116,11 +124,11 @@ def test_many_threads_get_the_lists_of_one(shop):
 
 
 def test_models_that_were_not_used_for_long_are_let_go(shop, monkeypatch):
-    monkeypatch.setattr("fusionlab.explorer.state.MODELS", 1)
+    monkeypatch.setattr("fusionlab.explorer.models.MODELS", 1)
     explorer = explorer_of(shop)
     first = list_html(explorer, 0, "concat", Question("u1"))
     list_html(explorer, 0, "mean_scores", Question("u1"))
-    assert len(explorer._services) == 1
+    assert len(explorer.models) == 1
     assert items_in(list_html(explorer, 0, "concat", Question("u1"))) == items_in(first)
 
 

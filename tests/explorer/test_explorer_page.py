@@ -58,6 +58,10 @@ def test_compare_sorts_filters_and_opens(chromium, address):
         assert len(drawn) == 3
         assert min(drawn) > 500
         assert STUDY["title"] in page.inner_text("body")
+        page.get_by_label("Controls").check()
+        page.wait_for_function("document.querySelectorAll('#table tbody tr').length === 3")
+        inside = "one => one.scrollWidth <= one.clientWidth"
+        assert page.eval_on_selector("#table .fl-scroll", inside)  # all of it, at this width
 
 
 def test_recommend_shows_two_lists_with_pictures_and_sound(chromium, address):
@@ -131,6 +135,72 @@ def test_feedback_moves_the_list_and_undo_brings_it_back(chromium, address):
         assert wait_for_change(page, "feedback-list", disliked) == liked
         page.get_by_role("button", name="Undo").click()
         assert wait_for_change(page, "feedback-list", liked) == first
+
+
+def test_fast_likes_are_all_heard_and_each_counts_once(chromium, address):
+    with opened(chromium, address) as page:
+        turn_to(page, "Feedback")
+        page.locator("#who-feedback input, #who-feedback textarea").fill("u9")
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            "document.querySelector('#feedback-log').innerText.includes('nothing yet')"
+        )
+        page.wait_for_timeout(500)  # the list of before is gone
+        first = items_of(page, "feedback-list")
+        page.eval_on_selector_all(
+            "#feedback-list [data-act=like]",
+            "all => { for (const one of [0, 1, 2, 2, 3, 4]) all[one].click(); }",
+        )
+        page.wait_for_function("document.querySelectorAll('#feedback-log li').length === 5")
+        page.wait_for_timeout(500)
+        assert page.locator("#feedback-log li").count() == 5
+        assert not {*first[:5]} & {*items_of(page, "feedback-list")}
+        back = page.get_by_role("button", name="Undo")
+        back.evaluate("one => { for (let n = 0; n < 5; n++) one.click(); }")
+        page.wait_for_function(
+            "document.querySelector('#feedback-log').innerText.includes('nothing yet')"
+        )
+        assert items_of(page, "feedback-list") == first
+
+
+def test_fast_picks_all_enter_the_profile(chromium, address):
+    with opened(chromium, address) as page:
+        turn_to(page, "Recommend")
+        page.get_by_role("button", name="Build a profile").click()
+        page.wait_for_selector("#catalogue .fl-card")
+        page.eval_on_selector_all(
+            "#catalogue [data-act=add]", "all => all.slice(0, 4).forEach(one => one.click())"
+        )
+        page.wait_for_function("document.querySelectorAll('#history .fl-card').length === 4")
+
+
+def test_with_everything_switched_off_there_is_no_list(chromium, address):
+    with opened(chromium, address) as page:
+        turn_to(page, "Recommend")
+        page.wait_for_selector("#list-left .fl-card")
+        for name in ("text", "image", "audio"):
+            page.get_by_label(name, exact=True).uncheck()
+        for place in ("list-left", "list-right"):
+            page.wait_for_selector(f"#{place} [role=alert]")
+            assert items_of(page, place) == []
+            assert "switch something on" in page.inner_text(f"#{place}")
+
+
+@pytest.mark.parametrize("user", ["'\\ud800'", "null"])
+def test_a_user_that_is_no_text_gets_a_clear_word(user, chromium, address):
+    with opened(chromium, address) as page:
+        page.route("**/queue/join*", lambda route: _with_user(route, user))
+        turn_to(page, "Recommend")
+        page.locator(WHO).fill("NOBODY")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#list-left [role=alert]")
+        assert "expected one of 60 ids" in page.inner_text("#list-left")
+        assert page.locator(".toast-body").count() == 0
+
+
+def _with_user(route, user):
+    told = {"null": "null", "'\\ud800'": '"\\ud800"'}[user]
+    route.continue_(post_data=route.request.post_data.replace('"NOBODY"', told))
 
 
 def test_your_item_finds_what_is_like_it(chromium, address, explorer, tmp_path):

@@ -10,6 +10,7 @@ from fusionlab.cli import main
 from fusionlab.errors import FusionlabError
 from fusionlab.explorer.feedback import act, log_html, undo
 from fusionlab.explorer.recommend import Question, list_html
+from fusionlab.serving.feedback import FeedbackLog
 
 
 @pytest.fixture
@@ -18,7 +19,9 @@ def said(shop):
     explorer = explorer_of(shop)
     yield lambda *what, **more: act(explorer, 0, "concat", "u7", *what, **more), explorer
     with explorer.service(0, "concat") as service:
-        service.log.forget("u7")
+        service.log.close()
+        with FeedbackLog(service.log.file) as log:
+            log.forget("u7")
 
 
 def listed(explorer):
@@ -56,6 +59,22 @@ def test_the_log_is_that_of_the_commands(said, shop):
     html = log_html(explorer, 0, "concat", "u7")
     assert html.count("<li>") == 1
     assert "like" in html
+
+
+def test_what_is_said_twice_of_one_list_counts_once(said):
+    do, explorer = said
+    for _ in range(2):
+        do("like", "i1", shown=["i1", "i2"], name="l1")
+    do("like", "i1", shown=["i1"], name="l2")
+    undo(explorer, 0, "concat", "u7")
+    undo(explorer, 0, "concat", "u7")
+    do("like", "i1", shown=["i1", "i2"], name="l1")  # it was taken back, so it is news
+    with explorer.service(0, "concat") as service:
+        events = service.log.events("u7")
+    assert [event.kind for event in events if event.kind != "impression"] == [
+        *("like", "like", "undo", "undo", "like")
+    ]
+    assert sum(event.kind == "impression" for event in events) == 3
 
 
 @pytest.mark.parametrize(
