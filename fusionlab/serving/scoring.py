@@ -12,7 +12,8 @@ from torch import Tensor
 from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import Scores, block_of
-from fusionlab.recommenders.contract import ItemViews, Ranker
+from fusionlab.recommenders.contract import ItemViews
+from fusionlab.recommenders.ranker import Ranker
 from fusionlab.serving.people import Asked, as_clicks
 from fusionlab.training.items import catalogue_views
 from fusionlab.training.ranking import RankingTask
