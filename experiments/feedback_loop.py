@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 
 from fusionlab import terminal
 from fusionlab.config import load_experiment
+from fusionlab.data.disk import write_whole
 from fusionlab.reporting.feedback_loop import feedback_loop
 from fusionlab.reporting.feedback_table import feedback_table, rounds_csv
-from fusionlab.reporting.files import write_whole
 from fusionlab.reporting.render import to_terminal
 from fusionlab.reporting.style import save
 from fusionlab.serving.simulation import UPDATES, Policy, draw_world, simulate

@@ -80,9 +80,12 @@ def update(
             on_epoch=on_epoch,
         )
     terminal.say(
-        f"{found.metric} on held-out feedback: present {_told(found.before)}, "
-        f"updated {_told(found.after)}"
+        f"{found.metric} on held-out feedback ({found.judged_by} clicks): "
+        f"present {_told(found.before)}, updated {_told(found.after)}"
     )
+    if found.tie is not None:
+        before, after = map(_told, found.tie)
+        terminal.say(f"level, so validation decides: present {before}, updated {after}")
     if found.record is None:
         raise FusionlabError("the updated model is worse and is not kept; the present one stays")
     terminal.show(terminal.run_card(found.record), *terminal.warning_panels(found.record))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fusionlab.config import experiment_from
@@ -62,7 +63,8 @@ def forget(prefix: str, user: str, store: RunStore) -> Forgotten:
 
 def _people(record: RunRecord) -> tuple[Any, Any]:
     dataset = record.config["dataset"]
-    return dataset["name"], dataset.get("path")
+    path = dataset.get("path")
+    return dataset["name"], path and Path(path).resolve()
 
 
 def _pseudonyms(records: list[RunRecord]) -> list[Pseudonyms]:

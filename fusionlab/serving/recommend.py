@@ -74,6 +74,7 @@ class Service:
         self.scoring = Scoring(task, new, kept)
         self.model, self.title = task.model, title_column(self.dataset)
         self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
+        self._recalls: dict[int, float] = {}
 
     def recommend(
         self,
@@ -215,9 +216,11 @@ class Service:
     def _recall(self, k: int) -> float:
         """The share of exact lists, of the first `JUDGED` users, that the index finds."""
         assert self.index is not None
+        if k in self._recalls:
+            return self._recalls[k]
         users = torch.arange(min(JUDGED, len(self.user_rows)), device=self.scoring.device)
         vectors = self.scoring.ranker.product_rows(*self.scoring.ranker.queries(users))
-        return self.index.recall(vectors, k)
+        return self._recalls.setdefault(k, self.index.recall(vectors, k))
 
     def _item(self, row: int, score: float) -> Recommendation:
         column, n, title = self.title, self.model.n_items, None

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.interactions import Clicks
 from fusionlab.data.words import (
     clicks_of,
     in_rows,
@@ -160,17 +161,28 @@ def worth(task: RankingTask, dataset: Dataset, told: Told) -> float:
     users, items, _ = in_rows(dataset, told.words)
     held, said = held_users * clicks.n_items + held_items, users * clicks.n_items + items
     known = np.unique(np.concatenate([keys_of(clicks.train), keys_of(clicks.valid), said]))
+    return _judged(task, clicks_of(np.setdiff1d(known, held), clicks), clicks_of(held, clicks))
+
+
+@torch.no_grad()
+def worth_on_validation(task: RankingTask, dataset: Dataset) -> float:
+    """The same metric on the validation clicks of ``dataset``."""
+    assert dataset.interactions is not None
+    return _judged(task, dataset.interactions.train, dataset.interactions.valid)
+
+
+def _judged(task: RankingTask, exclude: Clicks, relevant: Clicks) -> float:
     ranker = task.ranker()
     found = evaluate(
         ranker,
-        clicks_of(np.setdiff1d(known, held), clicks),
-        {"feedback": clicks_of(held, clicks)},
+        exclude,
+        {"these": relevant},
         metrics=task.metrics,
         cutoffs=task.cutoffs,
-        block=block_of(clicks.n_items * ranker.n_views),
+        block=block_of(relevant.n_items * ranker.n_views),
         device=task.device,
     )
-    return found["feedback"].means()[task.select]
+    return found["these"].means()[task.select]
 
 
 def present(experiment: Experiment, task: RankingTask, dataset: Dataset) -> RankingTask:

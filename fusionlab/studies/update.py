@@ -17,7 +17,15 @@ from fusionlab.errors import FusionlabError
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.diverged import batch_kept
-from fusionlab.studies.fine_tuning import FineTuning, Told, account, fine_tune, present, worth
+from fusionlab.studies.fine_tuning import (
+    FineTuning,
+    Told,
+    account,
+    fine_tune,
+    present,
+    worth,
+    worth_on_validation,
+)
 from fusionlab.studies.identity import update_id
 from fusionlab.studies.memory import reset_peak
 from fusionlab.studies.record import WORDS_FILE, RunRecord
@@ -34,12 +42,16 @@ Account = dict[str, Any]
 class Updated:
     """What became of an update. ``record`` is None where the new model was worse and is not kept.
     ``before`` and ``after`` are the ``metric`` of both models on the held-out clicks; None where
-    there are none, or, of the first, where the data that it was trained on are gone."""
+    there are none, or, of the first, where the data that it was trained on are gone. Where both are
+    level, ``tie`` holds the same of both on validation, which then decides. ``judged_by``: the
+    number of held-out clicks."""
 
     record: RunRecord | None
     metric: str
     before: float | None
     after: float | None
+    judged_by: int = 0
+    tie: tuple[float, float] | None = None
 
 
 def update_run(
@@ -119,7 +131,7 @@ class _Work:
         else:
             new = self._afresh()
         how |= self._worths(trained, new)
-        if how["before"] is not None and how["after"] < how["before"]:
+        if _is_worse(how):
             shutil.rmtree(self.store.partial(self.run))
             return _updated(None, how)
         record, per_user = recorded(
@@ -165,12 +177,16 @@ class _Work:
     def _worths(self, trained: Trained | None, new: _New) -> Account:
         """What the present and the new model are worth on the held-out clicks."""
         found: Account = {"metric": new.task.select, "before": None, "after": None}
+        found["judged_by"] = len(self.told.held)
         if not len(self.told.held):
             return found
         if trained is not None and isinstance(trained.task, RankingTask):
             old = present(self.experiment, trained.task, new.dataset)
             found["before"] = worth(old, new.dataset, self.told)
-        return found | {"after": worth(new.task, new.dataset, self.told)}
+        found["after"] = worth(new.task, new.dataset, self.told)
+        if found["before"] == found["after"]:
+            found["tie"] = [worth_on_validation(one, new.dataset) for one in (old, new.task)]
+        return found
 
     @property
     def _checkpoint(self) -> Path:
@@ -185,5 +201,13 @@ def _not_in(words: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _is_worse(how: Account) -> bool:
+    if "tie" in how:
+        before, after = how["tie"]
+        return bool(after < before)
+    return how["before"] is not None and how["after"] < how["before"]
+
+
 def _updated(record: RunRecord | None, how: Account) -> Updated:
-    return Updated(record, how["metric"], how["before"], how["after"])
+    tie = tuple(how["tie"]) if "tie" in how else None
+    return Updated(record, how["metric"], how["before"], how["after"], how.get("judged_by", 0), tie)

@@ -106,6 +106,7 @@ OTHERS = [f"user{n}@home" for n in range(24)]
 
 def test_nothing_of_a_user_is_left(store, tmp_path, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
     dataset = shop(tmp_path / "shop", rows(), features=False)
     first, second = run(store, dataset, "bpr_mf"), run(store, dataset, "popularity")
     elsewhere = run(store, shop(tmp_path / "other", rows()[1:], features=False), "popularity")
@@ -135,6 +136,21 @@ def test_nothing_of_a_user_is_left(store, tmp_path, monkeypatch):
     (tmp_path / "aside").rename(store.folder(elsewhere.id))
     forget(new.id, GONE, store)
     assert GONE in elsewhere.per_user()["user"].to_list()  # other people, be their names alike
+
+
+def test_a_folder_has_many_spellings(store, tmp_path, monkeypatch):
+    dataset = shop(tmp_path / "shop", rows(), features=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    spelled = [dataset["path"], "shop/", "other/../shop"]
+    records = [
+        run(store, {**dataset, "path": path}, recommender)
+        for path, recommender in zip(spelled, ["popularity", "bpr_mf", "ease"], strict=True)
+    ]
+    assert {one.config["dataset"]["path"] for one in records} == {*spelled}
+    found = forget(records[0].id, GONE, store)
+    assert sorted(found.runs) == sorted({one.id for one in records})
+    assert found_in(store.root, PRIVATE) == []
 
 
 def test_old_tables_are_overwritten_and_not_just_unlinked(store, tmp_path):
@@ -188,6 +204,7 @@ def test_retrained_without_them_the_model_is_one_that_never_held_them(
     clean = run(never, shop(tmp_path / "clean", rest, features=features), recommender)
     log(clean, never, OTHERS, gone=False)
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
     kept = update(clean.id, never, None).record
     states = [load_file(one.folder / "model.safetensors") for one in (found.record, kept)]
     assert states[0].keys() == states[1].keys()
@@ -220,6 +237,7 @@ def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
 def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     """Not in records, tables or logs, while users are served by the ids of the data."""
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
     (tmp_path / "key").write_text("a secret of 16 bytes or more")
     hashed = {"privacy": {"hash_key": str(tmp_path / "key")}}
     record = run(store, shop(tmp_path / "shop", rows(), features=True) | hashed, "content")
