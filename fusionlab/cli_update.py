@@ -84,8 +84,10 @@ def update(
         f"present {_told(found.before)}, updated {_told(found.after)}"
     )
     if found.tie is not None:
-        before, after = map(_told, found.tie)
-        terminal.say(f"level, so validation decides: present {before}, updated {after}")
+        before, after, p = found.tie
+        terminal.say(
+            f"level, so validation decides: present {before:.4f}, updated {after:.4f}, p = {p:.3f}"
+        )
     if found.record is None:
         raise FusionlabError("the updated model is worse and is not kept; the present one stays")
     terminal.show(terminal.run_card(found.record), *terminal.warning_panels(found.record))

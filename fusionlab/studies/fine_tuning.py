@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.dataset import Dataset
@@ -25,6 +26,7 @@ from fusionlab.data.words import (
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
+from fusionlab.evaluation.result import Evaluation
 from fusionlab.sections import Options, Share
 from fusionlab.studies.build import over_clicks
 from fusionlab.studies.diverged import batch_kept
@@ -161,17 +163,19 @@ def worth(task: RankingTask, dataset: Dataset, told: Told) -> float:
     users, items, _ = in_rows(dataset, told.words)
     held, said = held_users * clicks.n_items + held_items, users * clicks.n_items + items
     known = np.unique(np.concatenate([keys_of(clicks.train), keys_of(clicks.valid), said]))
-    return _judged(task, clicks_of(np.setdiff1d(known, held), clicks), clicks_of(held, clicks))
+    found = _judged(task, clicks_of(np.setdiff1d(known, held), clicks), clicks_of(held, clicks))
+    return found.means()[task.select]
 
 
 @torch.no_grad()
-def worth_on_validation(task: RankingTask, dataset: Dataset) -> float:
-    """The same metric on the validation clicks of ``dataset``."""
+def worth_on_validation(task: RankingTask, dataset: Dataset) -> Tensor:
+    """The same metric of each user, on the validation clicks of ``dataset``."""
     assert dataset.interactions is not None
-    return _judged(task, dataset.interactions.train, dataset.interactions.valid)
+    found = _judged(task, dataset.interactions.train, dataset.interactions.valid)
+    return found.per_unit[task.select]
 
 
-def _judged(task: RankingTask, exclude: Clicks, relevant: Clicks) -> float:
+def _judged(task: RankingTask, exclude: Clicks, relevant: Clicks) -> Evaluation:
     ranker = task.ranker()
     found = evaluate(
         ranker,
@@ -182,7 +186,7 @@ def _judged(task: RankingTask, exclude: Clicks, relevant: Clicks) -> float:
         block=block_of(relevant.n_items * ranker.n_views),
         device=task.device,
     )
-    return found["these"].means()[task.select]
+    return found["these"]
 
 
 def present(experiment: Experiment, task: RankingTask, dataset: Dataset) -> RankingTask:

@@ -14,6 +14,7 @@ from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.words import with_words, words_fingerprint
 from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.significance import paired_permutation
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.diverged import batch_kept
@@ -36,6 +37,8 @@ from fusionlab.training.loop import OnEpoch, Progress
 from fusionlab.training.ranking import RankingTask
 
 Account = dict[str, Any]
+LEVEL = 0.05
+"""Of the test on validation where held-out feedback does not tell two models apart."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,15 @@ class Updated:
     """What became of an update. ``record`` is None where the new model was worse and is not kept.
     ``before`` and ``after`` are the ``metric`` of both models on the held-out clicks; None where
     there are none, or, of the first, where the data that it was trained on are gone. Where both are
-    level, ``tie`` holds the same of both on validation, which then decides. ``judged_by``: the
-    number of held-out clicks."""
+    level, ``tie`` holds the same of both on validation and the p-value of the difference, which
+    then decide. ``judged_by``: the number of held-out clicks."""
 
     record: RunRecord | None
     metric: str
     before: float | None
     after: float | None
     judged_by: int = 0
-    tie: tuple[float, float] | None = None
+    tie: tuple[float, float, float] | None = None
 
 
 def update_run(
@@ -185,7 +188,9 @@ class _Work:
             found["before"] = worth(old, new.dataset, self.told)
         found["after"] = worth(new.task, new.dataset, self.told)
         if found["before"] == found["after"]:
-            found["tie"] = [worth_on_validation(one, new.dataset) for one in (old, new.task)]
+            one, other = (worth_on_validation(task, new.dataset) for task in (old, new.task))
+            p = paired_permutation(one, other)
+            found["tie"] = [float(one.mean()), float(other.mean()), p]
         return found
 
     @property
@@ -203,8 +208,8 @@ def _not_in(words: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 def _is_worse(how: Account) -> bool:
     if "tie" in how:
-        before, after = how["tie"]
-        return bool(after < before)
+        before, after, p = how["tie"]
+        return bool(after < before and p < LEVEL)
     return how["before"] is not None and how["after"] < how["before"]
 
 

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from click.testing import CliRunner
 from filelock import FileLock
 from safetensors.torch import load_file
@@ -106,7 +107,7 @@ OTHERS = [f"user{n}@home" for n in range(24)]
 
 def test_nothing_of_a_user_is_left(store, tmp_path, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
     dataset = shop(tmp_path / "shop", rows(), features=False)
     first, second = run(store, dataset, "bpr_mf"), run(store, dataset, "popularity")
     elsewhere = run(store, shop(tmp_path / "other", rows()[1:], features=False), "popularity")
@@ -204,7 +205,7 @@ def test_retrained_without_them_the_model_is_one_that_never_held_them(
     clean = run(never, shop(tmp_path / "clean", rest, features=features), recommender)
     log(clean, never, OTHERS, gone=False)
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
     kept = update(clean.id, never, None).record
     states = [load_file(one.folder / "model.safetensors") for one in (found.record, kept)]
     assert states[0].keys() == states[1].keys()
@@ -237,7 +238,7 @@ def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
 def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     """Not in records, tables or logs, while users are served by the ids of the data."""
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
     (tmp_path / "key").write_text("a secret of 16 bytes or more")
     hashed = {"privacy": {"hash_key": str(tmp_path / "key")}}
     record = run(store, shop(tmp_path / "shop", rows(), features=True) | hashed, "content")

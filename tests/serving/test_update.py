@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 from small_runs import SMALL, trained_run
@@ -93,7 +94,7 @@ def test_a_line_of_updates_has_one_log(store, monkeypatch):
     with open_feedback(first.id, store) as log:
         log.add(*(Event("click", f"u{n}", item, 2e6 + n) for n, item in enumerate(items)))
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
     second = update(first.id, store, GOOD)
     assert second.record.root == trained.record.id
     assert second.record.updated_from["run"] == first.id
@@ -119,14 +120,21 @@ def test_a_worse_model_does_not_replace_the_present_one(store):
 
 def test_where_both_are_level_validation_decides(store, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 0.0)
-    trained = bpr(store)
+    training = {"epochs": 30, "batch_size": 256, "learning_rate": 0.02}
+    trained = trained_run(
+        store,
+        recommender="bpr_mf",
+        dataset={"name": "synthetic", "users": 300, "items": 60, "clicks": 20},
+        training=training,
+    )
     log_test_clicks(trained, store)
     found = update(trained.record.id, store, BAD)
     assert found.record is None
     assert (found.before, found.after) == (0.0, 0.0)
     assert found.judged_by > 1
-    before, after = found.tie
+    before, after, p = found.tie
     assert after < before
+    assert p < 0.05
     words = ["update", trained.record.id, "--runs", str(store.root), "--epochs", "5"]
     told = CliRunner().invoke(main, [*words, "--learning-rate", "1000"])
     assert told.exit_code == 1
@@ -137,7 +145,7 @@ def test_where_both_are_level_validation_decides(store, monkeypatch):
 @pytest.mark.parametrize("recommender", ["content", "ease"])
 def test_retraining_is_a_run_on_old_and_new_clicks(store, recommender, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
     trained = trained_run(store, recommender=recommender)
     log_test_clicks(trained, store)
     one, other = update(trained.record.id, store, None), update(trained.record.id, store, GOOD)
@@ -197,7 +205,7 @@ def test_the_latest_new_likes_are_held_out(store):
 
 def test_an_updated_run_is_audited_as_it_is(store, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
     trained = trained_run(store, recommender="content")
     log_test_clicks(trained, store)
     back = load_trained(update(trained.record.id, store, GOOD).record.id, store)
@@ -244,7 +252,7 @@ def test_the_command_prints_both_numbers_and_the_new_run(store):
 
 def test_what_began_with_another_catalogue_can_be_tuned_and_brought_back(store, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
     data = {"name": "synthetic", "users": 40, "items": 30, "clicks": 10, "seed": 1, "world": 0}
     experiment = experiment_from(
         {
