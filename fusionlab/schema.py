@@ -32,7 +32,9 @@ def validate(model: type[M], value: Any) -> M:
 def _explain(model: type[BaseModel], value: Any, problem: Any) -> tuple[tuple[str, ...], str]:
     path = _written(value, problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return path, "unknown key: " + one_of(path[-1], model.model_fields)
+        aside = getattr(model, "aside", "")
+        known = one_of(path[-1], model.model_fields)
+        return path, "unknown key: " + "; ".join(filter(None, (known, aside)))
     if problem["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         return path, one_of(problem["input"], allowed)

@@ -27,6 +27,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Among = Literal["random", "unpopular", "popular"]
+VALIDATION_ALONE = (
+    "training and tuning are judged by evaluation.select on validation alone; test is sealed until "
+    "the final evaluation"
+)
 SOURCE_KEYS = ("dataset", "encoders", "training", "balancer", "augmentation", "evaluation")
 """What may be different in the experiment that a model is taken over from."""
 
@@ -45,6 +49,9 @@ class Options(BaseModel):
     """A section of the configuration: unknown keys are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    aside: ClassVar[str] = ""
+    """What one who writes an unknown key here is told beside the keys that there are."""
 
 
 class Missing(Options):
@@ -185,6 +192,8 @@ class Curves(Options):
 
 class Judging(Options):
     """Which metrics are computed, and which of them selects the epoch on validation."""
+
+    aside = VALIDATION_ALONE
 
     metrics: tuple[str, ...] | None = Field(
         None, description="of ranking, default: all but AUC; classes always get accuracy, F1, ..."

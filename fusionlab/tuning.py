@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from fusionlab.sections import Options
+from fusionlab.sections import VALIDATION_ALONE, Options
 from fusionlab.spaces import Space, SpacesByKey
 
 
 class Tuning(Options):
     """The same search for every row, on validation alone. A trial is a training run."""
+
+    aside = VALIDATION_ALONE
 
     trials: PositiveInt | None = Field(
         None, description="of each row; its options as they are written are the first"

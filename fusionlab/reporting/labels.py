@@ -75,9 +75,9 @@ def place_labels(
 
     Each label tries many directions at growing distance and takes the place that covers least:
     labels and ``obstacles`` (the boxes of each point, in pixels) weigh more than ``lines``, which a
-    text may cross if it must; the tie between label and point should not cross another point. A few
-    sweeps let early labels make way for late ones. The layout of the figure must stand before
-    (sizes are in pixels).
+    text may cross if it must; the tie between label and point should cross neither another point
+    nor another label. A few sweeps let early labels make way for late ones. The layout of the
+    figure must stand before (sizes are in pixels).
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -133,6 +133,9 @@ def _choose(places: Sequence[Places], pixels: Floats) -> list[int]:
             ).reshape(-1, 4)
             cost = 10 * _covered(place.boxes, others)
             cost += 5 * _crossed(pixels[i], place.boxes, others)
+            cost += 5 * _under_ties(
+                place.boxes, _but(places, i), _but(chosen, i), _but([*pixels], i)
+            )
             chosen[i] = int((place.cost + cost).argmin())
     return chosen
 
@@ -166,12 +169,26 @@ def _covered(boxes: Floats, others: Floats) -> Floats:
 
 def _crossed(pixel: Floats, boxes: Floats, others: Floats) -> Floats:
     """How many others (o, 4) lie on the way from a point to each box (c, 4)."""
-    if len(others) == 0:
-        return np.zeros(len(boxes))
+    return _met(pixel, boxes, others).sum(1).astype(np.float64)
+
+
+def _under_ties(
+    boxes: Floats, places: Sequence[Places], chosen: Sequence[int], pixels: Sequence[Floats]
+) -> Floats:
+    """How many lines that tie other labels to their points run through each box (c, 4)."""
+    found = np.zeros(len(boxes))
+    for place, best, pixel in zip(places, chosen, pixels, strict=True):
+        if place.gaps[best] >= LEADER:
+            found += _met(pixel, place.boxes[best][None], boxes)[0]
+    return found
+
+
+def _met(pixel: Floats, boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
+    """(c, o): does one of others (o, 4) lie on the way from a point to a box (c, 4)?"""
     nearest = np.clip(pixel, boxes[:, :2], boxes[:, 2:])
     way = pixel + np.linspace(0, 1, STOPS)[:, None, None] * (nearest - pixel)
     inside = (way[:, :, None] >= others[:, :2]) & (way[:, :, None] <= others[:, 2:])
-    return inside.all(-1).any(0).sum(1).astype(np.float64)
+    return np.asarray(inside.all(-1).any(0))
 
 
 def _outside(boxes: Floats, frame: Bbox) -> Floats:

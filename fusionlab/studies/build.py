@@ -11,6 +11,7 @@ from fusionlab.balancing.contract import BALANCERS, Balancer
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.interactions import shut
 from fusionlab.data.worlds import Worlds
 from fusionlab.encoders.trained import trained_encoders
 from fusionlab.fusion.build import build_fusion
@@ -29,6 +30,7 @@ GRAPH_ITEMS = 512
 AnyTask = RankingTask | ClassificationTask
 
 
+@shut()
 def build_task(
     experiment: Experiment,
     dataset: Dataset,

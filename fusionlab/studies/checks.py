@@ -15,6 +15,7 @@ from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.recommenders.contract import Recommender
 from fusionlab.registry import family
+from fusionlab.sections import VALIDATION_ALONE
 from fusionlab.studies.curves import curve_names
 from fusionlab.studies.inputs import readable, told_situations
 from fusionlab.studies.one_missing import ONE_MISSING
@@ -124,6 +125,7 @@ def _check_judging(experiment: Experiment) -> None:
         raise ConfigError([(("evaluation", "cold"), f"{problem}; expected false")])
     if experiment.selecting not in _of_all_modalities(experiment):
         problem = one_of(experiment.selecting, _of_all_modalities(experiment))
+        problem += f"; {VALIDATION_ALONE}"
         raise ConfigError([(("evaluation", "select"), problem)])
 
 

@@ -16,7 +16,7 @@ from fusionlab.balancing.contract import trained_on
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Openings
+from fusionlab.data.interactions import Openings, shut
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.sections import Runtime
@@ -109,7 +109,7 @@ def recorded(
     """Judge a trained task, and what there is to keep: the record, and a row a judged user."""
     ledger = Openings()
     judged = time.perf_counter()
-    with enough_for(experiment.training):
+    with enough_for(experiment.training), shut(ledger):
         evaluations = _judge(experiment, dataset, task, ledger)
     finished = time.perf_counter()
     record = RunRecord(
@@ -170,6 +170,7 @@ def _coalition_training(experiment: Experiment, task: AnyTask, source: RunRecord
     return ", ".join(dict.fromkeys(found)) or "none"
 
 
+@shut()
 def train(
     experiment: Experiment,
     task: AnyTask,

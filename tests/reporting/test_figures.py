@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
 from fusionlab.errors import FusionlabError
 from fusionlab.reporting.figures import quality_against_cost, seed_spread
-from fusionlab.reporting.labels import spread
+from fusionlab.reporting.labels import place_labels, spread
 from fusionlab.reporting.style import DOUBLE_WIDTH, SINGLE_WIDTH, save
 from fusionlab.studies.record import Row
 
@@ -44,6 +45,25 @@ def test_labels_do_not_overlap(paper: list[Row], width: float) -> None:
     assert clashes == []
     right = figure.bbox.width
     assert all(box[0] >= 0 and box[2] <= right for box in found.values())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_tie_between_label_and_point_runs_through_another_label(seed: int) -> None:
+    figure = Figure(figsize=(3.35, 3.2), dpi=300)
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    points = np.random.default_rng(seed).uniform((1, 3), (5, 5), (6, 2))
+    texts = ["sum", "concat", "mean_scores", "weighted_scores", "gated", "lowrank_tensor"]
+    figure.draw_without_rendering()
+    whiskers = np.array([[-0.1, -1.0], [0.1, 1.0]])
+    obstacles = [[Bbox(axes.transData.transform(point + whiskers))] for point in points]
+    place_labels(axes, points, texts, ["k"] * 6, obstacles, [], 7)
+    for line in axes.lines:
+        way = axes.transData.transform(line.get_xydata())
+        along = way[0] + np.linspace(0, 0.95, 50)[:, None] * (way[1] - way[0])
+        for text, box in boxes(figure).items():
+            hit = ((along > box[:2] + 2) & (along < box[2:] - 2)).all(1)
+            assert not hit.any(), text
 
 
 def test_lines_out_of_view_are_named_at_the_edge(paper: list[Row]) -> None:

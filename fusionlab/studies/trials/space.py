@@ -21,12 +21,21 @@ from fusionlab.studies.inputs import readable
 TUNED = ("inputs", "dim", "fusion", "recommender", "balancer", "augmentation", "training")
 """Sections that make a model. How it is judged, on what data and from which seed is no option of
 it: to choose those by their score would be to choose the examination."""
+JUDGED_ON = tuple(
+    f"inputs.{change}.{key}"
+    for change, keys in (
+        ("missing", ("test", "modalities", "among", "seed")),
+        ("noise", ("test", "modalities", "seed")),
+    )
+    for key in keys
+)
+"""Options of these sections that change the catalogue that a model is judged on."""
 
 
 def options(experiment: Experiment) -> dict[str, FieldInfo]:
     """Every option that could be tuned, by dotted key; a part's own name stands for the part."""
     fields = {key: Experiment.model_fields[key] for key in TUNED}
-    return dict(_leaves(experiment, fields, ""))
+    return {key: one for key, one in _leaves(experiment, fields, "") if key not in JUDGED_ON}
 
 
 def _leaves(
