@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fusionlab import terminal
 from fusionlab.config import Study
+from fusionlab.errors import FusionlabError
 from fusionlab.reporting.render import to_terminal
 from fusionlab.reporting.report import Report, write_report
 from fusionlab.reporting.results import Results, read_results, results_of
@@ -75,4 +76,7 @@ def asked_results(parser: argparse.ArgumentParser) -> tuple[Results, argparse.Na
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("figures"))
     chosen, overrides = parser.parse_known_args()
-    return read_results(chosen.source, chosen.runs, overrides), chosen
+    try:
+        return read_results(chosen.source, chosen.runs, overrides), chosen
+    except (FusionlabError, OSError) as error:
+        parser.error(str(error))

@@ -30,14 +30,15 @@ class GreedyFreeze(Balancer):
     gradient, so AdamW leaves its moments alone as well. One number a step leaves the device.
 
     Options:
-        threshold: the largest gap (natural logarithm) at which all learn
+        threshold: the largest gap (natural logarithm) at which all learn; modalities that are
+            level come to .1 by chance
         steps: how long the faster one rests
 
     Source: Wu et al. 2022, Characterizing and overcoming the greedy nature of learning in
         multi-modal deep neural networks.
     """
 
-    space: ClassVar[Spaces] = {"threshold": Range(low=0.02, high=0.5, log=True)}
+    space: ClassVar[Spaces] = {"threshold": Range(low=0.05, high=1.0, log=True)}
     owners = 2
     speed: Tensor
     rest: Tensor
@@ -45,7 +46,7 @@ class GreedyFreeze(Balancer):
     left: Tensor
 
     def __init__(
-        self, modalities: Sequence[str], *, threshold: PositiveFloat = 0.1, steps: PositiveInt = 5
+        self, modalities: Sequence[str], *, threshold: PositiveFloat = 0.3, steps: PositiveInt = 5
     ) -> None:
         super().__init__(modalities)
         self.threshold, self.steps = threshold, steps

@@ -19,6 +19,8 @@ QUIET: dict[str, Any] = {
     "api_visibility": "private",
     "trigger_mode": "always_last",
 }
+READING: dict[str, Any] = {**QUIET, "queue": False}
+"""Of what changes nothing and is answered at once: it waits in no line."""
 EVERY: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": 1}
 """Of what is said again while an answer is under way: each is heard, one after the other."""
 SURROGATES = re.compile("[\ud800-\udfff]")

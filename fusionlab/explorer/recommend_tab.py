@@ -12,6 +12,7 @@ from fusionlab.explorer.cards import Shown, alert, card, cards, note
 from fusionlab.explorer.controls import (
     EVERY,
     QUIET,
+    READING,
     another_user,
     first_user,
     modalities,
@@ -89,9 +90,9 @@ def recommend_tab(
     ]
     views.append((before, [*choices, *asked], past, []))
     for fill, inputs, place, own in views:
-        gr.on([*changed, *own], fill, inputs, place, **QUIET)
-        switch.then(fill, inputs, place, **QUIET)
-        pick.then(fill, inputs, place, **QUIET)
+        gr.on([*changed, *own], fill, inputs, place, **READING)
+        switch.then(fill, inputs, place, **READING)
+        pick.then(fill, inputs, place, **READING)
 
     def removed(some: list[str], event: gr.EventData) -> list[str]:
         return [item for item in some if item != told_by(event, "item")]

@@ -67,7 +67,7 @@ def test_steps_are_those_of_the_formula(m):
 
 def test_two_modalities_are_valued_as_in_the_paper():
     """Copies for a contribution of 1, 1/2, 0 and -1/2: none, one, two and three."""
-    of = task(2, name=NAME)
+    of = task(2, name=NAME, strength=2)
     seen = set()
     for seed in range(40):
         with torch.no_grad():
@@ -137,7 +137,8 @@ def test_an_epoch_of_classes_too():
 
 def test_a_tie_is_not_right():
     """A user without a view has scores of zero for all."""
-    of = small_shop.task({"name": NAME}, items=small_shop.features(2, lacking="image"))
+    balancer = {"name": NAME, "strength": 2}
+    of = small_shop.task(balancer, items=small_shop.features(2, lacking="image"))
     with torch.no_grad():
         of.model.tastes.weight.zero_()
     batch = small_shop.batch(of)
