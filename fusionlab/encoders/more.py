@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +50,8 @@ def encode_more(
     for name, entry in entries.items():
         sample = attempt(encoder.prepare, entry)
         if isinstance(sample, BadMedia):
-            raise FusionlabError(f"{name}: {sample.why}")
+            of = f"{name}: {entry}" if isinstance(entry, Path) else name
+            raise FusionlabError(f"{of}: {sample.why}")
         samples[name] = sample
     encode = BlockEncoder(encoder, encoding.batch_size, encoding.precision, device)
     features, faults = encode(samples)

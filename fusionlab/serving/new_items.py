@@ -49,8 +49,8 @@ def read_new_items(file: Path, trained: Trained) -> list[NewItem]:
     a list of numbers (one vector) or of lists (a vector a token). null is as good as nothing.
 
     Raises:
-        FusionlabError: no such file, a line that is no object, an unknown key, an id that stands
-            twice or is in the catalogue, or a value of another kind.
+        FusionlabError: no such file, no item in it, a line that is no object, an unknown key, an
+            id that stands twice or is in the catalogue, or a value of another kind.
     """
     experiment = experiment_from(trained.record.config)
     id_column = str(getattr(experiment.dataset, "item_column", "item"))
@@ -70,6 +70,8 @@ def read_new_items(file: Path, trained: Trained) -> list[NewItem]:
                 f"{where}: found item {item.id!r}, which is {place}; expected ids of new items"
             )
         found[item.id] = item
+    if not found:
+        raise FusionlabError(f"{file}: found no item, expected one a line")
     return [*found.values()]
 
 
@@ -129,9 +131,9 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> ItemFeatures:
         or task.model.reads_features
     ):
         raise FusionlabError(
-            f"recommender {experiment.recommender.name!r} does not score an item by its fused "
-            "content, so it cannot rank items added after training; expected one that does, such "
-            "as 'content' or 'hybrid'"
+            f"recommender {experiment.recommender.name!r} cannot rank items added after training: "
+            "its scores need their ids, or a graph of the catalogue that was trained on; expected "
+            "one that scores an item by its fused content, such as 'content' or 'hybrid'"
         )
     read_of = _Reader(experiment, dataset, fusion)
     columns = {name: read_of.column(name, items) for name in read.modalities}

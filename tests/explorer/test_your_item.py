@@ -84,6 +84,6 @@ def test_what_cannot_be_read_is_said(media, message, explorer):
 def test_a_model_without_content_says_so(explorer):
     with (
         explorer.service(0, "popularity") as service,
-        pytest.raises(FusionlabError, match=r"does not score an item by its fused content"),
+        pytest.raises(FusionlabError, match=r"cannot rank items added after training"),
     ):
         look_up(service, {"text": "a lamp"})

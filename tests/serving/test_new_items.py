@@ -81,6 +81,7 @@ def test_lines_are_read_and_a_modality_may_be_missing(content, tmp_path):
     ("line", "message"),
     [
         ("{", "line 1: not JSON"),
+        ("", "found no item, expected one a line"),
         ("[1]", "an object with an id under 'item'"),
         ('{"item": "i3"}', "'i3', which is in the catalogue"),
         ('{"item": "n", "txt": [1]}', "txt: found 'txt', expected .*did you mean 'text'"),
@@ -101,7 +102,7 @@ def test_what_is_wrong_is_refused(content, tmp_path, line, message):
 @pytest.mark.parametrize("name", ["bpr_mf", "item_graph", "content_knn"])
 def test_recommenders_that_score_otherwise_refuse_new_items(name, tmp_path):
     trained = trained_run(RunStore(tmp_path), recommender=name)
-    with pytest.raises(FusionlabError, match=f"'{name}' does not score an item by its fused"):
+    with pytest.raises(FusionlabError, match=f"'{name}' cannot rank items added after"):
         Service(trained, [NewItem("n", vectors=raw(trained, 3))])
 
 
