@@ -2,7 +2,7 @@
 
 v(S), the NDCG of a subset S, is told by one model whose other modalities are masked, trained with
 modality dropout or without, and by one retrained on S alone. Beside the Shapley values of both, as
-shares of what all find, stand the bits of each atom, split evenly.
+shares of what all find, stand the bits of each atom, split evenly; a figure shows those by masking.
 
     python experiments/ablate_modalities.py [--runs runs] [key.sub=value ...]
 """
@@ -18,6 +18,10 @@ from fusionlab import terminal
 from fusionlab.config import load_experiment
 from fusionlab.evaluation.contribution import metric_game
 from fusionlab.evaluation.shapley import remembered, shapley
+from fusionlab.reporting.contribution_figure import contribution_figure
+from fusionlab.reporting.style import save
+from fusionlab.studies.audit import audit
+from fusionlab.studies.retrained import retrained_game
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
@@ -25,27 +29,19 @@ from fusionlab.studies.trained import load_trained
 CONFIG = Path(__file__).parents[1] / "configs" / "experiments" / "ablate_modalities.yaml"
 METRIC = "ndcg@20"
 
-
-def games(experiment, store):
-    """The truth; v(S) by masking, of every user, and by retraining, the mean over users."""
-    _, dataset, task = load_trained(run_experiment(experiment, store).id, store)
-    masked = remembered(metric_game(task, dataset.interactions.valid, METRIC))
-
-    def retrained(some):
-        changes = {"inputs.modalities": sorted(some)}
-        record = run_experiment(experiment.varied(changes), store) if some else None
-        return torch.tensor(record.metrics["valid"][METRIC]) if record else masked(some)
-
-    return dataset.truth, {"masked": masked, "retrained": remembered(retrained)}
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, changes = parser.parse_known_args()
-    for how in ("training.modality_dropout=0", "training.modality_dropout=0.3"):
-        truth, told = games(load_experiment(CONFIG, [*changes, how]), RunStore(options.runs))
-        values = Table(METRIC, *told, title=how, box=None)
+    store = RunStore(options.runs)
+    for rate in (0, 0.3):
+        experiment = load_experiment(CONFIG, [*changes, f"training.modality_dropout={rate}"])
+        trained = load_trained(run_experiment(experiment, store).id, store)
+        truth, valid = trained.dataset.truth, trained.dataset.interactions.valid
+        masked = remembered(metric_game(trained.task, valid, METRIC))
+        own = retrained_game(experiment, store, METRIC, nothing=masked(frozenset()))
+        told = {"masked": masked, "retrained": remembered(own)}
+        values = Table(METRIC, *told, title=f"modality dropout {rate}", box=None)
         shares = Table("Shapley share", *truth.modalities, "distance", box=None)
         for some in chain(*(combinations(truth.modalities, size) for size in range(4))):
             means = (f"{v(frozenset(some)).mean():.4f}" for v in told.values())
@@ -57,3 +53,7 @@ if __name__ == "__main__":
             shares.add_row(label, *(f"{x:.3f}" for x in (*found, (found - known).abs().sum() / 2)))
         shares.add_row("closed form", *(f"{x:.3f}" for x in known))
         terminal.show(values, shares)
+        figure = contribution_figure(
+            audit(trained, store, metric=METRIC, untrained_coalitions=True)
+        )
+        save(figure, Path("reports", "modalities", f"shapley_dropout_{rate}"))
