@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import polars as pl
-from safetensors import SafetensorError
-
 from fusionlab.errors import FusionlabError
 
 
@@ -21,9 +18,12 @@ def writing(file: Path) -> Iterator[None]:
     Of what writes tables and tensors each has an error of its own for a full disk: torch a
     RuntimeError, safetensors and polars theirs.
     """
+    from polars.exceptions import PolarsError  # a writer of the feedback log needs neither
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError, pl.exceptions.PolarsError) as error:
+    except (OSError, RuntimeError, SafetensorError, PolarsError) as error:
         why = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
         raise FusionlabError(
             f"{file}: cannot be written ({why}); free space or allow writing there, or keep runs "
