@@ -261,4 +261,6 @@ def test_a_stranger_describes_with_media(store, tmp_path):
     assert all(one.title in trained.dataset.media["text"].entries for one in same.items)
     broken = tmp_path / "b.png"
     broken.write_bytes(b"no picture")
-    assert "image: no image" in run(store, "recommend", prefix, "--image", str(broken), fails=True)
+    assert f"image: {broken}: no image" in run(
+        store, "recommend", prefix, "--image", str(broken), fails=True
+    )
