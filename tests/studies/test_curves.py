@@ -94,6 +94,11 @@ def test_only_the_named_modalities_get_lost():
     assert torch.equal(found["valid"].per_unit["ndcg@20 at 100% missing"], without)
 
 
+LAST_BITS = {"llm_prefix": {"rtol": 1e-5, "atol": 1e-6}}
+"""Of the language model, whose calls are as long as the longest item in them: on some processors
+the length of a product decides over its last bits. All others are the same to the bit."""
+
+
 @pytest.mark.parametrize("fusion", FUSIONS.names())
 def test_a_modality_all_items_lack_is_one_that_was_never_there(fusion):
     """Of every strategy, in the judged world and at the end of a curve; and of single items."""
@@ -113,8 +118,8 @@ def test_a_modality_all_items_lack_is_one_that_was_never_there(fusion):
     kept = [name != "image" for name in fuse.view_names]
     assert lack.sum() == len(lack) // 2
     if one.views.shape == other.views.shape:
-        # what shares a batch decides over shapes, and these over the last bits of a product
-        torch.testing.assert_close(one.views[lack], other.views[lack], rtol=1e-5, atol=1e-6)
+        near = LAST_BITS.get(fusion, {"rtol": 0, "atol": 0})
+        torch.testing.assert_close(one.views[lack], other.views[lack], **near)
         assert torch.equal(one.present[lack], other.present[lack])
     else:  # a view a modality, and one that is absent
         assert torch.equal(one.views[lack][:, kept], other.views[lack])
