@@ -152,8 +152,8 @@ def explore(file: Path, runs: Path, port: int, log: Path) -> None:
         return told
 
     # what `Service` calls for scores: of everything, and of the listed items
-    setattr(serving, "top_k", timed(serving.top_k))  # noqa: B010
-    setattr(Scoring, "scores_at", timed(Scoring.scores_at))  # noqa: B010
+    serving.top_k = timed(serving.top_k)
+    Scoring.scores_at = timed(Scoring.scores_at)
     lists.answer = answer
     command = ["explore", str(file), "--runs", str(runs), "--port", str(port)]
     main(command, standalone_mode=False)
