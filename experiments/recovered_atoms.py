@@ -10,47 +10,31 @@ rate e, 1 for a share of a parity, which nothing flips.
 import argparse
 from pathlib import Path
 
-import torch
-from rich.console import Console
 from rich.table import Table
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from fusionlab import terminal
 from fusionlab.config import load_experiment
+from fusionlab.evaluation.atom_probes import probe_atoms
+from fusionlab.reporting.probes_figure import probes_figure
+from fusionlab.reporting.style import save
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.store import RunStore
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "experiments"
-
-
-def recovered(dataset):
-    """Modality, atom, accuracy and Bayes value of each part of each code."""
-    truth, labels = dataset.truth, dataset.labels
-    train, valid = labels.train.items, labels.valid.items
-    for name, values in dataset.features.values.items():
-        x = values.flatten(1).numpy()
-        held = [atom for atom in truth.atoms if name in atom.over]
-        for part, atom in enumerate(held):
-            copy = atom.kind == "copy"
-            place = truth.atoms.index(atom)
-            y = truth.observed[:, place] if copy else truth.codes[name][:, part]
-            probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-            probe.fit(x[train], y[train])
-            yield name, atom.name, probe.score(x[valid], y[valid]), 1 - atom.flip if copy else 1.0
-
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pretrained", action="store_true", help="MiniLM, EfficientNet, voices")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, overrides = parser.parse_known_args()
-    torch.manual_seed(0)
-    config = "recovered_atoms_pretrained.yaml" if options.pretrained else "recovered_atoms.yaml"
-    experiment = load_experiment(CONFIGS / config, overrides)
-    dataset = load_dataset(experiment, RunStore(options.runs).features)
+    config = "recovered_atoms_pretrained" if options.pretrained else "recovered_atoms"
+    experiment = load_experiment(CONFIGS / f"{config}.yaml", overrides)
+    probes = [*probe_atoms(load_dataset(experiment, RunStore(options.runs).features))]
     table = Table("modality", "encoder", "atom", "accuracy", "Bayes", box=None)
-    for name, atom, accuracy, bayes in recovered(dataset):
-        encoder = experiment.encodings[name].encoder.name
-        table.add_row(name, encoder, atom, f"{accuracy:.3f}", f"{bayes:.3f}")
-    Console().print(table)
+    for one in probes:
+        encoder = experiment.encodings[one.modality].encoder.name
+        accuracies = (f"{value:.3f}" for value in (one.accuracy, one.bayes))
+        table.add_row(one.modality, encoder, one.atom, *accuracies)
+    terminal.show(table)
+    for file in save(probes_figure(probes), Path("reports", "recovered_atoms", config)):
+        terminal.say(f"wrote {file}")

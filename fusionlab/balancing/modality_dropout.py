@@ -27,10 +27,10 @@ class ModalityDropout(Balancer):
     Source: Neverova et al. 2016, ModDrop: adaptive multi-modal gesture recognition.
     """
 
-    space: ClassVar[Spaces] = {"rate": Range(low=0.1, high=0.6)}
+    space: ClassVar[Spaces] = {"rate": Range(low=0.05, high=0.6)}
 
     def __init__(
-        self, modalities: Sequence[str], *, rate: Annotated[float, Field(ge=0, lt=1)] = 0.3
+        self, modalities: Sequence[str], *, rate: Annotated[float, Field(ge=0, lt=1)] = 0.1
     ) -> None:
         super().__init__(modalities)
         self.rate = rate

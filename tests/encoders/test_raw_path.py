@@ -1,28 +1,18 @@
 """Raw text, pictures and sounds whose answer is known, through encoders and fusion."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 from fusionlab.config import load_experiment
 from fusionlab.encoders.encode import Machine
+from fusionlab.evaluation.atom_probes import probe_atoms
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "recovered_atoms.py"
 CONFIG = Path(__file__).parents[2] / "configs" / "experiments" / "recovered_atoms.yaml"
 CATALOGUE = ["dataset.items=2000", "dataset.classes=2"]
-
-
-@pytest.fixture(scope="module")
-def script():
-    """The experiment that docs and readers run."""
-    spec = importlib.util.spec_from_file_location("recovered_atoms", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +21,14 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_each_encoder_recovers_its_atoms(script, runs):
+def test_each_encoder_recovers_its_atoms(runs):
     """Within three standard errors of the Bayes accuracy, on 200 validation items."""
     experiment = load_experiment(CONFIG, CATALOGUE)
-    found = list(script.recovered(load_dataset(experiment, runs.features, Machine(workers=0))))
+    found = [*probe_atoms(load_dataset(experiment, runs.features, Machine(workers=0)))]
     assert len(found) == 9
-    for modality, atom, accuracy, bayes in found:
-        spread = max(bayes * (1 - bayes), 0.02) ** 0.5 / 200**0.5
-        assert accuracy > bayes - 3 * spread, (modality, atom, accuracy)
+    for one in found:
+        spread = max(one.bayes * (1 - one.bayes), 0.02) ** 0.5 / 200**0.5
+        assert one.accuracy > one.bayes - 3 * spread, one
 
 
 @pytest.mark.slow
