@@ -6,7 +6,7 @@ An additive strategy can find the first two and must miss the third. Items are r
 clicks, and classified, from the same atoms.
 
     python experiments/fusion_comparison.py [--dial synergy --dial mix] [--task recommendation]
-        [--workers 2] [study overrides: key.sub=value ...]
+        [--seeds 1] [--workers 2] [study overrides: key.sub=value ...]
 """
 
 import argparse
@@ -35,15 +35,17 @@ TASKS = {
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--dial", action="append", choices=DIALS, help="all of them if not given")
-parser.add_argument("--task", action="append", choices=TASKS, help="both if not given")
+parser.add_argument("--task", action="append", choices=TASKS, help="recommendation if not given")
+parser.add_argument("--seeds", type=int, default=1)
 parser.add_argument("--workers", type=int, default=2)
 arguments, overrides = parser.parse_known_args()
 
-for task in arguments.task or TASKS:
+for task in arguments.task or ["recommendation"]:
     for dial in arguments.dial or DIALS:
         weights = [f"experiment.dataset.{atom}={w}" for atom, w in DIALS[dial].items()]
         command = [sys.executable, "-m", "fusionlab", "study", str(STUDY), f"title={dial}, {task}"]
-        command += [*weights, *TASKS[task], *overrides, "--workers", str(arguments.workers)]
+        command += [*weights, *TASKS[task], f"seeds={[*range(arguments.seeds)]}", *overrides]
+        command += ["--workers", str(arguments.workers)]
         command += ["--out", f"reports/fusion_family/{task}-{dial}"]
         if failed := subprocess.run(command).returncode:
             sys.exit(failed)
