@@ -157,6 +157,12 @@ class Training(Options):
         description="of ranking: at most so many distinct items a step, clicked and drawn alike, "
         "which bounds the work of an expensive fusion; default: as many as the batch has",
     )
+    micro_batch: PositiveInt | Literal["auto"] | None = Field(
+        None,
+        description="compute a step's gradient in parts of at most so many clicks (or labelled "
+        "items), where the memory does not hold it whole; auto: half as many whenever it is full; "
+        "default: in one",
+    )
     modality_dropout: Share = Field(
         0.0,
         description="chance that an item loses a modality in a step; makes coalitions meaningful",

@@ -13,6 +13,13 @@ REFUSED = ("can't allocate memory", "not enough memory", "cannot allocate memory
 """What torch says on a CPU, where it has no error of its own for that."""
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Is it a refusal of memory, by a GPU, by the system or by Python?"""
+    said = " ".join(str(error).split()).lower()
+    refused = isinstance(error, RuntimeError) and any(words in said for words in REFUSED)
+    return refused or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+
+
 @contextmanager
 def enough_memory(lower: str) -> Iterator[None]:
     """Say what does not fit, and what to ``lower``, where the memory is too small.
@@ -23,11 +30,10 @@ def enough_memory(lower: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         said = " ".join(str(error).split())
         on_gpu = isinstance(error, torch.OutOfMemoryError)
-        refused = any(words in said.lower() for words in REFUSED)
-        if not (on_gpu or refused or isinstance(error, MemoryError)):
-            raise
         where = "the GPU's memory" if on_gpu else "the memory"
         raise FusionlabError(
             f"{where} does not hold {lower} ({said or type(error).__name__})"

@@ -6,7 +6,8 @@ D width of a view, E width of the ID factors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -64,6 +65,17 @@ class Batch:
     clicks: Tensor
     subtracted: Tensor | None = None
     situations: Tensor | None = None
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.clicks)
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """The same clicks in steps of ``size``, as `Tensor.split` does it."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        parts = {name: x.split(size) for name, x in given.items() if x is not None}
+        for number in range(len(parts["clicks"])):
+            yield Batch(**{name: some[number] for name, some in parts.items()})
 
     def corrected(self, scores: Tensor) -> Tensor:
         """Scores (B, C) as the loss is meant to see them."""

@@ -22,6 +22,7 @@ from fusionlab.errors import FusionlabError, one_of
 from fusionlab.sections import Runtime, Training
 from fusionlab.training.diverged import Watch
 from fusionlab.training.memory import enough_for
+from fusionlab.training.micro_batches import MicroBatches
 from fusionlab.training.optimizer import EagerAdamW, parameter_groups
 
 CHECKPOINT_SECONDS = 20.0
@@ -67,6 +68,8 @@ class Progress:
     best_state: dict[str, Tensor] = field(default_factory=dict)
     finished: bool = False
     stopped: bool = False
+    micro_batch: int | None = None
+    """The most examples that were gone through at once, where steps are computed in parts."""
 
     @property
     def epochs(self) -> int:
@@ -115,6 +118,7 @@ class Loop:
             fused=True,
         )
         self.progress = Progress()
+        self.micro_batches = MicroBatches(task.balancer, training)
 
     def run(self) -> Progress:
         """Train to the end and load the best state into the model."""
@@ -136,6 +140,8 @@ class Loop:
             loss = self.train_epoch()
         entry = {"epoch": self.progress.epochs + 1, "loss": loss}
         entry["seconds"] = time.perf_counter() - started
+        if self.micro_batches.size is not None:
+            entry["micro_batch"] = self.progress.micro_batch = self.micro_batches.size
         entry |= self.signals.of_the_epoch(self.progress.history[-1:])
         last = entry["epoch"] >= self.training.epochs
         if entry["epoch"] % self.training.validate_every == 0 or last:
@@ -161,16 +167,20 @@ class Loop:
         for batch in self.task.batches(self.generator):
             if self.runtime.cuda_graphs:
                 torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors are done with
-            with self._autocast():
-                step = self.task.step(batch, self.generator)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self.task.balancer.backward(step)
+            step, loss, examples = self.micro_batches.backward(batch, self._step, self._clear)
             total += loss
             self.signals.hear(step, watch.steps)
-            watch.see(loss, step.examples)
+            watch.see(loss, examples)
             self.task.balancer.update(step, self.optimizer.step)
         watch.look()
         return float(total) / max(watch.steps, 1)
+
+    def _step(self, batch: Any) -> Step:
+        with self._autocast():
+            return self.task.step(batch, self.generator)
+
+    def _clear(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
 
     def _autocast(self) -> torch.autocast:
         device, bf16 = torch.device(self.runtime.device), self.runtime.precision == "bf16"
@@ -188,7 +198,7 @@ class Loop:
     def _judge(self, entry: dict[str, float]) -> None:
         select = self.task.select
         if select not in entry:
-            told = ("epoch", "loss", "seconds")
+            told = ("epoch", "loss", "seconds", "micro_batch")
             measured = [name for name in entry if name not in told and "." not in name]
             raise FusionlabError(f"evaluation.select: {one_of(select, measured)}")
         value = entry[select]
@@ -243,6 +253,7 @@ class Loop:
         else:
             torch.set_rng_state(state["torch"].cpu())
         self.progress = Progress(**state["progress"])
+        self.micro_batches.size = self.progress.micro_batch or self.micro_batches.size
 
     def _device_state(self) -> Tensor:
         """State of the generator that dropout and sampling inside modules draw from."""

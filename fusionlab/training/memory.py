@@ -12,6 +12,7 @@ def enough_for(training: Training) -> AbstractContextManager[None]:
     """Say what to lower where an epoch's draws, a step or a validation does not fit."""
     return enough_memory(
         f"a step or the catalogue: lower training.batch_size (now {training.batch_size}) or "
-        f"training.negatives (now {training.negatives}), set training.pool, "
+        f"training.negatives (now {training.negatives}), set training.micro_batch=auto, "
+        "training.pool, "
         "runtime.precision=bf16 or runtime.features=bf16, or run fewer --workers"
     )
