@@ -4,7 +4,7 @@ import judged_by_hand
 import pytest
 from framework import factors, judging
 
-from fusionlab.training.ranking import DEFAULT_METRICS
+from fusionlab.evaluation.metrics import DEFAULT_METRICS
 
 
 @pytest.mark.benchmark(group="evaluating validation and test")
