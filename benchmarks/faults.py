@@ -28,16 +28,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from faults_injected import FAULTS, Bench, Cell
-from faults_operations import (
-    ENCODED,
-    EXPERIMENT,
-    OPERATIONS,
-    STUDY,
-    asked,
-    fresh,
-    undisturbed,
-)
+from faults_bench import Bench, Cell
+from faults_commands import OPERATIONS
+from faults_experiments import ENCODED, EXPERIMENT, STUDY
+from faults_injected import FAULTS
+from faults_operations import fresh, undisturbed
+from faults_processes import asked
 
 Row = dict[str, Cell]
 KILLS = ("kill -9", "SIGTERM")

@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import by_hand
 import encoding
 import framework
+import judged_by_hand
 import llm_prefix
 import starting
 import torch
@@ -41,7 +42,8 @@ def sampling():
 
 def evaluation():
     users, items = framework.factors()
-    return framework.judging(("recall", "ndcg")), by_hand.evaluation(lambda: users, lambda: items)
+    theirs = judged_by_hand.evaluation(lambda: users, lambda: items)
+    return framework.judging(("recall", "ndcg")), theirs
 
 
 def metrics():
@@ -49,7 +51,7 @@ def metrics():
     lists = torch.rand(USERS, ITEMS, generator=draw).topk(20).indices
     held_out = clicks(HELD_OUT, 2)
     lists[held_out.users[::2], 3] = held_out.by_item[::2]  # some are hits
-    return framework.metrics(lists), by_hand.metrics(lists)
+    return framework.metrics(lists), judged_by_hand.metrics(lists)
 
 
 def hybrid(fusion, held_in, widths, theirs):

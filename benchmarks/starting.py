@@ -6,11 +6,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-PEERS = Path(__file__).parent / "peers"
-sys.path.insert(0, str(PEERS))
+from peers.peer_case import FIRST_BATCH, Case
 
-from peer_case import Case  # noqa: E402
-from peer_worker import FIRST_BATCH  # noqa: E402
+PEERS = Path(__file__).parent / "peers"
 
 
 def calls(by_hand):

@@ -1,10 +1,10 @@
 """Full ranking of validation and test, all metrics, beside the scores alone."""
 
-import by_hand
+import judged_by_hand
 import pytest
 from framework import factors, judging
 
-from fusionlab.training.ranking import DEFAULT_METRICS
+from fusionlab.evaluation.metrics import DEFAULT_METRICS
 
 
 @pytest.mark.benchmark(group="evaluating validation and test")
@@ -16,7 +16,7 @@ def test_evaluation(benchmark, metrics):
 @pytest.mark.benchmark(group="evaluating validation and test")
 def test_evaluation_by_hand(benchmark):
     users, items = factors()
-    call = by_hand.evaluation(lambda: users, lambda: items)
+    call = judged_by_hand.evaluation(lambda: users, lambda: items)
     benchmark.pedantic(call, rounds=5, warmup_rounds=1)
 
 

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from fusionlab.errors import ConfigError, FusionlabError
-from fusionlab.layers import Layer, merge, merged, nest, read_layers
+from fusionlab.layers import Layer, changed, dotted, merged, read_layers
 from fusionlab.plugins import load_plugin
 from fusionlab.registry import Part, PartOf, PartsOf
 from fusionlab.schema import Section, Sections, validate
@@ -103,10 +103,7 @@ class Experiment(Options):
 
     def varied(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with dotted keys changed, e.g. ``{"fusion": "gated", "training.epochs": 5}``."""
-        data = self.model_dump(mode="json")
-        for key, value in changes.items():
-            data = merge(data, nest(key, value))
-        return validate(Experiment, data)
+        return validate(Experiment, changed(self.model_dump(mode="json"), changes))
 
 
 class ReportOptions(Options):
@@ -145,13 +142,7 @@ class Study(Options):
     @classmethod
     def _dotted(cls, axes: Any) -> Any:
         """``{training: {epochs: [1, 2]}}`` is ``{training.epochs: [1, 2]}``."""
-        if not isinstance(axes, Mapping):
-            return axes
-        flat: dict[str, Any] = {}
-        for key, value in axes.items():
-            inner = cls._dotted(value) if isinstance(value, Mapping) else {"": value}
-            flat |= {f"{key}.{rest}".rstrip("."): values for rest, values in inner.items()}
-        return flat
+        return dotted(axes) if isinstance(axes, Mapping) else axes
 
 
 def load_experiment(

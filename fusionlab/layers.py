@@ -128,6 +128,22 @@ def merge(base: Any, change: Any) -> Any:
     return merged
 
 
+def changed(data: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data with dotted keys changed, e.g. ``{"fusion": "gated", "training.epochs": 5}``."""
+    for key, value in changes.items():
+        data = merge(data, nest(key, value))
+    return dict(data)
+
+
+def dotted(data: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        inner = dotted(value) if isinstance(value, Mapping) else None
+        flat |= {f"{key}": value} if inner is None else {f"{key}.{k}": inner[k] for k in inner}
+    return flat
+
+
 def nest(key: str, value: Any) -> dict[str, Any]:
     """``nest("a.b", 1)`` is ``{"a": {"b": 1}}``."""
     for part in reversed(key.split(".")):

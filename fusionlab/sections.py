@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from fusionlab.errors import ConfigError, one_of
-from fusionlab.layers import merge, nest
+from fusionlab.layers import changed
 from fusionlab.registry import Part, PartOf
 from fusionlab.schema import Section, validate
 from fusionlab.spaces import Range, Spaces
@@ -239,16 +239,14 @@ class Transfer(Options):
     @field_validator("source")
     @classmethod
     def _changes_the_data_and_no_model(cls, source: dict[str, Any]) -> dict[str, Any]:
-        found: Any = {}
-        for key, value in source.items():
-            found = merge(found, nest(key, value))
+        found = changed({}, source)
         for key in found:
             if key not in SOURCE_KEYS:
                 problem = f"the rest of both experiments is the same: {one_of(key, SOURCE_KEYS)}"
                 raise ConfigError([(("source", key), problem)])
         if "dataset" not in found:
             raise ConfigError([(("source", "dataset"), "this key is required")])
-        return dict(found)
+        return found
 
 
 class Runtime(Options):

@@ -24,7 +24,7 @@ STAGES = [
     ("describe", "doctor", "terminal"),
     ("paper",),
     ("cli_options",),
-    ("cli_audit", "cli_explore", "cli_serve", "cli_forget", "cli_update"),
+    ("cli_audit", "cli_bench", "cli_explore", "cli_serve", "cli_forget", "cli_update"),
     ("cli_paper", "cli_tune"),
     ("cli",),
     ("__main__",),

@@ -6,7 +6,7 @@ import pytest
 
 from fusionlab.config import load_experiment, load_study
 from fusionlab.errors import ConfigError, FusionlabError
-from fusionlab.layers import merge, nest, read_layers
+from fusionlab.layers import changed, dotted, merge, nest, read_layers
 from fusionlab.schema import validate
 from fusionlab.sections import Runtime
 
@@ -160,6 +160,8 @@ def test_merge_rules():
     assert merge("x", {"o": 2}) == {"name": "x", "o": 2}
     assert merge([1], [2, 3]) == [2, 3]
     assert nest("a.b", 1) == {"a": {"b": 1}}
+    assert dotted({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
+    assert changed({"a": {"b": 1}, "e": 3}, {"a.c": 2, "e": 4}) == {"a": {"b": 1, "c": 2}, "e": 4}
 
 
 def test_varied_validates(file):

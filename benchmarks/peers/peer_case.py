@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float32]
 SPLITS = ("train", "valid", "test")
 CUTOFFS = (10, 20)
 BATCH, DIM, LAYERS = 2048, 64, 2
+FIRST_BATCH = "first batch"
+"""The work of a process that ends after its first optimizer step."""
 WIDTHS = {"image": 4096, "text": 384, "audio": 128}
 
 

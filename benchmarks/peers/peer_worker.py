@@ -17,9 +17,8 @@ import time
 from types import ModuleType
 from typing import TextIO
 
-from peer_case import Case, Work
+from peer_case import FIRST_BATCH, Case, Work
 
-FIRST_BATCH = "first batch"
 SHARED = ("torch", "numpy")
 
 

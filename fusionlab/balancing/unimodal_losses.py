@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
@@ -21,7 +22,7 @@ from fusionlab.fusion.contract import MODALITY
 from fusionlab.spaces import Range, Spaces
 
 
-class WeightedLosses(Balancer):
+class WeightedLosses(Balancer, ABC):
     """L + sum_m w_m L_m, with weights (M,) that a subclass gives; L_m is the coalition {m}'s."""
 
     last: Tensor
@@ -36,19 +37,19 @@ class WeightedLosses(Balancer):
         return trained_on("unimodal losses", self.weighted, self.modalities)
 
     @property
+    @abstractmethod
     def weighted(self) -> Sequence[str]:
         """The modalities whose losses have a weight by the options."""
-        raise NotImplementedError
 
     @property
     def coalitions(self) -> tuple[Coalition, ...]:
         """Each modality alone."""
         return self.alone
 
+    @abstractmethod
     def weights(self, losses: Tensor, heard: Tensor) -> Tensor:
         """w (M,) for the unimodal losses (M,) of a step, 0 of a modality that is not ``heard``
         (M,): no example has it. No gradient flows through it."""
-        raise NotImplementedError
 
     def loss(self, step: Step) -> Tensor:
         """The weighted sum."""

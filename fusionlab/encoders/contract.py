@@ -7,6 +7,7 @@ batch of prepared items into features.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import ClassVar
@@ -38,7 +39,7 @@ class BadMedia(Exception):
         self.fault, self.why = fault, why
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """An encoder of one medium.
 
     Keyword-only arguments of a subclass are its configuration, as for every part. All that may
@@ -68,13 +69,13 @@ class Encoder(nn.Module):
         """How much work the item is (tokens, frames): items of like size share a batch."""
         return next(iter(sample.values())).shape[0]
 
+    @abstractmethod
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Put B prepared items together, padded where they differ."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (B, T', d), T' at most T, and which tokens are on, (B, T') bool."""
-        raise NotImplementedError
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, "fusionlab.encoders")

@@ -170,6 +170,7 @@ CATALOGUE_METRICS: dict[str, CatalogueMetric] = {
     "novelty": novelty,
 }
 FULL_METRICS: dict[str, FullMetric] = {"auc": auc}
+DEFAULT_METRICS = (*LIST_METRICS, *CATALOGUE_METRICS)
 
 
 def check_names(metrics: Sequence[str], cutoffs: Sequence[int]) -> None:

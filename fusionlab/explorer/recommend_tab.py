@@ -9,7 +9,10 @@ import gradio as gr
 
 from fusionlab.errors import FusionlabError
 from fusionlab.explorer.cards import Shown, alert, card, cards, note
-from fusionlab.explorer.controls import (
+from fusionlab.explorer.reasons import Reasons
+from fusionlab.explorer.recommend import Question, history_html, list_html
+from fusionlab.explorer.state import Explorer
+from fusionlab.explorer.widgets import (
     EVERY,
     QUIET,
     READING,
@@ -22,9 +25,6 @@ from fusionlab.explorer.controls import (
     told_by,
     user_picker,
 )
-from fusionlab.explorer.reasons import Reasons
-from fusionlab.explorer.recommend import Question, history_html, list_html
-from fusionlab.explorer.state import Explorer
 from fusionlab.reporting.courses import modalities_of
 
 PAGE = 12

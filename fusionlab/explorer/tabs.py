@@ -12,7 +12,10 @@ from fusionlab.data.media import Raw
 from fusionlab.errors import FusionlabError
 from fusionlab.explorer.cards import alert, note
 from fusionlab.explorer.compare import figures_html, levels_of, row_html, table_html
-from fusionlab.explorer.controls import (
+from fusionlab.explorer.feedback import ACTIONS, act, log_html, undo
+from fusionlab.explorer.recommend import Question, list_html
+from fusionlab.explorer.state import Explorer
+from fusionlab.explorer.widgets import (
     EVERY,
     QUIET,
     another_user,
@@ -23,9 +26,6 @@ from fusionlab.explorer.controls import (
     told_by,
     user_picker,
 )
-from fusionlab.explorer.feedback import ACTIONS, act, log_html, undo
-from fusionlab.explorer.recommend import Question, list_html
-from fusionlab.explorer.state import Explorer
 from fusionlab.explorer.your_item import your_item_html
 
 SAYING = {**EVERY, "concurrency_id": "feedback"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -62,9 +63,9 @@ class ClosedForm(Fusion):
         self.register_buffer("spectrum", torch.zeros(dim))
         self.register_buffer("fitted_on", torch.zeros((), dtype=torch.long))
 
+    @abstractmethod
     def solve(self, covariance: Tensor) -> tuple[Tensor, Tensor]:
         """Components (P, k), best first, and their spectrum (k,) from the covariance (P, P)."""
-        raise NotImplementedError
 
     def columns(self) -> Iterator[tuple[str, slice]]:
         """Where each modality stands among the P columns."""

@@ -5,6 +5,7 @@ Shapes and costs are written in the letters of `NOTATION`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,7 +52,7 @@ class FusedItems:
     penalty: Tensor | None = None
 
 
-class Fusion(nn.Module):
+class Fusion(nn.Module, ABC):
     """A fusion strategy.
 
     Args:
@@ -120,9 +121,9 @@ class Fusion(nn.Module):
     def fit(self, items: ItemFeatures) -> None:
         """Fit closed-form parts (PCA, CCA) on train items only; most strategies have none."""
 
+    @abstractmethod
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Fuse B items."""
-        raise NotImplementedError
 
     def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """How much each view counts, for the combination and for explanations.

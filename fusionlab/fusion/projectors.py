@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -13,7 +14,7 @@ from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import CrossBlock, KeyMask, clean, pool_tokens, project
 
 
-class Projector(nn.Module):
+class Projector(nn.Module, ABC):
     """A map of its own for each modality, to ``count`` soft tokens of width E.
 
     Args:
@@ -27,10 +28,10 @@ class Projector(nn.Module):
         super().__init__()
         self.count = count
 
+    @abstractmethod
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         """Soft tokens (B, n, E) of features (B, T, d) that are on in ``mask`` (B, T); what they are
         of an item without the modality is undefined, but finite."""
-        raise NotImplementedError
 
 
 class LinearProjector(Projector):

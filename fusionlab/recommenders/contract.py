@@ -19,6 +19,7 @@ from fusionlab.data.interactions import Clicks
 from fusionlab.data.situations import Situations
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.recommenders.pairs import pair_products, view_scores
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.rows import take_rows
 from fusionlab.recommenders.situation import situation_of
@@ -27,10 +28,6 @@ from fusionlab.spaces import Spaces
 
 if TYPE_CHECKING:
     from fusionlab.data.synthetic import Truth
-
-
-SHARED = 8
-"""A step with at most so many distinct items a candidate of a row scores them all at once."""
 
 
 @dataclass(frozen=True)
@@ -165,15 +162,12 @@ class Recommender(nn.Module):
         self.context = context
         self.n_users, self.n_items = context.clicks.n_users, context.clicks.n_items
         self.fusion = fusion if self.uses_content else None
+        lacks = "its context needs them" if self.reads_features and context.features is None else ""
         if self.uses_content and fusion is None:
-            raise FusionlabError(
-                f"recommender {self.name!r} reads item features: it needs a fusion"
-            )
+            lacks = "it needs a fusion"
+        if lacks:
+            raise FusionlabError(f"recommender {self.name!r} reads item features: {lacks}")
         self.situation = situation_of(context.situations, self.fusion, context.dim)
-        if self.reads_features and context.features is None:
-            raise FusionlabError(
-                f"recommender {self.name!r} reads item features: its context needs them"
-            )
 
     @property
     def trainable(self) -> bool:
@@ -259,7 +253,7 @@ class Recommender(nn.Module):
             return ids.scores()
         assert self.fusion is not None
         present = items.present[items.rows(touched.batch.candidates)]
-        scores = self.fusion.combine(_view_scores(touched), self._asking(touched), present)
+        scores = self.fusion.combine(view_scores(touched), self._asking(touched), present)
         return scores if ids is None else scores + ids.scores()
 
     def scores_by_view(self, touched: Touched) -> list[tuple[Tensor, Tensor]]:
@@ -268,7 +262,7 @@ class Recommender(nn.Module):
         assert touched.items is not None
         clicked = touched.batch.candidates[:, 0]
         present = touched.items.present[touched.items.rows(clicked)]
-        by_view = _view_scores(touched)
+        by_view = view_scores(touched)
         found = list(zip(by_view.unbind(-1), present.unbind(-1), strict=True))
         if touched.ids is None:
             return found
@@ -280,7 +274,7 @@ class Recommender(nn.Module):
         assert self.fusion is not None
         assert touched.items is not None
         present = touched.items.present[touched.items.rows(touched.batch.candidates)]
-        by_view = _view_scores(touched)
+        by_view = view_scores(touched)
         if self.trains_by_view:
             return torch.where(present, by_view, 0).sum(-1)
         return self.fusion.combine(by_view, self._asking(touched), present)
@@ -291,9 +285,8 @@ class Recommender(nn.Module):
         return query if self.situation is None else self.situation(query, situations)
 
     def _asking(self, touched: Touched) -> Tensor | None:
-        if touched.query is None:
-            return None
-        return self.asking(touched.query, touched.batch.situations)
+        query = touched.query
+        return None if query is None else self.asking(query, touched.batch.situations)
 
     def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
         """Everything needed to score all N items for any user, computed once.
@@ -302,28 +295,6 @@ class Recommender(nn.Module):
         lack modalities that `Context.features` has; None: those of the context.
         """
         return Ranker(self, items)
-
-
-def pair_products(queries: Tensor, candidates: Tensor) -> Tensor:
-    """<q_b, c_bj> of (B, ..., D) and (B, C, ..., D) as (B, C, ...).
-
-    Many short products: multiplied and summed they are several times faster than as one `bmm`.
-    """
-    return (queries[:, None] * candidates).sum(-1)
-
-
-def _view_scores(touched: Touched) -> Tensor:
-    """The candidates' scores by view (B, C, K).
-
-    Rows with many of few items share them, and one matrix product scores all of these.
-    """
-    items, query, candidates = touched.items, touched.query, touched.batch.candidates
-    assert items is not None
-    assert query is not None
-    if len(items.views) > SHARED * candidates.shape[1]:
-        return pair_products(query, items.take(candidates))
-    scores = torch.einsum("bkd,nkd->bnk", query, items.views)
-    return scores.gather(1, items.rows(candidates)[..., None].expand(-1, -1, scores.shape[2]))
 
 
 RECOMMENDERS: Registry[Recommender] = Registry("recommender", Recommender, "fusionlab.recommenders")

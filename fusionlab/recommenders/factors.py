@@ -29,16 +29,16 @@ class IdFactors(nn.Module):
         nn.init.normal_(self.items.weight, std=0.01)
         nn.init.zeros_(self.bias.weight)
 
-    def user(self, users: Tensor) -> Tensor:
+    def user_factors(self, users: Tensor) -> Tensor:
         """[p_u, 1] as (B, dim + 1)."""
         p = self.users(users)
         return torch.cat([p, p.new_ones(len(p), 1)], 1)
 
-    def item(self, items: Tensor) -> Tensor:
+    def item_factors(self, items: Tensor) -> Tensor:
         """[q_i, b_i] as (..., dim + 1)."""
         return torch.cat([self.items(items), self.bias(items)], -1)
 
-    def forward(self, batch: Batch) -> IdRows:
+    def id_rows(self, batch: Batch) -> IdRows:
         """The rows of a step."""
         bias = take_rows(self.bias.weight, batch.candidates)[..., 0]
         users = take_rows(self.users.weight, batch.users)
@@ -52,21 +52,21 @@ class IdFactors(nn.Module):
 
 
 class WithIds(Recommender):
-    """A recommender whose score has <p_u, q_i> + b_i in it, unless ``ids`` is None."""
+    """A recommender whose score has that of ``ids`` in it, unless they are None."""
 
-    ids: IdFactors | None
+    ids: IdFactors | Recommender | None
 
     def user_factors(self, users: Tensor) -> Tensor | None:
-        """[p_u, 1]."""
-        return None if self.ids is None else self.ids.user(users)
+        """Those of ``ids``."""
+        return None if self.ids is None else self.ids.user_factors(users)
 
     def item_factors(self, items: Tensor) -> Tensor | None:
-        """[q_i, b_i]."""
-        return None if self.ids is None else self.ids.item(items)
+        """Those of ``ids``."""
+        return None if self.ids is None else self.ids.item_factors(items)
 
     def id_rows(self, batch: Batch) -> IdRows | None:
-        """p, q and b."""
-        return None if self.ids is None else self.ids(batch)
+        """Those of ``ids``."""
+        return None if self.ids is None else self.ids.id_rows(batch)
 
     def penalty(self, touched: Touched) -> Tensor | None:
         """The L2 penalty on the ID factors."""

@@ -15,12 +15,10 @@ from fusionlab.recommenders.contract import (
     RECOMMENDERS,
     Batch,
     Context,
-    IdRows,
     ItemViews,
-    Recommender,
     Touched,
 )
-from fusionlab.recommenders.factors import check_ids
+from fusionlab.recommenders.factors import WithIds, check_ids
 from fusionlab.recommenders.lightgcn import ClickGraph, LightGcn
 from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
@@ -28,7 +26,7 @@ from fusionlab.spaces import Spaces
 
 
 @RECOMMENDERS.register("lightgcn")
-class LightGcnContent(Recommender):
+class LightGcnContent(WithIds):
     """Fused views against user vectors, both smoothed over the graph of train clicks, plus IDs.
 
     s(u, i) = combine_k <p_uk, z_ik> + <e_u, e_i>
@@ -59,6 +57,7 @@ class LightGcnContent(Recommender):
     space: ClassVar[Spaces] = LightGcn.space
     uses_content = True
     on_ids = "lightgcn_id"
+    ids: LightGcn | None
 
     def __init__(
         self,
@@ -110,20 +109,6 @@ class LightGcnContent(Recommender):
         size = size + squared_size(touched.start.take(batch.candidates))
         content = self.l2 / (2 * len(batch.users)) * size
         return content if self.ids is None else content + self.ids.penalty(touched)
-
-    # IDs
-
-    def user_factors(self, users: Tensor) -> Tensor | None:
-        """e_u."""
-        return None if self.ids is None else self.ids.user_factors(users)
-
-    def item_factors(self, items: Tensor) -> Tensor | None:
-        """e_i."""
-        return None if self.ids is None else self.ids.item_factors(items)
-
-    def id_rows(self, batch: Batch) -> IdRows | None:
-        """The ID factors of a step, from one pass over the graph."""
-        return None if self.ids is None else self.ids.id_rows(batch)
 
     # Of the whole catalogue
 

@@ -5,6 +5,7 @@ Shapes: S sequences, T places of the longest, D the width of an item and of a st
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated
 
 import torch
@@ -19,22 +20,22 @@ from fusionlab.registry import Registry
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class SequenceNetwork(nn.Module):
+class SequenceNetwork(nn.Module, ABC):
     """Sequences, the most recent item first, to the states they end in.
 
     Places from ``counts`` on are padding: nothing of them may reach a state.
     """
 
+    @abstractmethod
     def prepare(self, dim: int, length: int) -> None:
         """Make the parameters, once the width D and the longest sequence are known."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, x: Tensor, counts: Tensor) -> Tensor:
         """Items (S, T, D) of which the first ``counts`` (S,) are there, to states (S, D).
 
         What it says of an empty sequence is not read; it must be finite.
         """
-        raise NotImplementedError
 
 
 NETWORKS: Registry[SequenceNetwork] = Registry(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -139,10 +140,10 @@ def _page(
 
 
 def _draw(
-    figure: Figure, where: object, panel: Panel, lines: Mapping[str, Line], first: bool
+    figure: Figure, where: SubplotSpec, panel: Panel, lines: Mapping[str, Line], first: bool
 ) -> list[Axes]:
     """One panel: its kinds one below the other over the same epochs."""
-    inner = where.subgridspec(len(panel.kinds), 1, hspace=0.05)  # type: ignore[attr-defined]
+    inner = where.subgridspec(len(panel.kinds), 1, hspace=0.05)
     drawn: list[Axes] = []
     for place, kind in enumerate(panel.kinds):
         axes = figure.add_subplot(inner[place], sharex=drawn[0] if drawn else None)

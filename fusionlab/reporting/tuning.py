@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
-from fusionlab.layers import merge, nest
+from fusionlab.layers import changed
 from fusionlab.reporting.cost import seconds_text
 from fusionlab.reporting.table import ABSENT, Cell, Column, Group, Table, decimal, grouped
 from fusionlab.studies.record import Row
@@ -149,9 +149,7 @@ def tuned_yaml(
     overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """The changes as YAML; with ``base``, as the file ``out`` that extends it and its overrides."""
-    data: dict[str, Any] = dict(overrides)
-    for key, value in changes.items():
-        data = merge(data, nest(key, value))
+    data = changed(overrides, changes)
     if base is not None and out is not None:
         data = {"base": os.path.relpath(base, out.parent), **data}
     return yaml.safe_dump(data, sort_keys=False).rstrip("\n") + ("\n" if out else "")

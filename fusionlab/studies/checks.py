@@ -11,7 +11,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.encoders.text.loading import tokenizer_id
 from fusionlab.errors import ConfigError, FusionlabError, one_of
 from fusionlab.evaluation.cold import GROUPS, groups_of
-from fusionlab.evaluation.metrics import FULL_METRICS, LIST_METRICS, check_names
+from fusionlab.evaluation.metrics import DEFAULT_METRICS, FULL_METRICS, LIST_METRICS, check_names
 from fusionlab.fusion.build import build_fusion, check_named_modalities
 from fusionlab.recommenders.contract import Recommender
 from fusionlab.registry import family
@@ -23,7 +23,6 @@ from fusionlab.studies.transfer import check_transfer
 from fusionlab.training.augmented import check_augmentations
 from fusionlab.training.in_batch import check_in_batch
 from fusionlab.training.pools import check_pooled
-from fusionlab.training.ranking import DEFAULT_METRICS
 
 
 def measured(experiment: Experiment) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fusionlab.config import Experiment, Study
 from fusionlab.errors import ConfigError
+from fusionlab.layers import dotted
 from fusionlab.registry import part_label
 
 BASE = "base"
@@ -87,19 +88,10 @@ def _transfer_label(value: Mapping[str, Any] | None, axis: Sequence[Any]) -> str
     if value is None:
         return "from scratch"
     words = TUNED if value.get("tune") else AS_IT_CAME
-    own, *others = (dict(_leaves(one.get("source", {}))) for one in (value, *axis) if one)
+    own, *others = (dotted(one.get("source", {})) for one in (value, *axis) if one)
     different = [
         f"{key.rsplit('.', 1)[-1]}={found}"
         for key, found in own.items()
         if any(other.get(key) != found for other in others)
     ]
     return f"{words} ({', '.join(different)})" if different else words
-
-
-def _leaves(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{key}.{rest}", leaf) for rest, leaf in _leaves(value))
-        else:
-            yield key, value

@@ -17,7 +17,7 @@ import yaml
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusionlab.data.disk import flush, whole, writing
 from fusionlab.data.fingerprint import file_fingerprint
@@ -196,14 +196,27 @@ class RunStore:
         return noted
 
 
-def read_state(file: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """The tensors of a run's model; nothing of the file is executed."""
+def load_model(model: nn.Module, file: Path, device: str = "cpu") -> None:
+    """Put what a run trained into ``model``: all of its state, buffers too; nothing of the file is
+    executed.
+
+    Raises:
+        FusionlabError: the file cannot be read, has changed by a byte since, or is of other shapes.
+    """
+    intact(file)
     try:
-        return load_file(file, device=device)
+        state = load_file(file, device=device)
     except (OSError, ValueError, SafetensorError) as error:
         raise FusionlabError(
             f"{file}: cannot be read ({error}); delete the folder and run the experiment again"
         ) from None
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # torch names every key and shape that does not fit
+        raise FusionlabError(
+            f"{file}: does not fit this model ({' '.join(str(error).split())}); if the code has "
+            "changed since, run the experiment again"
+        ) from error
 
 
 def _written(file: Path, record: RunRecord) -> None:

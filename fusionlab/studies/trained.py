@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.sealed import intact
 from fusionlab.data.words import with_words
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.build import AnyTask, build_task, over_clicks
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.run import configure
-from fusionlab.studies.store import MODEL_FILE, RunStore, read_state
+from fusionlab.studies.store import MODEL_FILE, RunStore, load_model
 from fusionlab.training.ranking import RankingTask
 
 
@@ -66,13 +65,6 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
         dataset = with_words(dataset, words.filter(words["step"] == step))
     if isinstance(task, RankingTask) and dataset.interactions is not task.interactions:
         task = over_clicks(experiment, task, dataset)
-    state = read_state(intact(file), experiment.runtime.device)
-    try:
-        task.model.load_state_dict(state)
-    except RuntimeError as error:  # torch names every key and shape that does not fit
-        raise FusionlabError(
-            f"{file}: does not fit the model of its record ({' '.join(str(error).split())}); the "
-            "code has changed since: run the experiment again"
-        ) from error
+    load_model(task.model, file, experiment.runtime.device)
     task.model.eval()
     return Trained(record, dataset, task)

@@ -7,14 +7,13 @@ from torch import nn
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec
-from fusionlab.data.sealed import intact
 from fusionlab.encoders.contract import Encoder
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.fusion.build import build_fusion
 from fusionlab.registry import family
 from fusionlab.sections import Encoding
 from fusionlab.studies.record import RunRecord
-from fusionlab.studies.store import MODEL_FILE, RunStore, read_state
+from fusionlab.studies.store import MODEL_FILE, RunStore, load_model
 
 
 def take_over(model: nn.Module, source: RunRecord, store: RunStore) -> None:
@@ -29,14 +28,7 @@ def take_over(model: nn.Module, source: RunRecord, store: RunStore) -> None:
             f"{file}: not found, expected the model of the source run; delete the folder to train "
             "it again"
         )
-    state = read_state(intact(file))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:  # torch names every key and shape that does not fit
-        found = " ".join(str(error).split())
-        raise FusionlabError(
-            f"transfer.source: {file} does not fit this model ({found})"
-        ) from error
+    load_model(model, file)
 
 
 def check_transfer(experiment: Experiment, source: Experiment, dataset: Dataset) -> None:

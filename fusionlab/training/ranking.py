@@ -19,6 +19,7 @@ from fusionlab.data.features import ItemFeatures, Taker
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.data.worlds import Worlds
 from fusionlab.evaluation.full_ranking import evaluate
+from fusionlab.evaluation.metrics import DEFAULT_METRICS
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.evaluation.situations import evaluate_situations
@@ -34,19 +35,6 @@ from fusionlab.training.losses import Loss
 from fusionlab.training.pools import Pools, check_pooled
 from fusionlab.training.replay import Replay
 from fusionlab.training.sampling import NegativeSampler
-
-DEFAULT_METRICS = (
-    "recall",
-    "precision",
-    "f1",
-    "ndcg",
-    "mrr",
-    "map",
-    "hit_rate",
-    "coverage",
-    "gini",
-    "novelty",
-)
 
 
 class RankingTask:

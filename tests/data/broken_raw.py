@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from breaking import both, data, remove, rename, text
 from raw_worlds import (
     MOVIES,
     PRODUCTS,
@@ -31,27 +32,11 @@ PATHS = {
 PAIRS, TSV = "videos/videos_pairs.csv", "videos/videos_pairs.tsv"
 
 
-def text(path, content):
-    return lambda: Path(path).write_text(content)
-
-
-def data(path, content):
-    return lambda: Path(path).write_bytes(content)
-
-
-def rename(old, new):
-    return lambda: Path(old).rename(new)
-
-
-def both(*steps):
-    return lambda: [step() for step in steps]
-
-
 # (format, how it is broken, options, the message)
 BROKEN = {
     "text without items": (
         "folder",
-        lambda: Path("shop/items.csv").unlink(),
+        remove("shop/items.csv"),
         {"text_columns": ["title"]},
         "shop: found no file items.csv or items.jsonl or items.parquet, expected one",
     ),
@@ -81,7 +66,7 @@ BROKEN = {
     "lists of texts": (
         "folder",
         both(
-            lambda: Path("shop/items.csv").unlink(),
+            remove("shop/items.csv"),
             text("shop/items.jsonl", lines({"item": row[0], "tags": []} for row in SHOP_ITEMS[1:])),
         ),
         {"text_columns": ["tags"]},
@@ -90,7 +75,7 @@ BROKEN = {
     ),
     "no films": (
         "movielens",
-        lambda: Path("movies/items.jsonl").unlink(),
+        remove("movies/items.jsonl"),
         {},
         "movies: found no file items.jsonl, expected one",
     ),
@@ -108,7 +93,7 @@ BROKEN = {
     ),
     "no pairs": (
         "microlens",
-        lambda: Path(PAIRS).unlink(),
+        remove(PAIRS),
         {},
         "videos: found no file *_pairs.csv or *_pairs.tsv, expected one",
     ),
@@ -127,13 +112,13 @@ BROKEN = {
     ),
     "a user without items": (
         "microlens",
-        both(lambda: Path(PAIRS).unlink(), text(TSV, "u1\t7 8 9\nu2\t\n")),
+        both(remove(PAIRS), text(TSV, "u1\t7 8 9\nu2\t\n")),
         {},
         "videos/videos_pairs.tsv, line 2, column 'item': found nothing, expected an id",
     ),
     "no products": (
         "amazon_reviews_2023",
-        lambda: Path("beauty/meta_All_Beauty.jsonl").unlink(),
+        remove("beauty/meta_All_Beauty.jsonl"),
         {},
         "beauty: found no file meta_*.jsonl or meta_*.jsonl.gz, expected one",
     ),
@@ -152,7 +137,7 @@ BROKEN = {
     "a cut archive": (
         "amazon_reviews_2023",
         both(
-            lambda: Path("beauty/All_Beauty.jsonl").unlink(),
+            remove("beauty/All_Beauty.jsonl"),
             data("beauty/All_Beauty.jsonl.gz", b"\x1f\x8b\x08\x00"),
         ),
         {},

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from browsing import browser
 from explored import SECRET, explorer_of
 from PIL import Image
 
@@ -23,6 +24,12 @@ def shop(tmp_path_factory):
 @pytest.fixture(scope="session")
 def explorer(shop):
     return explorer_of(shop)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as one:
+        yield one
 
 
 @pytest.fixture

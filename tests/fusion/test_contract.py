@@ -32,7 +32,7 @@ def test_contract(part, check, modalities, dtype):
 
 
 class Broken(Fusion):
-    """A strategy with one fault at a time, to see the checks fail."""
+    """A sum with one fault at a time, to see the checks fail."""
 
     level = Level.FEATURE
     additive = True
@@ -40,6 +40,10 @@ class Broken(Fusion):
     def __init__(self, specs, dim):
         super().__init__(specs, dim)
         self.project = Projections(specs, dim)
+
+    def forward(self, items):
+        parts, present = self.project.pooled(items)
+        return one_view(parts.sum(1), present)
 
 
 class ReadsBehindTheMask(Broken):
@@ -73,10 +77,6 @@ class HasADeadParameter(Broken):
         super().__init__(specs, dim)
         self.unused = torch.nn.Parameter(torch.zeros(dim))
 
-    def forward(self, items):
-        parts, present = self.project.pooled(items)
-        return one_view(parts.sum(1), present)
-
 
 class NormalisesASum(Broken):
     def forward(self, items):
@@ -86,10 +86,6 @@ class NormalisesASum(Broken):
 
 class HidesThatItIsASum(Broken):
     additive = False
-
-    def forward(self, items):
-        parts, present = self.project.pooled(items)
-        return one_view(parts.sum(1), present)
 
 
 class KeepsTheBiasOfTheAbsent(Broken):

@@ -32,7 +32,7 @@ def test_elsewhere_the_tables_are_the_same_bytes(results: Results, tmp_path: Pat
     shutil.rmtree(folder)
     for row in results.rows:  # the runs that it was made from are gone
         for record in row.records:
-            shutil.rmtree(record.folder, ignore_errors=True)  # type: ignore[arg-type]
+            shutil.rmtree(record.folder, ignore_errors=True)
     for name in ("quality.tex", "cost.html"):
         words = ["table", "--check", name]
         done = subprocess.run(

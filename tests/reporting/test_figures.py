@@ -74,7 +74,7 @@ def test_lines_out_of_view_are_named_at_the_edge(paper: list[Row]) -> None:
 def test_points_stand_at_time_and_mean(make_row: MakeRow) -> None:
     rows = [make_row("sum", mean=0.1, seconds=10.0), make_row("gated", mean=0.2, seconds=30.0)]
     for cost, times in (("seconds", [20.0, 60.0]), ("seconds_per_epoch", [1.0, 3.0])):
-        figure = quality_against_cost(rows, "recall@20", cost=cost)  # type: ignore[arg-type]
+        figure = quality_against_cost(rows, "recall@20", cost=cost)
         points = [
             (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
             for line in figure.axes[0].lines

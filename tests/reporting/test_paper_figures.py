@@ -48,7 +48,7 @@ def report(make_row: MakeRow, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "one", store.root
 
 
-def _told(record):  # type: ignore[no-untyped-def]
+def _told(record):
     """With curves, and a history of two modalities."""
     import polars as pl
 
@@ -73,7 +73,7 @@ def draw(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> No
 
 
 @pytest.mark.parametrize("script", sorted(TESTED))
-def test_a_figure_of_a_report(script, report, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_figure_of_a_report(script, report, tmp_path, monkeypatch) -> None:
     folder, runs = report
     out = tmp_path / "figures"
     draw(monkeypatch, script, folder, "--runs", runs, "--out", out)
@@ -82,7 +82,7 @@ def test_a_figure_of_a_report(script, report, tmp_path, monkeypatch) -> None:  #
     assert (out / f"{script}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_critical_difference_of_two_reports(report, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_critical_difference_of_two_reports(report, tmp_path, monkeypatch) -> None:
     folder, runs = report
     two = folder.parent / "two"
     draw(monkeypatch, "critical_difference", folder, two, "--runs", runs, "--out", tmp_path / "f")

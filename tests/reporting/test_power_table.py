@@ -17,7 +17,7 @@ from fusionlab.studies.record import Row
 
 
 def results(rows: list[Row], **options: object) -> Results:
-    return Results("Study", rows, METRICS, "ndcg@20", **options)  # type: ignore[arg-type]
+    return Results("Study", rows, METRICS, "ndcg@20", **options)
 
 
 def test_users_and_seeds_by_hand(make_row: MakeRow) -> None:
@@ -27,7 +27,7 @@ def test_users_and_seeds_by_hand(make_row: MakeRow) -> None:
     scores = read_scores(rows, ["ndcg@20"], "test")
     for row in table.rows():
         found = dict(zip(names, (cell.value for cell in row), strict=True))
-        difference = scores[row[0].text]["ndcg@20"].by_seed - scores["ids"]["ndcg@20"].by_seed  # type: ignore[operator]
+        difference = scores[row[0].text]["ndcg@20"].by_seed - scores["ids"]["ndcg@20"].by_seed
         users, seeds = difference.mean(0).std(ddof=1), difference.mean(1).std(ddof=1)
         judge = TTestPower()
         n = judge.solve_power(0.01 / users, alpha=0.05 / 2, power=0.8)

@@ -17,7 +17,7 @@ from fusionlab.studies.record import Row
 
 
 def table_of(rows: list[Row], **options: object) -> Table:
-    return quality_table(rows, **{"metrics": METRICS, "main": "ndcg@20", **options})  # type: ignore[arg-type]
+    return quality_table(rows, **{"metrics": METRICS, "main": "ndcg@20", **options})
 
 
 def cells(table: Table, column: str) -> dict[str, Cell]:

@@ -63,7 +63,7 @@ def test_a_mean_is_that_of_what_its_records_hold(results: Results) -> None:
     gated = next(row for row in results.rows if row.label == "gated")
     lines = values(found)
     assert [line[0] for line in lines] == [record.id[:12] for record in gated.records]
-    assert [line[4] for line in lines] == [str(r.folder / "record.json") for r in gated.records]  # type: ignore[operator]
+    assert [line[4] for line in lines] == [str(r.folder / "record.json") for r in gated.records]
     for line, record in zip(lines, gated.records, strict=True):
         assert float(line[2]) == record.metrics["test"]["ndcg@20"]
         assert float(line[3]) == pytest.approx(float(line[2]), abs=1e-9)
@@ -120,9 +120,9 @@ def test_effect_sizes_stand_in_csv(results: Results, make_row: MakeRow) -> None:
     names = [one.name for one in table.columns]
     gated = next(row for row in table.rows() if row[0].text == "gated")
     d, low, high = (gated[names.index(name)].value for name in ("d", "d low", "d high"))
-    assert low < d < high  # type: ignore[operator]
+    assert low < d < high
     better, worse = (gated[names.index(f"users {side}")].value for side in ("better", "worse"))
-    assert 0 <= worse < better <= 1  # type: ignore[operator]
+    assert 0 <= worse < better <= 1
     assert not any(column.shown for column in table.columns if column.name.startswith("d "))
 
 

@@ -86,7 +86,7 @@ def test_fifteen_rows_are_told_apart(make_row: MakeRow) -> None:
     figure = robustness(rows, "ndcg@20")
     figure.draw_without_rendering()
     looks = {
-        (line.get_color(), line.get_linestyle(), str(line._dash_pattern))  # type: ignore[attr-defined]
+        (line.get_color(), line.get_linestyle(), str(line._dash_pattern))
         for line in figure.axes[0].lines
     }
     assert len(looks) == 15

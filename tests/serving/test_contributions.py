@@ -79,7 +79,7 @@ def test_shapley_values_of_a_score_add_up_to_it(recommender):
     assert all((values[~listed] == 0).all() for values in found.values.values())
     ids = task.model.ids if recommender == "hybrid" else None
     if ids is not None:
-        alone = ids.user(users) @ ids.item(torch.arange(40)).T
+        alone = ids.user_factors(users) @ ids.item_factors(torch.arange(40)).T
         expected = alone.gather(1, lists.clamp(min=0))[listed]
         torch.testing.assert_close(found.nothing[listed].float(), expected, atol=1e-5, rtol=1e-4)
 

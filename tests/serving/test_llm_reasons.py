@@ -3,10 +3,9 @@
 import re
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_causal import NAMES, smollm2, tiny
+from tiny_causal import smollm2
 
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.greedy import Greedy
@@ -279,45 +278,6 @@ def test_fault_lets_marks_and_nothing_else_stand_between_words():
         assert (fault(text, [], words) is None) == ("'" not in text)
     for mark in "-–—/()[]{}*_#&+=<>|~`´‘’“”«»「」!?":
         assert fault(f"a doll {mark} doll.", [], words) is not None
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_greedy_writes_only_the_words_allowed_and_ends(name):
-    lm = tiny(name)
-    lm.tokenizer.add_tokens([".", ","])
-    lm.causal.resize_token_embeddings(len(lm.tokenizer))
-    greedy = Greedy(lm, most_words=5, batch_size=2)
-    allowed = [frozenset(x.split()) for x in ("red dog runs the a", "blue cat", "bird sleeps over")]
-    prompts = ["the red dog", "a blue cat sleeps over the house", "bird"]
-    texts = greedy(prompts, allowed)
-    assert texts == greedy(prompts, allowed)
-    for prompt, text, words in zip(prompts, texts, allowed, strict=True):
-        sentence = text[: text.index(".")].replace(",", " ").split()
-        assert set(sentence) <= words
-        assert 1 <= len(sentence) <= 5
-        of_substance = [word for word in sentence if word not in FUNCTION_WORDS]
-        assert len(set(of_substance)) == len(of_substance)
-        alone = greedy([prompt], [words])[0]
-        assert alone[: alone.index(".")] == text[: text.index(".")]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_greedy_takes_the_most_probable_word(name):
-    lm = tiny(name)
-    lm.tokenizer.add_tokens([".", ","])
-    lm.causal.resize_token_embeddings(len(lm.tokenizer))
-    prompt = "the red dog"
-    words = frozenset({"cat", "runs", "house", "bird"})
-    ids = lm.tokens(prompt, start=True)
-    with torch.no_grad():
-        logits = lm.causal(input_ids=torch.tensor([ids])).logits[0, -1]
-    best = max(words, key=lambda word: logits[lm.tokens(word)[0]])
-    assert Greedy(lm)([prompt], [words])[0].split()[0] == best
-
-
-def test_a_prompt_that_fills_the_model_is_refused():
-    with pytest.raises(FusionlabError, match="expected fewer than 16"):
-        Greedy(tiny("gpt2", longest=16))(["dog " * 20], [frozenset({"dog"})])
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import torch
 from tiny_causal import NAMES, smollm2, tiny
 
 from fusionlab.errors import FusionlabError
-from fusionlab.serving.causal import load_causal_lm
 from fusionlab.serving.llm_rerank import LlmReranker, Prompt, standardised
 
 TEXTS = [
@@ -74,22 +73,6 @@ def test_soft_tokens_follow_the_text_of_each_item_of_the_history(name):
     assert len(told.prefix([6])) == len(told.prefix([]))
     without = LlmReranker(lm, TEXTS, **options).log_likelihoods(HISTORY, CANDIDATES)
     assert (without - expected).abs().min() > 1e-3
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_was_read_is_never_changed(name):
-    lm = tiny(name)
-    read = lm.read(lm.embed(lm.tokens("the red dog", start=True)))
-    before = [(layer.keys, layer.values) for layer in read.cache.layers]
-    copies = [(keys.clone(), values.clone()) for keys, values in before]
-    texts = [lm.tokens(TEXTS[3]), lm.tokens(TEXTS[1])]
-    first, again = (lm.log_likelihoods(read, texts) for _ in range(2))
-    assert torch.equal(first, again)
-    for layer, kept, copied in zip(read.cache.layers, before, copies, strict=True):
-        assert layer.keys is kept[0]
-        assert layer.values is kept[1]
-        assert torch.equal(kept[0], copied[0])
-        assert torch.equal(kept[1], copied[1])
 
 
 def test_the_history_is_read_once_and_the_candidates_share_its_memory():
@@ -255,30 +238,6 @@ def test_weights_without_base_scores_and_out_of_range_are_refused():
         reranker.rerank(HISTORY, CANDIDATES, weight=0.5)
     with pytest.raises(FusionlabError, match=r"weight: found 1\.5"):
         reranker.rerank(HISTORY, CANDIDATES, torch.zeros(4), 1.5)
-
-
-def test_models_that_are_not_there_or_have_no_weights_are_refused(tmp_path):
-    with pytest.raises(FusionlabError, match=r"^model: found '.*nothing', which is no folder"):
-        load_causal_lm(str(tmp_path / "nothing"))
-    lm = tiny("llama")
-    lm.tokenizer.save_pretrained(tmp_path)
-    lm.causal.config.save_pretrained(tmp_path)
-    with pytest.raises(FusionlabError, match="cannot be loaded"):
-        load_causal_lm(str(tmp_path))
-
-
-def test_a_saved_model_is_loaded_with_its_output_layer(tmp_path):
-    lm = tiny("llama")
-    lm.tokenizer.save_pretrained(tmp_path)
-    lm.causal.save_pretrained(tmp_path)
-    loaded = load_causal_lm(str(tmp_path))
-    assert not any(weight.requires_grad for weight in loaded.causal.parameters())
-    options = {"prompt": PROMPT, "history": 4, "max_tokens": 10}
-    found, expected = (
-        LlmReranker(one, TEXTS, **options).log_likelihoods(HISTORY, CANDIDATES)
-        for one in (loaded, lm)
-    )
-    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ def test_beside_id_factors_content_alone_ranks_new_items_and_it_is_said(tmp_path
     service = Service(trained, [NewItem("n", vectors=raw(trained, 3))])
     scores = service.scoring.ranker(torch.arange(60)).clone()
     model = trained.task.model
-    ids = model.ids.user(torch.arange(60)) @ model.ids.item(torch.tensor([3])).T
+    ids = model.ids.user_factors(torch.arange(60)) @ model.ids.item_factors(torch.tensor([3])).T
     torch.testing.assert_close(scores[:, 40], scores[:, 3] - ids[:, 0], atol=1e-5, rtol=1e-4)
     assert "no ID score" in service.recommend(["u1"], 3)[0].notes[0]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fusionlab.config import Experiment, load_study
+from fusionlab.config import Experiment
 from fusionlab.data.sealed import sealed, unsealed
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.schema import validate
@@ -15,7 +15,6 @@ from fusionlab.studies.identity import id_of
 from fusionlab.studies.inputs import prepare_features, prepare_more
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import MODEL_FILE, RunStore
-from fusionlab.studies.study import encoding_experiments, plan
 from fusionlab.studies.trained import load_trained
 
 DATA = {"name": "synthetic", "users": 40, "items": 30, "clicks": 10, "seed": 1, "world": 0}
@@ -282,36 +281,6 @@ def test_a_source_without_its_model_is_said(tmp_path):
     (store.folder(source.id) / MODEL_FILE).unlink()
     with pytest.raises(FusionlabError, match=r"model\.safetensors: not found, expected the model"):
         run_experiment(wanted, store)
-
-
-def test_rows_of_a_study_are_called_by_what_is_done(study_file):
-    source = "{source: {dataset: {seed: %d, users: 70}}, tune: %s}"
-    one = [source % (1, "false"), source % (1, "true"), "null"]
-    two = [source % (1, "false"), source % (2, "false"), "null"]
-
-    def labels(*overrides):
-        planned = plan(load_study(study_file, ["axes.fusion=[concat]", *overrides]))
-        transferred = {
-            variant.label: variant.runs[0][1].transfer is not None
-            for row in planned.rows
-            for variant in row.variants
-        }
-        return list(transferred)[:3], [x for x in transferred if transferred[x]]
-
-    rows = ["concat, zero-shot", "concat, fine-tuned", "concat, from scratch"]
-    assert labels(f"axes.transfer=[{', '.join(one)}]") == (rows, rows[:2])
-    seeds = ["concat, zero-shot (seed=1)", "concat, zero-shot (seed=2)", "concat, from scratch"]
-    assert labels(f"axes.transfer=[{', '.join(two)}]") == (seeds, seeds[:2])
-    base = f"experiment.transfer={source % (1, 'false')}"
-    assert labels(base, "axes.transfer=[{tune: false}, {tune: true}, null]") == (rows, rows[:2])
-    found, transferred = labels(base, "axes.transfer.tune=[false, true]")
-    assert found[:2] == transferred == rows[:2]  # controls know of no source
-
-
-def test_sources_are_encoded_too(study_file):
-    axis = "axes.transfer=[null, {source: {dataset: {seed: 7}}}]"
-    found = encoding_experiments(load_study(study_file, [axis]))
-    assert [one.dataset.seed for one in found] == [0, 7]
 
 
 def test_without_a_source_nothing_is_other(tmp_path):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
@@ -12,13 +10,20 @@ import torch
 from pydantic import Field
 
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
-from fusionlab.data.features import FUSED, ItemFeatures, is_modality_name
+from fusionlab.data.features import ItemFeatures
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media
 from fusionlab.data.situations import column_of, context_content
 from fusionlab.data.splits import NAMES, TEST, TRAIN, VALID, Ratio, Split, split_clicks
 from fusionlab.data.synthetic.atoms import AtomOptions, resolve_atoms, standard_atoms
+from fusionlab.data.synthetic.by_modality import (
+    STANDARD,
+    by_modality,
+    check_unused,
+    checked_names,
+    writings,
+)
 from fusionlab.data.synthetic.generate import (
     atoms_as_features,
     draw_classes,
@@ -29,10 +34,10 @@ from fusionlab.data.synthetic.generate import (
     draw_tastes,
     write_features,
 )
-from fusionlab.data.synthetic.lift import Lift, Writing
+from fusionlab.data.synthetic.lift import Lift
 from fusionlab.data.synthetic.render.catalogue import check_renderable, render
 from fusionlab.data.synthetic.truth import SITUATION, Truth
-from fusionlab.errors import FusionlabError, one_of
+from fusionlab.errors import FusionlabError
 from fusionlab.schema import Section
 
 Count = Annotated[int, Field(ge=1)]
@@ -41,7 +46,6 @@ Depth = Annotated[int, Field(ge=0, le=8)]
 Amount = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
-STANDARD = Writing(dim=16, nuisance=16, noise=0.3, difficulty=0, scale=1.0, tokens=1)
 
 
 @DATASETS.register("synthetic")
@@ -130,36 +134,30 @@ class Synthetic(DatasetFormat):
         seed: Annotated[int, Field(ge=0)] = 0,
         world: Annotated[int, Field(ge=0)] | None = None,
     ) -> None:
-        self.modalities = _checked(modalities)
+        self.modalities = checked_names(modalities)
         self.users, self.items, self.clicks = users, items, clicks
         self.alphabet, self.tau, self.popularity = alphabet, tau, popularity
         self.situations = situations
         self.features, self.task, self.classes = features, task, classes
         self.split, self.seed = split or Ratio(seed=seed), seed
         self.world = seed if world is None else world
-        self.missing = self._by_modality("missing", missing, 0.0)
+        self.missing = by_modality(modalities, "missing", missing, 0.0)
         if atoms is None:
-            unique = self._by_modality("uniqueness", uniqueness, 1.0)
+            unique = by_modality(modalities, "uniqueness", uniqueness, 1.0)
             atoms = standard_atoms(modalities, redundancy, unique, synergy)
         self.atoms = resolve_atoms(atoms, modalities, alphabet, flip)
-        given = {
-            "dim": dim,
-            "nuisance": nuisance,
-            "noise": noise,
-            "difficulty": difficulty,
-            "scale": scale,
-            "tokens": tokens,
-        }
-        written: dict[str, dict[str, Any]] = {
-            option: self._by_modality(option, value, getattr(STANDARD, option))
-            for option, value in given.items()
-        }
-        self.writing = {
-            name: Writing(**{option: values[name] for option, values in written.items()})
-            for name in modalities
-        }
+        self.writing = writings(
+            modalities,
+            dim=dim,
+            nuisance=nuisance,
+            noise=noise,
+            difficulty=difficulty,
+            scale=scale,
+            tokens=tokens,
+        )
         if features == "rendered":
-            self._check_rendering()
+            check_renderable(self._parts(), alphabet)
+            check_unused(self.writing)
         if task == "recommendation" and clicks > items:
             raise FusionlabError(f"clicks: found {clicks} a user, expected at most {items} items")
         most = clicks if task == "recommendation" else 1
@@ -230,17 +228,6 @@ class Synthetic(DatasetFormat):
     def _media(self, truth: Truth) -> dict[str, Media]:
         return render(truth, self.seed) if self.features == "rendered" else {}
 
-    def _check_rendering(self) -> None:
-        check_renderable(self._parts(), self.alphabet)
-        for name, writing in self.writing.items():
-            for option, usual in asdict(STANDARD).items():
-                found = getattr(writing, option)
-                if found != usual:
-                    raise FusionlabError(
-                        f"{option}: found {found:g} for {name!r}, which shapes measured features; "
-                        "expected none where features are 'rendered'"
-                    )
-
     def _parts(self) -> dict[str, int]:
         """J, the parts of the code of each modality."""
         return {name: sum(name in atom.over for atom in self.atoms) for name in self.modalities}
@@ -286,28 +273,6 @@ class Synthetic(DatasetFormat):
             truth=truth,
             media=self._media(truth),
         )
-
-    def _by_modality(
-        self, option: str, value: float | Mapping[str, float], default: float
-    ) -> dict[str, float]:
-        """One number a modality."""
-        if not isinstance(value, Mapping):
-            return dict.fromkeys(self.modalities, value)
-        for name in value:
-            if name not in self.modalities:
-                raise FusionlabError(f"{option}: {one_of(name, self.modalities)}")
-        return {name: value.get(name, default) for name in self.modalities}
-
-
-def _checked(modalities: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(modalities)
-    for name in names:
-        if not (name.isidentifier() and is_modality_name(name)) or names.count(name) > 1:
-            raise FusionlabError(
-                f"modalities: found {name!r} in {names}, expected different names made of "
-                f"letters, digits and underscores, none of them {FUSED!r}"
-            )
-    return names
 
 
 def _ids(prefix: str, count: int) -> pl.Series:

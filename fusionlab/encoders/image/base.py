@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -80,9 +81,9 @@ class ImageEncoder(Encoder):
         batch = {IMAGE: found["tensor"][None].to(self.scale.device)}
         return found | {"normalise": self.normalised(batch)[0]}
 
+    @abstractmethod
     def encoded(self, images: Tensor) -> Tensor:
         """Features (B, T, d) of normalised images (B, C, H, W)."""
-        raise NotImplementedError
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (B, T, d); every token is on."""

@@ -121,7 +121,7 @@ class ModelSteps:
 
 
 @dataclass(frozen=True)
-class Preparation:
+class Preparation(ModelSteps):
     """All steps decided (see `ImageSteps`): an image in, uint8 (C, size, size) out.
 
     A pixel stays a byte until it is on the device, where `ImageEncoder.normalised` makes it a
@@ -131,12 +131,6 @@ class Preparation:
     exif: bool
     background: tuple[int, int, int]
     color: Color
-    size: int
-    resize: Resize
-    crop_from: int
-    interpolation: Interpolation
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     max_pixels: int
 
     @property

@@ -108,13 +108,10 @@ class Search:
 
     def finished(self, store: RunStore) -> list[Trial]:
         """The trials that the budget pays for, as far as they are finished."""
-        folder = self.folder(store)
-        found = []
-        for number in self.numbers(store):
-            if number not in folder:
-                break
-            found.append(folder.load(number))
-        return found
+        folder, done = self.folder(store), list[Trial]()
+        while not self._is_spent(done) and len(done) in folder:
+            done.append(folder.load(len(done)))
+        return done
 
     def is_done(self, store: RunStore) -> bool:
         """Are all trials that the budget pays for finished?"""

@@ -21,8 +21,8 @@ def mel_by_hand(wave, rate, n_mels, n_fft, hop, fmin, fmax):
     starts = range(0, len(wave) - n_fft + 1, hop)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
     power = np.abs(np.fft.rfft([wave[s : s + n_fft] * window for s in starts])) ** 2
-    to_mel = lambda f: 2595 * np.log10(1 + f / 700)  # noqa: E731
-    edges = 700 * (10 ** (np.linspace(to_mel(fmin), to_mel(fmax), n_mels + 2) / 2595) - 1)
+    low, high = (2595 * np.log10(1 + f / 700) for f in (fmin, fmax))
+    edges = 700 * (10 ** (np.linspace(low, high, n_mels + 2) / 2595) - 1)
     bins = np.linspace(0, rate / 2, n_fft // 2 + 1)
     rising = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins[:, None]) / (edges[2:] - edges[1:-1])

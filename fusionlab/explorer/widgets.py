@@ -1,4 +1,4 @@
-"""Controls that tabs share, and how they ask the server."""
+"""Widgets that tabs share, and how they ask the server."""
 
 from __future__ import annotations
 
