@@ -22,6 +22,7 @@ from fusionlab.studies.one_missing import ONE_MISSING
 from fusionlab.studies.transfer import check_transfer
 from fusionlab.training.augmented import check_augmentations
 from fusionlab.training.in_batch import check_in_batch
+from fusionlab.training.micro_batches import check_micro_batch
 from fusionlab.training.pools import check_pooled
 
 
@@ -91,6 +92,7 @@ def check(experiment: Experiment, dataset: Dataset) -> None:
     if getattr(dataset, wanted) is None:
         problem = f"found {experiment.task!r}, but dataset {dataset.name!r} has no {wanted}"
         raise ConfigError([(("task",), problem)])
+    check_micro_batch(experiment.training, family("balancer")[experiment.balancer.name])
     if experiment.task == "recommendation":
         _check_steps(experiment)
     if reads_content(experiment):

@@ -37,8 +37,7 @@ class MicroBatches:
 
     def __init__(self, balancer: Balancer, training: Training) -> None:
         asked, self.balancer = training.micro_batch, balancer
-        if asked is not None:
-            check_additive(type(balancer))
+        check_micro_batch(training, type(balancer))
         self.halves = asked == "auto"
         self.size = training.batch_size if asked == "auto" else asked
 
@@ -84,9 +83,10 @@ class MicroBatches:
         )
 
 
-def check_additive(balancer: type[Balancer]) -> None:
-    """Refuse a balancer that reads or changes the losses or the gradients of whole steps."""
-    if _additive(balancer):
+def check_micro_batch(training: Training, balancer: type[Balancer]) -> None:
+    """Refuse `training.micro_batch` for a balancer that reads or changes the losses or the
+    gradients of whole steps."""
+    if training.micro_batch is None or _additive(balancer):
         return
     working = ", ".join(name for name in BALANCERS.names() if _additive(BALANCERS[name]))
     raise ConfigError(
