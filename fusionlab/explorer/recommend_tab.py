@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -56,21 +58,7 @@ def recommend_tab(
                 choice = gr.Dropdown(label=f"Strategy, {name}", **strategies(explorer, 0, place))
                 sides.append((choice, own_html(f"list-{name}")))
     asked = [board, who, user, liked, k, on, untrained]
-
-    def listed(label: str | None, words: bool, *given: Any) -> str:
-        question, index = _question(explorer, *given), given[0]
-        if not explorer.boards[index].strategies:
-            return note("this board has nobody to recommend to")
-        if label is None:  # of a single run there is nothing to put beside it
-            return ""
-        return list_html(explorer, index, label, question, reasons=reasons if words else None)
-
-    def before(left: str, right: str | None, *given: Any) -> str:
-        question, index = _question(explorer, *given), given[0]
-        if not explorer.boards[index].strategies or (question.user is None and not question.liked):
-            return ""
-        label = right if right and explorer.fault(index, left) else left
-        return history_html(explorer, index, label, question)
+    lists = Lists(explorer, reasons)
 
     def switched(index: int) -> list[Any]:
         return [
@@ -85,20 +73,53 @@ def recommend_tab(
     pick = another.click(another_user(explorer), [board, user], user, **QUIET)
     changed = [user.submit, k.change, on.input, untrained.input, worded.input, who.input]
     changed += [liked.change, page.load]
-    views: list[tuple[Any, Any, Any, list[Any]]] = [
-        (listed, [choice, worded, *asked], place, [choice.input]) for choice, place in sides
-    ]
-    views.append((before, [*choices, *asked], past, []))
-    for fill, inputs, place, own in views:
-        gr.on([*changed, *own], fill, inputs, place, **READING)
-        switch.then(fill, inputs, place, **READING)
-        pick.then(fill, inputs, place, **READING)
+    everything = [*choices, worded, *asked], [*(place for _, place in sides), past]
+    gr.on(changed, lists.all, *everything, **READING)
+    switch.then(lists.all, *everything, **READING)
+    pick.then(lists.all, *everything, **READING)
+    for choice, side in sides:
+        choice.input(lists.one, [choice, worded, *asked], side, **READING)
 
     def removed(some: list[str], event: gr.EventData) -> list[str]:
         return [item for item in some if item != told_by(event, "item")]
 
     past.act(removed, liked, liked, **PICKING)
     who.input(lambda whose: gr.update(open=whose == PROFILE), who, builder, **QUIET)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What the tab shows; ``given`` are its widgets: board, who, user, liked, k, on, untrained."""
+
+    explorer: Explorer
+    reasons: Reasons | None
+
+    def one(self, label: str | None, words: bool, *given: Any) -> str:
+        """The list of a strategy."""
+        question, index = _question(self.explorer, *given), given[0]
+        if not self.explorer.boards[index].strategies:
+            return note("this board has nobody to recommend to")
+        if label is None:  # of a single run there is nothing to put beside it
+            return ""
+        reasons = self.reasons if words else None
+        return list_html(self.explorer, index, label, question, reasons=reasons)
+
+    def history(self, left: str, right: str | None, *given: Any) -> str:
+        """What the lists are made from."""
+        question, index = _question(self.explorer, *given), given[0]
+        nobody = question.user is None and not question.liked
+        if nobody or not self.explorer.boards[index].strategies:
+            return ""
+        label = right if right and self.explorer.fault(index, left) else left
+        return history_html(self.explorer, index, label, question)
+
+    def all(self, left: str, right: str | None, words: bool, *given: Any) -> list[str]:
+        """Both lists and the history at once: a page asks for one thing after the other, and paints
+        after each."""
+        with ThreadPoolExecutor() as workers:
+            lists = [workers.submit(self.one, label, words, *given) for label in (left, right)]
+            past = workers.submit(self.history, left, right, *given)
+            return [made.result() for made in (*lists, past)]
 
 
 def browser(
