@@ -76,7 +76,7 @@ def update(
             store,
             None if retrain else tuning,
             held_out=held_out,
-            without_users=None if without_users is None else str(without_users.resolve()),
+            without_users=None if without_users is None else str(without_users),
             on_epoch=on_epoch,
         )
     terminal.say(

@@ -112,8 +112,11 @@ def _vector(where: str, value: list[Any]) -> Tensor:
         ) from None
 
 
-def features_of(trained: Trained, items: Sequence[NewItem]) -> ItemFeatures:
+def features_of(trained: Trained, items: Sequence[NewItem]) -> tuple[ItemFeatures, list[str]]:
     """Features of new items as the model reads them: encoded, scaled and reduced like its own.
+
+    Beside them a line on each text of which its encoder knows nothing. Its features are zero, as
+    those of such a text in the catalogue are: the item has the modality, and it says nothing.
 
     Raises:
         FusionlabError: media that cannot be encoded, a vector of another width or that is not
@@ -151,7 +154,7 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> ItemFeatures:
                 f"expected one of the modalities {', '.join(columns)} at least, {read_of.sources()}"
             )
     assert task.worlds is not None
-    return prepare_more(experiment, dataset, task.worlds.train_items, raw)
+    return prepare_more(experiment, dataset, task.worlds.train_items, raw), read_of.notes
 
 
 class _Reader:
@@ -161,6 +164,7 @@ class _Reader:
         self.experiment, self.dataset = experiment, dataset
         trained = getattr(fusion, "trained_encoders", None)
         self.trained: TrainedEncoders | None = trained
+        self.notes: list[str] = []
 
     def sources(self) -> str:
         """Where modalities come from, for messages."""
@@ -194,6 +198,10 @@ class _Reader:
                 values[row], mask[row] = x
             elif place in encoded:
                 values[row], mask[row] = encoded[place]
+                if isinstance(entries[place], str) and not encoded[place][0].any():
+                    self.notes.append(
+                        f"{place}: the encoder of {name!r} knows no word of it, so it says nothing"
+                    )
         return values, mask
 
     def _spec(self, name: str) -> tuple[FeatureSpec, Encoder | None]:

@@ -70,7 +70,7 @@ class Service:
         self.item_rows = {name: row for row, name in enumerate(self.item_ids)}
         users = map(str, self.interactions.user_ids)
         self.user_rows = {name: row for row, name in enumerate(users)}
-        new = features_of(trained, self.new_items) if new_items else None
+        new, self._notes_on_new = features_of(trained, self.new_items) if new_items else (None, [])
         self.scoring = Scoring(task, new, kept)
         self.model, self.title = task.model, title_column(self.dataset)
         self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
@@ -136,12 +136,15 @@ class Service:
         for item in liked:
             require_known("liked", item, self.item_rows)
         rows = [*dict.fromkeys(self.item_rows[item] for item in liked)]
-        features = None if described is None else features_of(self.trained, [described])
+        features, notes = (
+            (None, []) if described is None else features_of(self.trained, [described])
+        )
         history = rows if features is None else [*rows, len(self.item_ids)]
         if not history:
             raise FusionlabError("a stranger: found nothing liked and nothing described")
         asked = Asked([Person(None, None, tuple(history), frozenset(rows))], features)
-        return self._recommended(asked, context, k, explain, untrained_coalitions, without)[0]
+        found = self._recommended(asked, context, k, explain, untrained_coalitions, without)[0]
+        return replace(found, notes=[*notes, *found.notes])
 
     def person(self, user: str) -> Person:
         """A user of training, with what the log says of them by now."""
@@ -232,7 +235,7 @@ class Service:
         return Recommendation(self.item_ids[row], score, shown, row >= n)
 
     def _notes(self, person: Person) -> list[str]:
-        notes = []
+        notes = [*self._notes_on_new]
         if self.new_items and self.scoring.ranker.item_factors is not None:
             notes.append("items added after training have no ID score: content alone ranks them")
         if self.scoring.by_history and not person.history:

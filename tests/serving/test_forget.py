@@ -235,6 +235,20 @@ def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
         update(record.id, store, FineTuning())
 
 
+def test_the_record_names_the_file_as_it_was_typed(store, tmp_path, monkeypatch):
+    """As it does the folder of the dataset; where on a machine either stands is nobody's business."""
+    shop(tmp_path / "shop", rows(), features=False)
+    monkeypatch.chdir(tmp_path)
+    record = run(store, {"name": "folder", "path": "shop"}, "popularity")
+    (tmp_path / "gone.txt").write_text(GONE)
+    asked = ["update", record.id, "--retrain", "--without-users", "gone.txt", "--runs", "runs"]
+    told = CliRunner().invoke(main, asked)
+    assert told.exit_code == 0, told.output
+    (new,) = (store.load(one) for one in store.runs() if one != record.id)
+    assert new.config["dataset"]["privacy"]["without_users"] == "gone.txt"
+    assert str(tmp_path) not in (new.folder / "record.json").read_text()
+
+
 def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     """Not in records, tables or logs, while users are served by the ids of the data."""
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
