@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import polars as pl
 
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.situations import Situations, cell, column_of
 from fusionlab.data.words import SCHEMA, in_rows, keys_of
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.feedback import FeedbackLog
@@ -84,22 +85,31 @@ def told_by(
     be held out, and no model is judged. Words on what ``dataset`` does not have are left out.
     """
     assert dataset.interactions is not None
+    frame = _frame(words, dataset.interactions.situations)
+    user_ids, item_ids = dataset.interactions.user_ids, dataset.item_ids
+    for name, ids in (("user", user_ids), ("item", item_ids)):
+        frame = frame.filter(pl.col(name).is_in(ids.cast(pl.String).implode()))
+    keys = in_rows(dataset, frame)["key"].to_numpy()
+    pairs = zip(frame["user"], frame["item"], strict=True)
+    before = np.array([pair in trained_on for pair in pairs], dtype=bool)
+    before |= np.isin(keys, keys_of(dataset.interactions.train))
+    new = (frame["liked"].fill_null(False).to_numpy() & ~before).nonzero()[0]
+    latest = new[np.argsort(frame["time"].to_numpy()[new], kind="stable")]
+    count = min(max(math.floor(len(new) * held_out + 0.5), 1), len(new) - 1) if len(new) else 0
+    held = np.isin(np.arange(len(frame)), latest[len(latest) - count :])
+    frame = frame.drop("time")
+    return Told(frame.filter(~held), frame.filter(held))
+
+
+def _frame(words: Sequence[Word], situations: Situations | None) -> pl.DataFrame:
+    """A row a word, with its time and what its context says in the columns of ``situations``."""
     frame = pl.DataFrame(
         [(one.user, one.item, one.liked, one.time) for one in words],
         schema={**SCHEMA, "time": pl.Float64},
         orient="row",
     )
-    user_ids, item_ids = dataset.interactions.user_ids, dataset.item_ids
-    for name, ids in (("user", user_ids), ("item", item_ids)):
-        frame = frame.filter(pl.col(name).is_in(ids.cast(pl.String).implode()))
-    users, items, liked = in_rows(dataset, frame)
-    keys = users * dataset.interactions.n_items + items
-    pairs = zip(frame["user"], frame["item"], strict=True)
-    before = np.array([pair in trained_on for pair in pairs], dtype=bool)
-    before |= np.isin(keys, keys_of(dataset.interactions.train))
-    new = (liked.fill_null(False).to_numpy() & ~before).nonzero()[0]
-    latest = new[np.argsort(frame["time"].to_numpy()[new], kind="stable")]
-    count = min(max(math.floor(len(new) * held_out + 0.5), 1), len(new) - 1) if len(new) else 0
-    held = np.isin(np.arange(len(frame)), latest[len(latest) - count :])
-    frame = frame.select(*SCHEMA)
-    return Told(frame.filter(~held), frame.filter(held))
+    told = [one.context if isinstance(one.context, dict) else {} for one in words]
+    return frame.with_columns(
+        pl.Series(column_of(name), [cell(one.get(name)) for one in told], pl.String)
+        for name in (() if situations is None else situations.values)
+    )

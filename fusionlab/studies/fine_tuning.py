@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.interactions import Clicks
 from fusionlab.data.words import (
     clicks_of,
+    context_of,
     in_rows,
     keys_of,
     new_clicks,
@@ -27,6 +29,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.evaluation.situations import evaluate_situations
 from fusionlab.sections import Options, Share
 from fusionlab.studies.build import over_clicks
 from fusionlab.studies.diverged import batch_kept
@@ -155,15 +158,16 @@ def worth(task: RankingTask, dataset: Dataset, told: Told) -> float:
     """The metric that ``task`` selects by, on the clicks held out of feedback.
 
     The whole catalogue is ranked without what a user clicked in train or validation of ``dataset``
-    or spoke of, but for the held-out clicks themselves. Validation and test are not read.
+    or spoke of, but for the held-out clicks themselves; where clicks have situations, in those of
+    the held-out ones. Validation and test are not read.
     """
     clicks = dataset.interactions
     assert clicks is not None
-    held_users, held_items, _ = in_rows(dataset, told.held)
-    users, items, _ = in_rows(dataset, told.words)
-    held, said = held_users * clicks.n_items + held_items, users * clicks.n_items + items
+    held, said = in_rows(dataset, told.held), in_rows(dataset, told.words)["key"].to_numpy()
+    keys = held["key"].to_numpy()
     known = np.unique(np.concatenate([keys_of(clicks.train), keys_of(clicks.valid), said]))
-    found = _judged(task, clicks_of(np.setdiff1d(known, held), clicks), clicks_of(held, clicks))
+    relevant = clicks_of(keys, clicks, context_of(dataset, held))
+    found = _judged(task, clicks_of(np.setdiff1d(known, keys), clicks), relevant)
     return found.means()[task.select]
 
 
@@ -177,8 +181,9 @@ def worth_on_validation(task: RankingTask, dataset: Dataset) -> Tensor:
 
 def _judged(task: RankingTask, exclude: Clicks, relevant: Clicks) -> Evaluation:
     ranker = task.ranker()
-    found = evaluate(
-        ranker,
+    situated = relevant.context is not None
+    judge = partial(evaluate_situations, ranker.situated) if situated else partial(evaluate, ranker)
+    found = judge(
         exclude,
         {"these": relevant},
         metrics=task.metrics,

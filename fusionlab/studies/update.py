@@ -157,7 +157,7 @@ class _Work:
             trained, words, options, checkpoint=self._checkpoint, on_epoch=self.on_epoch
         )
         assert isinstance(tuned.task, RankingTask)
-        kept = pl.concat([before, words.with_columns(step=pl.lit(step, pl.Int64))])
+        kept = pl.concat([before, words.with_columns(step=pl.lit(step, pl.Int64))], how="diagonal")
         return _New(tuned.task, tuned.dataset, Progress(tuned.record.history), kept)
 
     def _afresh(self) -> _New:

@@ -85,3 +85,23 @@ def test_saying_it_twice_changes_nothing(dataset):
     once = with_words(dataset, said)
     twice = with_words(once, said)
     assert np.array_equal(once.interactions.train.items, twice.interactions.train.items)
+
+
+def test_a_new_click_is_in_the_situation_that_was_told():
+    """As a click of the data would be: what no train click has, or nobody said, is unknown."""
+    dataset = Synthetic(users=20, items=30, clicks=8, situations=3).load()
+    user = dataset.interactions.user_ids[4]
+    known = {item for part in parts(dataset, user) for item in part}
+    new = [f"i{n}" for n in range(30) if f"i{n}" not in known][:4]
+    rows = [(user, item, True) for item in new]
+    said = words(*rows).with_columns(pl.Series("context situation", ["2", "0", "night", None]))
+    after = with_words(dataset, said).interactions.train
+    at = new_clicks(after, dataset.interactions.train)
+    assert [f"i{n}" for n in after.items[at].tolist()] == new
+    assert after.context[at].tolist() == [[2], [0], [3], [3]]
+    old = np.setdiff1d(np.arange(len(after)), at.numpy())
+    assert after.context[old].equal(dataset.interactions.train.context)
+    untold = with_words(dataset, words(*rows))
+    assert untold.interactions.train.context[at].tolist() == [[3]] * 4
+    assert untold.fingerprint != with_words(dataset, said).fingerprint
+    assert words_fingerprint(said) != words_fingerprint(words(*rows))

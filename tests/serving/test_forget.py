@@ -236,7 +236,7 @@ def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
 
 
 def test_the_record_names_the_file_as_it_was_typed(store, tmp_path, monkeypatch):
-    """As it does the folder of the dataset; where on a machine either stands is nobody's business."""
+    """As it names the folder of the dataset: where either stands on a machine is in no record."""
     shop(tmp_path / "shop", rows(), features=False)
     monkeypatch.chdir(tmp_path)
     record = run(store, {"name": "folder", "path": "shop"}, "popularity")

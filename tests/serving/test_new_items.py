@@ -71,7 +71,9 @@ def test_a_text_without_a_known_word_is_said_to_say_nothing(tmp_path):
     store = RunStore(tmp_path)
     trained = trained_run(store, **RENDERED)
     media = trained.dataset.media["text"].entries[3]
-    found, notes = features_of(trained, [NewItem("n", {"text": media}), NewItem("m", {"text": "?"})])
+    found, notes = features_of(
+        trained, [NewItem("n", {"text": media}), NewItem("m", {"text": "?"})]
+    )
     line = "item 'm', text: the encoder of 'text' knows no word of it, so it says nothing"
     assert notes == [line]
     assert found.present("text").tolist() == [True, True]
