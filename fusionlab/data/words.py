@@ -4,6 +4,9 @@ Words are a frame with a row each: ``user`` and ``item`` (ids, text) and ``liked
 high rating), false (a dislike, a low rating) or null: seen, and no word on liking. Of several words
 of a user on one item the last row counts. In which situation it was said may stand in context
 columns beside (`situations.column_of`), as text.
+
+A word without an item says that somebody whom the dataset does not have joins its users. One who
+joined and was forgotten since has no id there.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 
 def words_fingerprint(words: pl.DataFrame) -> str:
     """SHA-256 (hex) of words, in order."""
-    ids = [*text_content(words["user"]), *text_content(words["item"])]
+    ids = [*text_content(words["user"].fill_null("")), *text_content(words["item"].fill_null(""))]
     told = context_content(words, context_in(words))
     return fingerprint(["words", *ids, torch.from_numpy(_codes(words["liked"])), *told])
 
@@ -38,10 +41,12 @@ def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
 
     What is liked comes to the train clicks, after those that are there and in the order of the
     words; what is not liked goes. Validation and test lose every pair that is spoken of: they judge
-    what the model was not told. Words on users and items that the dataset does not have count for
-    nothing. The situation of a new click is read as those of the dataset's own: what is not told,
-    and a value that none of its train clicks has, is unknown.
+    what the model was not told. Who joins stands after the users that are there, in train alone.
+    Words of others, and on items that the dataset does not have, count for nothing. The situation
+    of a new click is read as those of the dataset's own: what is not told, and a value that none of
+    its train clicks has, is unknown.
     """
+    dataset = _joined(dataset, words)
     before, said = _interactions(dataset), in_rows(dataset, words)
     if said.is_empty():
         return dataset
@@ -61,6 +66,22 @@ def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
     return replace(
         dataset, interactions=after, fingerprint=fingerprint([dataset.fingerprint, *content])
     )
+
+
+def _joined(dataset: Dataset, words: pl.DataFrame) -> Dataset:
+    """The dataset with who joins as its last users; what is known of its own users and items is
+    not known of them, so it has no truth."""
+    clicks = _interactions(dataset)
+    known = clicks.user_ids.cast(pl.String)
+    new = words.filter(pl.col("item").is_null())["user"]
+    new = new.filter(new.is_null() | (new.is_first_distinct() & ~new.is_in(known.implode())))
+    if new.is_empty():
+        return dataset
+    nameless = [f"\0{row}" for row in range(len(known), len(known) + len(new))]
+    ids = pl.concat([known, pl.select(pl.coalesce(new, pl.Series(nameless))).to_series()])
+    grown = clicks.changed(ids, lambda some: some.among(len(ids), clicks.n_items))
+    content = [dataset.fingerprint, "joined", *text_content(new.fill_null(""))]
+    return replace(dataset, interactions=grown, truth=None, fingerprint=fingerprint(content))
 
 
 def in_rows(dataset: Dataset, words: pl.DataFrame) -> pl.DataFrame:

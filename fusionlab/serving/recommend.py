@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from fusionlab.config import experiment_from
+from fusionlab.data.privacy import OPEN
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.recommenders.contract import RECOMMENDERS
-from fusionlab.serving.events import Events
+from fusionlab.serving.events import SAID, Events
 from fusionlab.serving.explain import explained
 from fusionlab.serving.faiss_index import FaissIndex
 from fusionlab.serving.ids import require_known
@@ -66,6 +67,7 @@ class Service:
             self.dataset.interactions,
         )
         self.min_rating: float | None = getattr(experiment.dataset, "min_rating", None)
+        self.absent = getattr(experiment.dataset, "privacy", OPEN).absent()
         self.item_ids = [*map(str, self.dataset.item_ids), *(one.id for one in new_items)]
         self.item_rows = {name: row for row, name in enumerate(self.item_ids)}
         users = map(str, self.interactions.user_ids)
@@ -125,14 +127,7 @@ class Service:
             FusionlabError: nothing liked or described, an unknown item, or a recommender that has
                 learned a vector for each user.
         """
-        if not self.scoring.by_history:
-            able = [name for name in RECOMMENDERS.names() if RECOMMENDERS[name].by_history]
-            ids = " (without item_ids)" if self.model.name in able else ""
-            raise FusionlabError(
-                f"recommender {self.model.name!r} knows users by what it has learned of each, and "
-                f"nothing of a stranger; expected one that makes profiles of histories: "
-                f"{', '.join(able)}{ids}"
-            )
+        self._serve_strangers()
         for item in liked:
             require_known("liked", item, self.item_rows)
         rows = [*dict.fromkeys(self.item_rows[item] for item in liked)]
@@ -147,11 +142,30 @@ class Service:
         return replace(found, notes=[*notes, *found.notes])
 
     def person(self, user: str) -> Person:
-        """A user of training, with what the log says of them by now."""
-        user = self.dataset.known_as(user)
-        require_known("user", user, self.user_rows)
-        row = self.user_rows[user]
-        return known_person(user, row, self.interactions, self.log, self.item_rows, self.min_rating)
+        """A user of training, or somebody of whom the log has feedback, with what it says by now.
+
+        Raises:
+            FusionlabError: neither, or somebody new to a recommender that has learned a vector for
+                each user.
+        """
+        name = self.dataset.known_as(user)
+        row = self.user_rows.get(name)
+        events = [] if self.log is None else self.log.events(user, SAID)
+        if row is None and (not events or name in self.absent):
+            require_known("user", user, self.user_rows)
+        if row is None:
+            self._serve_strangers(": `fusionlab update RUN --retrain` makes users of new people")
+        return known_person(name, row, self.interactions, events, self.item_rows, self.min_rating)
+
+    def _serve_strangers(self, way_out: str = "") -> None:
+        if not self.scoring.by_history:
+            able = [name for name in RECOMMENDERS.names() if RECOMMENDERS[name].by_history]
+            ids = " (without item_ids)" if self.model.name in able else ""
+            raise FusionlabError(
+                f"recommender {self.model.name!r} knows users by what it has learned of each, and "
+                f"nothing of a stranger{way_out}; expected one that makes profiles of histories: "
+                f"{', '.join(able)}{ids}"
+            )
 
     @torch.no_grad()
     def _recommended(

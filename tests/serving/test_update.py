@@ -160,6 +160,14 @@ def test_retraining_is_a_run_on_old_and_new_clicks(store, recommender, monkeypat
         assert not weights[0].equal(trained.task.model.weights)
 
 
+def test_the_present_model_is_judged_by_what_it_has_learned(store):
+    """Users are histories, the new clicks among them; similarities of items are still the old."""
+    trained = trained_run(store, recommender="ease")
+    log_test_clicks(trained, store)
+    found = update(trained.record.id, store, None)
+    assert found.before != found.after
+
+
 def test_an_update_that_was_killed_goes_on(store, monkeypatch):
     trained = bpr(store)
     log_test_clicks(trained, store)
