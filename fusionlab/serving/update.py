@@ -147,12 +147,11 @@ def _is_known(
 
 
 def _notes(waiting: int, least: int, elsewhere: int) -> tuple[str, ...]:
-    found = []
-    if waiting:
-        found.append(f"{waiting} new people wait in the log for {least} likes on items of the run")
-    if elsewhere:
-        found.append(f"{elsewhere} words are on items that the run does not have (--items)")
-    return tuple(found)
+    told = {
+        f"new people who wait in the log for {least} likes on items of the run": waiting,
+        "words on items that the run does not have, left out (--items)": elsewhere,
+    }
+    return tuple(f"{what}: {count}" for what, count in told.items() if count)
 
 
 def _frame(words: Sequence[Word], situations: Situations | None) -> pl.DataFrame:

@@ -1,11 +1,13 @@
 """People and items that training never saw: in the log, in service at once, in every update."""
 
+import json
+
 import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
 from growing import ITEMS, NEW_ITEMS, NEW_USERS, USERS, Shop
-from small_runs import trained_run
+from small_runs import RENDERED, trained_run
 
 from fusionlab.cli import main
 from fusionlab.data.interactions import Openings
@@ -17,6 +19,7 @@ from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import open_feedback
 from fusionlab.serving.update import told_by, update
 from fusionlab.studies import update as update_module
+from fusionlab.studies.datasets import _datasets
 from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
@@ -93,8 +96,8 @@ def test_who_joins_and_which_clicks_judge(store):
     assert set(told.words["user"]) == {"ann"}
     assert set(told.held["item"]) == {*free[:3]}  # not the first two, which are the last here
     assert told.notes == (
-        "2 new people wait in the log for 2 likes on items of the run",
-        "1 words are on items that the run does not have (--items)",
+        "new people who wait in the log for 2 likes on items of the run: 2",
+        "words on items that the run does not have, left out (--items): 1",
     )
     assert told_by(words, dataset, 0.9, least=6).words.is_empty()
 
@@ -194,7 +197,7 @@ def test_new_items_begin_with_those_that_the_run_has(store, tmp_path, kept):
     (tmp_path / "few.jsonl").write_text("\n".join(lines[:5]))
     (tmp_path / "other.jsonl").write_text("\n".join(lines[1:]))
     few = update(trained.record.id, store, TUNED, more_items=str(tmp_path / "few.jsonl"))
-    assert few.notes[0].endswith("words are on items that the run does not have (--items)")
+    assert few.notes[0].startswith("words on items that the run does not have, left out")
     with pytest.raises(FusionlabError, match=r"expected its own first.*'i124' is the last"):
         update(few.record.id, store, TUNED, more_items=str(tmp_path / "other.jsonl"))
     more = update(few.record.id, store, TUNED, more_items=str(shop.file)).record
@@ -214,3 +217,51 @@ def test_the_command_takes_new_items(store, tmp_path, kept, monkeypatch):
     assert new.config["more_items"] == "new.jsonl"
     lists = ["recommend", new.id, "--runs", str(store.root), "--user", f"u{USERS}", "--k", "139"]
     assert f"i{EVERY - 1} " in CliRunner().invoke(main, lists).output
+
+
+def test_new_items_come_as_media_or_vectors_and_are_encoded_as_the_catalogue_is(
+    store, tmp_path, kept
+):
+    trained = trained_run(store, **RENDERED)
+    media, features = trained.dataset.media, trained.dataset.features
+    (tmp_path / "a.png").write_bytes(media["image"].entries[3])
+    lines = [
+        {"item": "n0", "text": media["text"].entries[3], "image": "a.png"},
+        {"item": "n1", "text": features.values["text"][8, 0].tolist(), "audio": None},
+    ]
+    file = tmp_path / "new.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    with open_feedback(trained.record.id, store, new_items=file) as log:
+        log.add(*(Event("click", f"u{n}", f"n{n % 2}", float(n)) for n in range(20)))
+    for options in (TUNED, None):
+        new = update(trained.record.id, store, options, more_items=str(file)).record
+        back = load_trained(new.id, store)
+        assert back.task.validate() == new.metrics["valid"]
+        found = back.dataset.features
+        for name in ("text", "image", "audio"):
+            assert found.values[name][:40].equal(features.values[name])
+        assert found.values["text"][40:].equal(features.values["text"][[3, 8]])
+        assert found.values["image"][40].equal(features.values["image"][3])
+        assert found.present("image")[40:].tolist() == [True, False]
+        assert not found.present("audio")[40:].any()
+        listed = {one.item: one.title for one in Service(back).recommend(["u50"], 42)[0].items}
+        assert (listed["n0"], listed["n1"]) == (lines[0]["text"], None)
+
+
+def test_new_items_go_through_an_encoder_that_is_trained(store, tmp_path, kept):
+    text = {"name": "text_transformer", "model": "tiny", "max_length": 16}
+    encoders = {"text": {"of": "text", "encoder": text, "trained": True}}
+    trained = trained_run(store, **{**RENDERED, "encoders": encoders})
+    file = tmp_path / "new.jsonl"
+    file.write_text(json.dumps({"item": "n0", "text": trained.dataset.media["text"].entries[3]}))
+    with open_feedback(trained.record.id, store, new_items=file) as log:
+        log.add(*(Event("click", f"u{n}", "n0", float(n)) for n in range(9)))
+    new = update(trained.record.id, store, FineTuning(epochs=1), more_items=str(file)).record
+    back = load_trained(new.id, store)
+    assert back.task.validate() == new.metrics["valid"]
+    views = back.task.ranker().items.views
+    torch.testing.assert_close(views[40], views[3], atol=1e-5, rtol=1e-4)
+    file.write_text('{"item": "n0", "text": [1.0]}')
+    _datasets.clear()
+    with pytest.raises(FusionlabError, match="text: found vectors, expected media"):
+        update(trained.record.id, store, FineTuning(epochs=1), more_items=str(file))
