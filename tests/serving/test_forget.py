@@ -14,6 +14,7 @@ from fusionlab.cli import main
 from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.events import Event
+from fusionlab.serving.explained_list import explain_list
 from fusionlab.serving.forget import forget
 from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import open_feedback
@@ -342,6 +343,13 @@ def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     assert found_in(store.root, [b"@home", b"gone.person", b"new.comer", b"a secret"]) == []
     assert forget(new.id, COMER, store).events == 4
     assert found_in(store.root, [b"joined-list"]) == []
+    for asked in (
+        lambda: forget(new.id, "nobody", store),
+        lambda: Service(load_trained(new.id, store)).recommend(["nobody"]),
+        lambda: explain_list(load_trained(new.id, store), "nobody"),
+    ):
+        with pytest.raises(FusionlabError, match="found 'nobody'"):  # as it was typed
+            asked()
     trained = load_trained(new.id, store)
     assert new.dataset["user_key"] == trained.dataset.pseudonyms.fingerprint
     words = ["--runs", str(store.root)]
