@@ -105,9 +105,13 @@ def feedback(context: click.Context, run: str) -> None:
 @click.option("--time", type=float, help="Seconds since 1970; default: now.")
 @click.option("--list", "list", help="The list that was shown.")
 @click.option("--context", "told", help="JSON.")
+@click.option("--new-user", is_flag=True, help="The user need not be one of the dataset.")
+@click.option("--items", type=a_file, help="Items added after training, as JSON lines.")
 @runs_option
 @click.pass_obj
-def add(run: str, runs: Path, told: str | None, **event: Any) -> None:
+def add(
+    run: str, runs: Path, told: str | None, new_user: bool, items: Path | None, **event: Any
+) -> None:
     """Log an event; it is on the disk when this returns."""
     import json
 
@@ -118,7 +122,7 @@ def add(run: str, runs: Path, told: str | None, **event: Any) -> None:
         context = None if told is None else json.loads(told)
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"not JSON ({error})", param_hint="--context") from None
-    with _log(run, runs) as log:
+    with _log(run, runs, new_users=new_user, new_items=items) as log:
         log.add(Event(**event, context=context))
     terminal.say("logged")
 
@@ -136,8 +140,8 @@ def list_events(run: str, runs: Path, user: str | None) -> None:
         terminal.show(event_table(log.events(user)))
 
 
-def _log(run: str, runs: Path) -> Any:
+def _log(run: str, runs: Path, **taken: Any) -> Any:
     from fusionlab.serving.run_feedback import open_feedback
     from fusionlab.studies.store import RunStore
 
-    return open_feedback(run, RunStore(runs))
+    return open_feedback(run, RunStore(runs), **taken)

@@ -39,6 +39,11 @@ from fusionlab.cli_options import runs_option
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --retrain: a file of users, an id a line, to train without from now on.",
 )
+@click.option(
+    "--items",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Items that belong to the catalogue from now on, as JSON lines.",
+)
 @runs_option
 @click.pass_context
 def update(
@@ -50,6 +55,7 @@ def update(
     retrain: bool,
     held_out: float,
     without_users: Path | None,
+    items: Path | None,
     runs: Path,
 ) -> None:
     """Teach RUN (the beginning of its id) the clicks of its feedback log; keep it if no worse."""
@@ -76,17 +82,20 @@ def update(
             store,
             None if retrain else tuning,
             held_out=held_out,
-            without_users=None if without_users is None else str(without_users.resolve()),
+            without_users=None if without_users is None else str(without_users),
+            more_items=None if items is None else str(items),
             on_epoch=on_epoch,
         )
+    terminal.say(*found.notes)
     terminal.say(
         f"{found.metric} on held-out feedback ({found.judged_by} clicks): "
         f"present {_told(found.before)}, updated {_told(found.after)}"
     )
     if found.tie is not None:
         before, after, p = found.tie
+        why = "level" if found.judged_by else "no click on what both know"
         terminal.say(
-            f"level, so validation decides: present {before:.4f}, updated {after:.4f}, p = {p:.3f}"
+            f"{why}, so validation decides: present {before:.4f}, updated {after:.4f}, p = {p:.3f}"
         )
     if found.record is None:
         raise FusionlabError("the updated model is worse and is not kept; the present one stays")

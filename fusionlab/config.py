@@ -44,6 +44,11 @@ class Experiment(Options):
         default_factory=dict,
         description="modalities that are encoded from raw media, by name; null: not this one",
     )
+    more_items: str | None = Field(
+        None,
+        description="a file of JSON lines: items beside those of the dataset, without clicks "
+        "(docs/recommend.md)",
+    )
     inputs: Annotated[Inputs, Section(Inputs)] = section(Inputs)
     dim: PositiveInt = Field(64, description="D, the width of an item view and of ID factors")
     fusion: Annotated[Part, PartOf("fusion")] = part("fusion", "concat", "the strategy")
@@ -79,7 +84,7 @@ class Experiment(Options):
         if self.transfer is None:
             return None
         try:
-            return self.varied({"transfer": None, **self.transfer.source})
+            return self.varied({"transfer": None, "more_items": None, **self.transfer.source})
         except ConfigError as error:
             raise error.under("transfer", "source") from None
 

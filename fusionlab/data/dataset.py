@@ -70,10 +70,10 @@ class Dataset:
     pseudonyms: Pseudonyms | None = None
 
     def known_as(self, user: str) -> str:
-        """The id under which the dataset has a user: ``user`` itself, or the pseudonym of it. Of
-        one whom it does not have, ``user`` as it is."""
+        """The id under which the dataset has, or would have, a user: ``user`` itself, or, where
+        there are pseudonyms, that of it, unless ``user`` is one that the dataset has."""
         name = user if self.pseudonyms is None else self.pseudonyms.of(user)
-        return name if name in self._users else user
+        return user if user in self._users and name not in self._users else name
 
     @cached_property
     def _users(self) -> frozenset[str]:
@@ -107,6 +107,22 @@ class Dataset:
                 features, values={**features.values, **values}, mask={**features.mask, **mask}
             )
         return replace(self, features=dealt)
+
+    def of(self, users: Tensor, items: Tensor) -> Dataset:
+        """What the dataset says of the ``users`` (u,) and ``items`` (i,), rows in order, alone; not
+        their media, and no truth."""
+        assert self.interactions is not None
+        clicks = self.interactions
+        return replace(
+            self,
+            item_ids=self.item_ids[items.numpy()],
+            features=None if self.features is None else self.features.take(items),
+            interactions=clicks.changed(
+                clicks.user_ids[users.numpy()], lambda some: some.of(users, items)
+            ),
+            truth=None,
+            media={},
+        )
 
     def require_features(self, what: str) -> ItemFeatures:
         """The features, or an error that says what needs them."""

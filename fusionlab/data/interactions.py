@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Generic, NoReturn, TypeVar
@@ -97,6 +97,26 @@ class Clicks:
         rows = kept.repeat_interleave(self.counts)
         context = None if self.context is None else self.context[rows]
         return Clicks(indptr, self.items[rows], self.n_items, context)
+
+    def among(self, n_users: int, n_items: int) -> Clicks:
+        """The same clicks among more users and items; the new ones come last and have none."""
+        end = self.indptr[-1:].expand(n_users - self.n_users)
+        return Clicks(torch.cat([self.indptr, end]), self.items, n_items, self.context)
+
+    def of(self, users: Tensor, items: Tensor) -> Clicks:
+        """The clicks of the ``users`` (u,) on the ``items`` (i,), who are its users and items in
+        that order."""
+        row, column = torch.full((self.n_users,), -1), torch.full((self.n_items,), -1)
+        row[users], column[items] = torch.arange(len(users)), torch.arange(len(items))
+        who, what = row[self.users], column[self.items]
+        kept = (who >= 0) & (what >= 0)
+        return Clicks.from_pairs(
+            who[kept].numpy(),
+            what[kept].numpy(),
+            len(users),
+            len(items),
+            None if self.context is None else self.context[kept],
+        )
 
     def some_users(self, count: int) -> Tensor:
         """At most ``count`` random users (n,) of those who clicked, always the same ones.
@@ -206,6 +226,16 @@ class Interactions:
     valid: Clicks
     test: Sealed[Clicks]
     situations: Situations | None = None
+
+    def changed(self, user_ids: pl.Series, change: Callable[[Clicks], Clicks]) -> Interactions:
+        """With other users, or over other items: the same ``change`` to all three splits."""
+        return replace(
+            self,
+            user_ids=user_ids,
+            train=change(self.train),
+            valid=change(self.valid),
+            test=self.test.mapped(change),
+        )
 
     @property
     def n_users(self) -> int:

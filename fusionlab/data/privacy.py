@@ -88,6 +88,12 @@ class Privacy(Options):
         frame = table.frame.with_columns(names.alias(user)).filter(kept)
         return replace(table, frame=frame, rows=rows.filter(kept))
 
+    def absent(self) -> set[str]:
+        """Every name, be it an id or the pseudonym of one, of who is as if never there."""
+        gone = self._gone()
+        pseudonyms = self.pseudonyms() if gone else None
+        return {*gone} | (set() if pseudonyms is None else {*map(pseudonyms.of, gone)})
+
     def _gone(self) -> list[str]:
         if self.without_users is None:
             return []

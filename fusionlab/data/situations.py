@@ -62,6 +62,16 @@ class Situations:
         row = {name: [given.get(name)] for name in self.values}
         return self.codes(pl.DataFrame(row, schema=dict.fromkeys(row, pl.String)))[0]
 
+    def told_in(self, frame: pl.DataFrame) -> Tensor:
+        """(E, n): the situation of each row of a frame that need not have every context column;
+        one that it does not have is unknown."""
+        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(frame))
+        there = {
+            name: frame[column] if (column := column_of(name)) in frame.columns else nothing
+            for name in self.values
+        }
+        return self.codes(pl.DataFrame(there))
+
     def reading(self, names: Sequence[str]) -> Situations:
         """The same, of which a model is told only the columns ``names``."""
         return replace(self, reads=tuple(name for name in self.values if name in names))
@@ -87,6 +97,12 @@ def with_context(clicks: pl.DataFrame, table: Table, names: Sequence[str]) -> pl
     return clicks.with_columns(table.texts(name).alias(column_of(name)) for name in names)
 
 
+def context_in(frame: pl.DataFrame) -> list[str]:
+    """The names of the context columns that a frame has, under which `column_of` finds them."""
+    start = column_of("")
+    return [name.removeprefix(start) for name in frame.columns if name.startswith(start)]
+
+
 def context_content(clicks: pl.DataFrame, names: Sequence[str]) -> list[Tensor | str]:
     """What a fingerprint takes of context columns; nothing where there are none."""
     found: list[Tensor | str] = []
@@ -95,6 +111,13 @@ def context_content(clicks: pl.DataFrame, names: Sequence[str]) -> list[Tensor |
         missing = torch.from_numpy(cells.is_null().to_numpy().copy())
         found += [f"context {name}", missing, *text_content(cells.fill_null(""))]
     return found
+
+
+def cell(value: object) -> str | None:
+    """A value of JSON as a context column would hold it, as text; None where it holds nothing."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (str(value) or None) if isinstance(value, str | int | float) else None
 
 
 def _in_order(values: pl.Series) -> tuple[str, ...]:

@@ -2,7 +2,11 @@
 
 Words are a frame with a row each: ``user`` and ``item`` (ids, text) and ``liked``, true (a click, a
 high rating), false (a dislike, a low rating) or null: seen, and no word on liking. Of several words
-of a user on one item the last row counts.
+of a user on one item the last row counts. In which situation it was said may stand in context
+columns beside (`situations.column_of`), as text.
+
+A word without an item says that somebody whom the dataset does not have joins its users. One who
+joined and was forgotten since has no id there.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from fusionlab.data.assemble import row_of
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint, text_content
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.data.situations import Situations
+from fusionlab.data.situations import context_content, context_in
 from fusionlab.errors import FusionlabError
 
 SCHEMA = {"user": pl.String, "item": pl.String, "liked": pl.Boolean}
@@ -27,8 +31,9 @@ Ints = npt.NDArray[np.int64]
 
 def words_fingerprint(words: pl.DataFrame) -> str:
     """SHA-256 (hex) of words, in order."""
-    ids = [*text_content(words["user"]), *text_content(words["item"])]
-    return fingerprint(["words", *ids, torch.from_numpy(_codes(words["liked"]))])
+    ids = [*text_content(words["user"].fill_null("")), *text_content(words["item"].fill_null(""))]
+    told = context_content(words, context_in(words))
+    return fingerprint(["words", *ids, torch.from_numpy(_codes(words["liked"])), *told])
 
 
 def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
@@ -36,49 +41,73 @@ def with_words(dataset: Dataset, words: pl.DataFrame) -> Dataset:
 
     What is liked comes to the train clicks, after those that are there and in the order of the
     words; what is not liked goes. Validation and test lose every pair that is spoken of: they judge
-    what the model was not told. Words on users and items that the dataset does not have count for
-    nothing. In which situation something was said is not known: it is the unknown one.
+    what the model was not told. Who joins stands after the users that are there, in train alone.
+    Words of others, and on items that the dataset does not have, count for nothing. The situation
+    of a new click is read as those of the dataset's own: what is not told, and a value that none of
+    its train clicks has, is unknown.
     """
-    before = _interactions(dataset)
-    users, items, liked = in_rows(dataset, words)
-    if not len(users):
+    dataset = _joined(dataset, words)
+    before, said = _interactions(dataset), in_rows(dataset, words)
+    if said.is_empty():
         return dataset
-    keys = users * before.n_items + items
+    keys, liked = said["key"].to_numpy(), said["liked"]
     train = keys_of(before.train)
     kept = ~np.isin(train, keys[~liked.fill_null(True).to_numpy()])
     new = liked.fill_null(False).to_numpy() & ~np.isin(keys, train)
     after = replace(
         before,
-        train=_added(_only(before.train, kept), keys[new], before.situations),
+        train=_added(_only(before.train, kept), keys[new], context_of(dataset, said.filter(new))),
         valid=without(before.valid, keys),
         test=before.test.mapped(lambda clicks: without(clicks, keys)),
     )
-    said = torch.from_numpy(keys), torch.from_numpy(_codes(liked))
+    content = [torch.from_numpy(keys.copy()), torch.from_numpy(_codes(liked))]
+    told = context_of(dataset, said)
+    content += [] if told is None else [told]
     return replace(
-        dataset, interactions=after, fingerprint=fingerprint([dataset.fingerprint, *said])
+        dataset, interactions=after, fingerprint=fingerprint([dataset.fingerprint, *content])
     )
 
 
-def in_rows(dataset: Dataset, words: pl.DataFrame) -> tuple[Ints, Ints, pl.Series]:
-    """Rows of users (n,) and items (n,) and ``liked`` (n,), a pair once, of what is there."""
-    user_ids = _interactions(dataset).user_ids.cast(pl.String)
-    found = pl.DataFrame(
-        {
-            "user": row_of(words["user"], user_ids),
-            "item": row_of(words["item"], dataset.item_ids.cast(pl.String)),
-            "liked": words["liked"],
-        }
+def _joined(dataset: Dataset, words: pl.DataFrame) -> Dataset:
+    """The dataset with who joins as its last users; what is known of its own users and items is
+    not known of them, so it has no truth."""
+    clicks = _interactions(dataset)
+    known = clicks.user_ids.cast(pl.String)
+    new = words.filter(pl.col("item").is_null())["user"]
+    new = new.filter(new.is_null() | (new.is_first_distinct() & ~new.is_in(known.implode())))
+    if new.is_empty():
+        return dataset
+    nameless = [f"\0{row}" for row in range(len(known), len(known) + len(new))]
+    ids = pl.concat([known, pl.select(pl.coalesce(new, pl.Series(nameless))).to_series()])
+    grown = clicks.changed(ids, lambda some: some.among(len(ids), clicks.n_items))
+    content = [dataset.fingerprint, "joined", *text_content(new.fill_null(""))]
+    return replace(dataset, interactions=grown, truth=None, fingerprint=fingerprint(content))
+
+
+def in_rows(dataset: Dataset, words: pl.DataFrame) -> pl.DataFrame:
+    """The words on what is there, a pair once: ``user`` and ``item`` are rows, and ``key`` is
+    user * N + item."""
+    clicks = _interactions(dataset)
+    found = words.with_columns(
+        row_of(words["user"], clicks.user_ids.cast(pl.String)).alias("user"),
+        row_of(words["item"], dataset.item_ids.cast(pl.String)).alias("item"),
     )
-    found = found.filter(found["user"].is_not_null() & found["item"].is_not_null())
+    found = found.drop_nulls(["user", "item"])
     found = found.unique(["user", "item"], keep="last", maintain_order=True)
-    return found["user"].to_numpy().copy(), found["item"].to_numpy().copy(), found["liked"]
+    return found.with_columns((pl.col("user") * clicks.n_items + pl.col("item")).alias("key"))
 
 
-def clicks_of(keys: Ints, like: Interactions) -> Clicks:
+def context_of(dataset: Dataset, words: pl.DataFrame) -> torch.Tensor | None:
+    """(n, columns): in which situation each word was said; None where clicks have none."""
+    situations = _interactions(dataset).situations
+    return None if situations is None else situations.told_in(words)
+
+
+def clicks_of(keys: Ints, like: Interactions, context: torch.Tensor | None = None) -> Clicks:
     """Pairs (E,), each user * N + item, as clicks of the users and items of ``like``; a user's in
-    the order in which they stand."""
+    the order in which they stand. ``context`` (E, n) is their situation."""
     users, items = np.divmod(keys, like.n_items)
-    return Clicks.from_pairs(users, items, like.n_users, like.n_items)
+    return Clicks.from_pairs(users, items, like.n_users, like.n_items, context)
 
 
 def without(clicks: Clicks, keys: Ints) -> Clicks:
@@ -92,13 +121,11 @@ def _only(clicks: Clicks, kept: npt.NDArray[np.bool_]) -> Clicks:
     return Clicks.from_pairs(users, items, clicks.n_users, clicks.n_items, context)
 
 
-def _added(clicks: Clicks, keys: Ints, situations: Situations | None) -> Clicks:
-    """The clicks and, after each user's, new ones of which no situation is known."""
+def _added(clicks: Clicks, keys: Ints, context: torch.Tensor | None) -> Clicks:
+    """The clicks and, after each user's, new ones with the situations ``context``."""
     users, items = np.divmod(np.concatenate([keys_of(clicks), keys]), clicks.n_items)
-    context = None
-    if situations is not None and clicks.context is not None:
-        unknown = situations.unknown.expand(len(keys), -1)
-        context = torch.cat([clicks.context, unknown])
+    if clicks.context is not None and context is not None:
+        context = torch.cat([clicks.context, context])
     return Clicks.from_pairs(users, items, clicks.n_users, clicks.n_items, context)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from fusionlab.data.media import Raw
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import block_of
-from fusionlab.explorer.cards import Shown, alert, card, cards
+from fusionlab.explorer.cards import Shown, alert, card, cards, note
 from fusionlab.explorer.state import Explorer
 from fusionlab.recommenders.contract import ItemViews
 from fusionlab.recommenders.ranker import Ranker
@@ -22,6 +22,8 @@ from fusionlab.serving.recommend import Service
 from fusionlab.training.items import catalogue_views
 
 NEIGHBOURS, FANS = 8, 12
+DESCRIBED = "item '(described)', "
+"""What messages call the item, which has no other name here."""
 JUDGED = 2**28
 """Scores that are looked at for the users who would like an item: of a large catalogue not every
 user's list is made."""
@@ -30,11 +32,13 @@ user's list is made."""
 @dataclass(frozen=True)
 class Found:
     """``neighbours``: rows and likeness (cosine of fused views), most alike first. ``fans``: users
-    and the place that the item takes in their lists, best first, of ``judged`` users."""
+    and the place that the item takes in their lists, best first, of ``judged`` users. ``notes``: of
+    what was brought, what the encoders know nothing of."""
 
     neighbours: list[tuple[int, float]]
     fans: list[tuple[str, int]]
     judged: int
+    notes: list[str]
 
 
 @torch.no_grad()
@@ -48,7 +52,7 @@ def look_up(service: Service, media: Mapping[str, Raw]) -> Found:
     Raises:
         FusionlabError: media that the run does not read, or that cannot be encoded.
     """
-    features = features_of(service.trained, [described_by(media, service.trained)])
+    features, notes = features_of(service.trained, [described_by(media, service.trained)])
     fusion, known = service.model.fusion, service.scoring.ranker.clicked
     assert fusion is not None  # `features_of` refuses what fuses nothing
     assert known is not None
@@ -63,6 +67,7 @@ def look_up(service: Service, media: Mapping[str, Raw]) -> Found:
         list(zip(best.indices.tolist(), best.values.tolist(), strict=True)),
         [(names[row], int(places[row])) for row in order.tolist()],
         len(places),
+        notes,
     )
 
 
@@ -89,7 +94,7 @@ def your_item_html(
         catalogue = explorer.catalogue(board)
         assert catalogue is not None
     except FusionlabError as error:
-        return alert(str(error).removeprefix("item '(described)', ").removeprefix("--")), ""
+        return alert(str(error).removeprefix(DESCRIBED).removeprefix("--")), ""
     made = [
         card(catalogue, board, row, Shown(place, score))
         for place, (row, score) in enumerate(found.neighbours, 1)
@@ -99,7 +104,8 @@ def your_item_html(
         f"<tr><td>{escape(user)}</td><td>{place:,} of {n}</td></tr>" for user, place in found.fans
     )
     neighbours = (
-        '<h3 class="fl-heading">Most alike <small>cosine of the fused views</small></h3>'
+        "".join(note(one.removeprefix(DESCRIBED)) for one in found.notes)
+        + '<h3 class="fl-heading">Most alike <small>cosine of the fused views</small></h3>'
         + cards(made, "Items most like yours")
     )
     fans = (

@@ -78,13 +78,13 @@ def explain_list(
             "modality counts in its lists"
         )
     ids = [str(one) for one in dataset.interactions.user_ids]
-    user = dataset.known_as(user)
-    if user not in ids:
+    name = dataset.known_as(user)
+    if name not in ids:
         raise FusionlabError(
             f"--user: found {user!r}, expected a user of dataset {dataset.name!r}, such as "
             f"{ids[0]!r}"
         )
-    users = torch.tensor([ids.index(user)])
+    users = torch.tensor([ids.index(name)])
     lists, scores = top_k(task.ranker(), task.train, users, k, device=task.device)
     listed = [int(item) for item in lists[0] if item != NOTHING]
     hidden = record.coalition_training == UNTRAINED and not untrained_coalitions
@@ -93,7 +93,7 @@ def explain_list(
         values = shapley_contributions(task.model, task.judged, users, lists)
     return ExplainedList(
         record.id,
-        user,
+        name,
         hidden,
         [
             ListedItem(

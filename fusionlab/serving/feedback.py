@@ -55,7 +55,8 @@ class FeedbackLog:
 
     Args:
         file: the log; made if it is not there.
-        users, items: the ids that events may name; None: any.
+        users, items: the ids that events may name; None: any. Users of whom there is an event by
+            now may be named again.
         known_as: what the log calls a user; default: by their id.
     """
 
@@ -221,7 +222,8 @@ class FeedbackLog:
             if not isinstance(found, str) or not found:
                 raise FusionlabError(f"{what}: found {found!r}, expected an id")
         user = self.known_as(event.user)
-        require_known("user", user, self.users)
+        if self.users is not None and user not in self.users and not self.events(event.user):
+            require_known("user", event.user, self.users)
         require_known("item", event.item, self.items)
         rated = event.kind == Kind.RATING
         if rated != (event.rating is not None) or not _is_number(event.rating):

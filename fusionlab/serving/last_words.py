@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from fusionlab.serving.events import Event, Kind, standing
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """``liked``: None if the item was seen and nothing said of liking; ``time`` of that word."""
+    """``liked``: None if the item was seen and nothing said of liking; ``time`` and ``context`` of
+    that word."""
 
     user: str
     item: str
     liked: bool | None
     time: float
+    context: Any = None
 
 
 def last_words(events: Iterable[Event], min_rating: float | None) -> list[Word]:
@@ -32,7 +35,7 @@ def last_words(events: Iterable[Event], min_rating: float | None) -> list[Word]:
         if before is not None and liked in (None, before.liked):
             continue
         words.pop(pair, None)
-        words[pair] = Word(event.user, event.item, liked, event.time or 0.0)
+        words[pair] = Word(event.user, event.item, liked, event.time or 0.0, event.context)
     return [*words.values()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.serving.events import SAID, Events
+from fusionlab.serving.events import Event
 from fusionlab.serving.last_words import last_words
 
 
@@ -39,25 +39,25 @@ class Asked:
 
 def known_person(
     name: str,
-    row: int,
+    row: int | None,
     interactions: Interactions,
-    log: Events | None,
+    events: Iterable[Event],
     item_rows: Mapping[str, int],
     min_rating: float | None,
 ) -> Person:
-    """A user of training, with what the log says of them.
+    """A user of training, or, without a ``row``, somebody else, with the ``events`` of theirs.
 
     The history is that of training, then what was clicked or liked since (or rated ``min_rating``
     at least, where ratings were chosen so in training); what the user's latest word was a dislike
     of is in it no more. Seen are train and validation clicks, and whatever was clicked, liked,
     rated or disliked. What was taken back (`standing`) counts for nothing.
     """
-    trained = _items(interactions.train, row)
-    events = () if log is None else log.events(name, SAID)
+    trained = [] if row is None else _items(interactions.train, row)
+    before = [] if row is None else _items(interactions.valid, row)
     words = last_words(events, min_rating)
     # an item may not be given this time
     said = {item_rows[one.item]: one.liked for one in words if one.item in item_rows}
-    seen = {*trained, *_items(interactions.valid, row), *said}
+    seen = {*trained, *before, *said}
     history = [item for item in trained if said.get(item) is not False]
     history += [item for item, liked in said.items() if liked and item not in trained]
     changed = {*history} != {*trained}

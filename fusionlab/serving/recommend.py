@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from fusionlab.config import experiment_from
+from fusionlab.data.privacy import OPEN
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.recommenders.contract import RECOMMENDERS
-from fusionlab.serving.events import Events
+from fusionlab.serving.events import SAID, Events
 from fusionlab.serving.explain import explained
 from fusionlab.serving.faiss_index import FaissIndex
 from fusionlab.serving.ids import require_known
@@ -66,11 +67,12 @@ class Service:
             self.dataset.interactions,
         )
         self.min_rating: float | None = getattr(experiment.dataset, "min_rating", None)
+        self.absent = getattr(experiment.dataset, "privacy", OPEN).absent()
         self.item_ids = [*map(str, self.dataset.item_ids), *(one.id for one in new_items)]
         self.item_rows = {name: row for row, name in enumerate(self.item_ids)}
         users = map(str, self.interactions.user_ids)
         self.user_rows = {name: row for row, name in enumerate(users)}
-        new = features_of(trained, self.new_items) if new_items else None
+        new, self._notes_on_new = features_of(trained, self.new_items) if new_items else (None, [])
         self.scoring = Scoring(task, new, kept)
         self.model, self.title = task.model, title_column(self.dataset)
         self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
@@ -125,30 +127,45 @@ class Service:
             FusionlabError: nothing liked or described, an unknown item, or a recommender that has
                 learned a vector for each user.
         """
+        self._serve_strangers()
+        for item in liked:
+            require_known("liked", item, self.item_rows)
+        rows = [*dict.fromkeys(self.item_rows[item] for item in liked)]
+        features, notes = (
+            (None, []) if described is None else features_of(self.trained, [described])
+        )
+        history = rows if features is None else [*rows, len(self.item_ids)]
+        if not history:
+            raise FusionlabError("a stranger: found nothing liked and nothing described")
+        asked = Asked([Person(None, None, tuple(history), frozenset(rows))], features)
+        found = self._recommended(asked, context, k, explain, untrained_coalitions, without)[0]
+        return replace(found, notes=[*notes, *found.notes])
+
+    def person(self, user: str) -> Person:
+        """A user of training, or somebody of whom the log has feedback, with what it says by now.
+
+        Raises:
+            FusionlabError: neither, or somebody new to a recommender that has learned a vector for
+                each user.
+        """
+        name = self.dataset.known_as(user)
+        row = self.user_rows.get(name)
+        events = [] if self.log is None else self.log.events(user, SAID)
+        if row is None and (not events or name in self.absent):
+            require_known("user", user, self.user_rows)
+        if row is None:
+            self._serve_strangers(": `fusionlab update RUN --retrain` makes users of new people")
+        return known_person(name, row, self.interactions, events, self.item_rows, self.min_rating)
+
+    def _serve_strangers(self, way_out: str = "") -> None:
         if not self.scoring.by_history:
             able = [name for name in RECOMMENDERS.names() if RECOMMENDERS[name].by_history]
             ids = " (without item_ids)" if self.model.name in able else ""
             raise FusionlabError(
                 f"recommender {self.model.name!r} knows users by what it has learned of each, and "
-                f"nothing of a stranger; expected one that makes profiles of histories: "
+                f"nothing of a stranger{way_out}; expected one that makes profiles of histories: "
                 f"{', '.join(able)}{ids}"
             )
-        for item in liked:
-            require_known("liked", item, self.item_rows)
-        rows = [*dict.fromkeys(self.item_rows[item] for item in liked)]
-        features = None if described is None else features_of(self.trained, [described])
-        history = rows if features is None else [*rows, len(self.item_ids)]
-        if not history:
-            raise FusionlabError("a stranger: found nothing liked and nothing described")
-        asked = Asked([Person(None, None, tuple(history), frozenset(rows))], features)
-        return self._recommended(asked, context, k, explain, untrained_coalitions, without)[0]
-
-    def person(self, user: str) -> Person:
-        """A user of training, with what the log says of them by now."""
-        user = self.dataset.known_as(user)
-        require_known("user", user, self.user_rows)
-        row = self.user_rows[user]
-        return known_person(user, row, self.interactions, self.log, self.item_rows, self.min_rating)
 
     @torch.no_grad()
     def _recommended(
@@ -232,7 +249,7 @@ class Service:
         return Recommendation(self.item_ids[row], score, shown, row >= n)
 
     def _notes(self, person: Person) -> list[str]:
-        notes = []
+        notes = [*self._notes_on_new]
         if self.new_items and self.scoring.ranker.item_factors is not None:
             notes.append("items added after training have no ID score: content alone ranks them")
         if self.scoring.by_history and not person.history:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.feedback import FeedbackLog
+from fusionlab.studies.datasets import items_in, read_dataset
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.store import RunStore
 
@@ -17,14 +18,21 @@ def feedback_file(record: RunRecord, store: RunStore) -> Path:
     return store.root / "feedback" / f"{record.root}.sqlite"
 
 
-def open_feedback(prefix: str, store: RunStore) -> FeedbackLog:
-    """The log of the run whose id begins with ``prefix``; it takes ids of the run's dataset alone.
+def open_feedback(
+    prefix: str, store: RunStore, *, new_users: bool = False, new_items: Path | None = None
+) -> FeedbackLog:
+    """The log of the run whose id begins with ``prefix``; it takes ids of the run's dataset alone,
+    and of items in the file ``new_items`` (`read_items`); with ``new_users`` those of anybody.
 
     No media are encoded and no model is loaded.
     """
     record = store.find(prefix)
-    dataset = experiment_from(record.config).dataset.build().load()
+    experiment = experiment_from(record.config)
+    dataset, _ = read_dataset(experiment)
     if dataset.interactions is None:
         raise FusionlabError(f"run {record.id[:12]}: found a classifier, which has no users")
     users, items = (set(map(str, ids)) for ids in (dataset.interactions.user_ids, dataset.item_ids))
-    return FeedbackLog(feedback_file(record, store), users, items, dataset.known_as)
+    if new_items is not None:
+        items |= {one.id for one in items_in(new_items, experiment, dataset)}
+    file = feedback_file(record, store)
+    return FeedbackLog(file, None if new_users else users, items, dataset.known_as)

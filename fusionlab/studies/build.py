@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,10 +15,11 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import shut
 from fusionlab.data.worlds import Worlds
 from fusionlab.encoders.trained import trained_encoders
+from fusionlab.errors import FusionlabError
 from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.imputers.contract import Imputer
-from fusionlab.recommenders.contract import Context
+from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.studies.checks import check, fuses, reads_content, samples_of
 from fusionlab.studies.inputs import as_given, prepare_features, readable, told_situations
 from fusionlab.training.augmented import Augmented, check_augmentations
@@ -67,11 +69,30 @@ def over_clicks(experiment: Experiment, task: RankingTask, dataset: Dataset) -> 
 
     Users are the histories that these clicks make of them; what was learned, and the scales of the
     features, stay as they are. The models share no parameter.
+
+    Raises:
+        FusionlabError: as of `take_state`.
     """
     found = _ranking_in(task.worlds, experiment, as_given(experiment, dataset), fit=False)
-    found.model.load_state_dict(task.model.state_dict())
+    take_state(found.model, task.model.state_dict())
     found.model.eval()
     return found
+
+
+def take_state(model: Recommender, state: Mapping[str, Tensor]) -> None:
+    """Let ``model``, whose users or items may be more, begin with what another one has learned.
+
+    Raises:
+        FusionlabError: that is something of each user or item, and there are new ones.
+    """
+    own = model.state_dict()
+    if any(name in state and state[name].shape != x.shape for name, x in own.items()):
+        raise FusionlabError(
+            f"recommender {model.name!r} has learned something of each user or item, and nothing "
+            "of those that are new; expected one that knows users by their histories and items by "
+            "their content, or a model trained afresh: --retrain"
+        )
+    model.load_state_dict(state)
 
 
 def _ranking_in(

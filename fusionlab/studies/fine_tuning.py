@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from fusionlab.config import Experiment, experiment_from
+from fusionlab.config import experiment_from
+from fusionlab.data.assemble import row_of
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.interactions import Clicks
 from fusionlab.data.words import (
     clicks_of,
+    context_of,
     in_rows,
     keys_of,
     new_clicks,
@@ -27,6 +31,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.evaluation.situations import evaluate_situations
 from fusionlab.sections import Options, Share
 from fusionlab.studies.build import over_clicks
 from fusionlab.studies.diverged import batch_kept
@@ -50,10 +55,11 @@ class FineTuning(Options):
 @dataclass(frozen=True)
 class Told:
     """What users have said since, as `fusionlab.data.words`: ``words`` to learn from, and ``held``,
-    liked all, that no model learns and both are judged by."""
+    liked all, that no model learns and both are judged by. ``notes`` say what was left out."""
 
     words: pl.DataFrame
     held: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def fine_tune(
@@ -68,9 +74,9 @@ def fine_tune(
 
     Histories, exclusions and graphs are those of old and new clicks; the model goes on from its
     parameters for ``options.epochs`` over the new clicks, replayed old ones among them
-    (`Replay`). Scales, axes and closed-form parts stay. All epochs count: validation selects none.
-    The same input gives the same bits. The record that comes back has a new id, history and
-    ``updated_from``, and no metrics.
+    (`Replay`). Who joins must be nothing but a history (`Recommender.by_history`). Scales, axes and
+    closed-form parts stay. All epochs count: validation selects none. The same input gives the same
+    bits. The record that comes back has a new id, history and ``updated_from``, and no metrics.
 
     Args:
         trained: a run of the task recommendation.
@@ -80,7 +86,8 @@ def fine_tune(
         on_epoch: called with the history entry of each epoch.
 
     Raises:
-        FusionlabError: nothing to train, no new click, a balancer that draws the clicks itself.
+        FusionlabError: nothing to train, no new click, a balancer that draws the clicks itself,
+            users who join a model that has learned something of each.
     """
     options = options or FineTuning()
     experiment = experiment_from(trained.record.config)
@@ -155,15 +162,17 @@ def worth(task: RankingTask, dataset: Dataset, told: Told) -> float:
     """The metric that ``task`` selects by, on the clicks held out of feedback.
 
     The whole catalogue is ranked without what a user clicked in train or validation of ``dataset``
-    or spoke of, but for the held-out clicks themselves. Validation and test are not read.
+    or spoke of, but for the held-out clicks themselves; where clicks have situations, in those of
+    the held-out ones. Validation and test are not read. ``task`` may know more users and items than
+    ``dataset``: the others are not ranked.
     """
     clicks = dataset.interactions
     assert clicks is not None
-    held_users, held_items, _ = in_rows(dataset, told.held)
-    users, items, _ = in_rows(dataset, told.words)
-    held, said = held_users * clicks.n_items + held_items, users * clicks.n_items + items
+    held, said = in_rows(dataset, told.held), in_rows(dataset, told.words)["key"].to_numpy()
+    keys = held["key"].to_numpy()
     known = np.unique(np.concatenate([keys_of(clicks.train), keys_of(clicks.valid), said]))
-    found = _judged(task, clicks_of(np.setdiff1d(known, held), clicks), clicks_of(held, clicks))
+    relevant = clicks_of(keys, clicks, context_of(dataset, held))
+    found = _judged(task, dataset, clicks_of(np.setdiff1d(known, keys), clicks), relevant)
     return found.means()[task.select]
 
 
@@ -171,14 +180,26 @@ def worth(task: RankingTask, dataset: Dataset, told: Told) -> float:
 def worth_on_validation(task: RankingTask, dataset: Dataset) -> Tensor:
     """The same metric of each user, on the validation clicks of ``dataset``."""
     assert dataset.interactions is not None
-    found = _judged(task, dataset.interactions.train, dataset.interactions.valid)
+    clicks = dataset.interactions
+    found = _judged(task, dataset, clicks.train, clicks.valid)
     return found.per_unit[task.select]
 
 
-def _judged(task: RankingTask, exclude: Clicks, relevant: Clicks) -> Evaluation:
-    ranker = task.ranker()
-    found = evaluate(
-        ranker,
+def _judged(task: RankingTask, dataset: Dataset, exclude: Clicks, relevant: Clicks) -> Evaluation:
+    ranker, n = task.ranker(), exclude.n_items
+    assert dataset.interactions is not None
+    known = row_of(dataset.interactions.user_ids, task.interactions.user_ids)
+    rows = known.to_torch().to(task.device)
+
+    def scores(users: Tensor) -> Tensor:
+        return ranker(rows[users])[:, :n]
+
+    def situated(users: Tensor, situations: Tensor) -> Tensor:
+        return ranker.situated(rows[users], situations)[:, :n]
+
+    told = relevant.context is not None
+    judge = partial(evaluate_situations, situated) if told else partial(evaluate, scores)
+    found = judge(
         exclude,
         {"these": relevant},
         metrics=task.metrics,
@@ -189,8 +210,23 @@ def _judged(task: RankingTask, exclude: Clicks, relevant: Clicks) -> Evaluation:
     return found["these"]
 
 
-def present(experiment: Experiment, task: RankingTask, dataset: Dataset) -> RankingTask:
-    """The model as it serves before an update: with new histories, where those are its users."""
-    if not task.model.by_history:
-        return task
-    return over_clicks(experiment, task, dataset)
+def present(trained: Trained, dataset: Dataset) -> tuple[RankingTask, Dataset]:
+    """The model as it serves before an update, and the part of the updated ``dataset`` that it can
+    rank: its items and its users, or, where users are histories, everybody, with new ones."""
+    task, clicks = trained.task, dataset.interactions
+    assert isinstance(task, RankingTask)
+    assert clicks is not None
+    items = dataset.item_ids.is_in(trained.dataset.item_ids.implode())
+    users = clicks.user_ids.is_in(task.interactions.user_ids.implode())
+    if task.model.by_history:
+        users = users | True
+    if not (users.all() and items.all()):
+        dataset = dataset.of(
+            *(mask.arg_true().cast(pl.Int64).to_torch() for mask in (users, items))
+        )
+    if task.model.by_history:
+        assert dataset.interactions is not None
+        task = copy.copy(task)
+        task.interactions = dataset.interactions
+        task.model = task.model.of_people(dataset.interactions.train)
+    return task, dataset

@@ -3,9 +3,9 @@
 A run's id is the hash of everything that may change a bit of its metrics:
 
 - the experiment's configuration with all defaults filled in, seed, threads, precision and device
-  included (1 and 2 threads give different bits), but without the options of dataset and encoders:
-  they are replaced by the fingerprint of the *content*, encoded features included, so a moved
-  folder is the same dataset and an edited file is another;
+  included (1 and 2 threads give different bits), but without the options of dataset and encoders
+  and the name of a file of more items: they are replaced by the fingerprint of the *content*,
+  encoded features included, so a moved folder is the same dataset and an edited file is another;
 - the source of fusionlab itself, from the data to the run (reports and the command line are left
   out), and the file of each part that comes from outside: edited code is other code. Modules that
   a plug-in imports are not looked at;
@@ -76,7 +76,7 @@ def run_id(experiment: Experiment, dataset_fingerprint: str, source: str = "") -
 
 def configuration(experiment: Experiment) -> dict[str, Any]:
     """The part of an experiment's identity that is written in it, whatever data and code are."""
-    left_out = {"dataset", "encoders", "plugins", "transfer"}
+    left_out = {"dataset", "encoders", "more_items", "plugins", "transfer"}
     return experiment.model_dump(mode="json", exclude=left_out)
 
 

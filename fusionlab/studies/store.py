@@ -152,7 +152,9 @@ class RunStore:
     def forget_user(self, run: str, names: Collection[str]) -> int:
         """Take a user's rows out of the tables of a finished run; returns how many there were.
 
-        Tables are written anew, whole or not at all, and the old bytes overwritten.
+        Tables are written anew, whole or not at all, and the old bytes overwritten. Of one who
+        joined in an update (`fusionlab.data.words`) it stays that there was somebody, without a
+        name: a model that has learned something of each user can still be brought back.
         """
         gone = 0
         with self.lock(run):
@@ -162,9 +164,10 @@ class RunStore:
                     continue
                 with readable(file):
                     frame = pl.read_parquet(intact(file))
-                kept = frame.filter(~pl.col("user").cast(pl.String).is_in([*names]))
-                if len(kept) < len(frame):
-                    gone += len(frame) - len(kept)
+                theirs = frame["user"].cast(pl.String).is_in([*names]).fill_null(False)
+                if theirs.any():
+                    gone += int(theirs.sum())
+                    kept = _without(frame, theirs)
                     known = sums(file.parent)
                     others = {one: digest for one, digest in known.items() if one != name}
                     note_sums(file.parent, others)  # none while it is another one
@@ -223,6 +226,14 @@ def _written(file: Path, record: RunRecord) -> None:
     """Write a record, whole or not at all."""
     with whole(file) as draft:
         draft.write_text(sealed(record.to_json()))
+
+
+def _without(frame: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:
+    """The rows of others; and, without a name, the words that say that they joined."""
+    if "item" not in frame.columns:
+        return frame.filter(~theirs)
+    named = pl.when(theirs).then(None).otherwise(pl.col("user")).alias("user")
+    return frame.with_columns(named).filter(~theirs | frame["item"].is_null())
 
 
 def _replace(file: Path, frame: pl.DataFrame) -> None:

@@ -1,13 +1,14 @@
 """A finished run's trained model, brought back."""
 
 # Annotations are not deferred here: what reads the signature of a NamedTuple needs the types.
+from dataclasses import replace
 from typing import NamedTuple
 
-from fusionlab.config import experiment_from
+from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.words import with_words
 from fusionlab.errors import FusionlabError
-from fusionlab.studies.build import AnyTask, build_task, over_clicks
+from fusionlab.studies.build import AnyTask, build_task, over_clicks, take_state
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.run import configure
@@ -58,6 +59,43 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
             "are scaled by it; bring it back as it was, or run the experiment again"
         )
     configure(experiment.runtime, experiment.seed)
+    dataset, task = _as_told(experiment, dataset, record)
+    load_model(task.model, file, experiment.runtime.device)
+    task.model.eval()
+    return Trained(record, dataset, task)
+
+
+def with_more_items(trained: Trained, more_items: str, store: RunStore) -> Trained:
+    """The same model over a larger catalogue: that of the run with the items of the file
+    ``more_items``, of which the run's own new items are the first. The record says so.
+
+    Raises:
+        FusionlabError: other items first, a model that has learned something of each item, or rows
+            of features that would be dealt out anew.
+    """
+    experiment = experiment_from(trained.record.config).varied({"more_items": more_items})
+    dataset, known = load_dataset(experiment, store.features), trained.dataset.item_ids
+    if not dataset.item_ids.head(len(known)).equals(known):
+        raise FusionlabError(
+            f"{more_items}: found other items than the run has, expected its own first, in their "
+            f"order ({known[-1]!r} is the last of them), and then those that are new"
+        )
+    if experiment.inputs.shuffled:
+        raise FusionlabError(
+            "inputs.shuffled: found new items, among which rows would be dealt out anew; retrain"
+        )
+    record = replace(trained.record, config=experiment.model_dump(mode="json"))
+    dataset, task = _as_told(experiment, dataset, record)
+    assert isinstance(task, RankingTask)
+    take_state(task.model, trained.task.model.state_dict())
+    task.model.eval()
+    return Trained(record, dataset, task)
+
+
+def _as_told(
+    experiment: Experiment, dataset: Dataset, record: RunRecord
+) -> tuple[Dataset, AnyTask]:
+    """The dataset with what the run was told, and the task on it, its model not yet trained."""
     words = record.words()
     dataset = with_words(dataset, words.filter(words["step"] == 0)) if len(words) else dataset
     task = build_task(experiment, dataset, fit=False)
@@ -65,6 +103,4 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
         dataset = with_words(dataset, words.filter(words["step"] == step))
     if isinstance(task, RankingTask) and dataset.interactions is not task.interactions:
         task = over_clicks(experiment, task, dataset)
-    load_model(task.model, file, experiment.runtime.device)
-    task.model.eval()
-    return Trained(record, dataset, task)
+    return dataset, task

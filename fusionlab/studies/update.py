@@ -12,7 +12,7 @@ import polars as pl
 
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.words import with_words, words_fingerprint
+from fusionlab.data.words import in_rows, with_words, words_fingerprint
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.significance import paired_permutation
 from fusionlab.studies.build import build_task
@@ -32,7 +32,7 @@ from fusionlab.studies.memory import reset_peak
 from fusionlab.studies.record import WORDS_FILE, RunRecord
 from fusionlab.studies.run import configure, recorded, train
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.trained import Trained, load_trained
+from fusionlab.studies.trained import Trained, load_trained, with_more_items
 from fusionlab.training.loop import OnEpoch, Progress
 from fusionlab.training.ranking import RankingTask
 
@@ -46,8 +46,9 @@ class Updated:
     """What became of an update. ``record`` is None where the new model was worse and is not kept.
     ``before`` and ``after`` are the ``metric`` of both models on the held-out clicks; None where
     there are none, or, of the first, where the data that it was trained on are gone. Where both are
-    level, ``tie`` holds the same of both on validation and the p-value of the difference, which
-    then decide. ``judged_by``: the number of held-out clicks."""
+    level, or new users and items leave nothing else to judge by, ``tie`` holds the same of both on
+    validation and the p-value of the difference, which then decide. ``judged_by``: the number of
+    held-out clicks that both can rank. ``notes`` say what of the feedback was left out."""
 
     record: RunRecord | None
     metric: str
@@ -55,6 +56,7 @@ class Updated:
     after: float | None
     judged_by: int = 0
     tie: tuple[float, float, float] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def update_run(
@@ -68,12 +70,14 @@ def update_run(
     """Update a stored run, and store the new one beside it unless it is worth less.
 
     Both are judged (`worth`) with the same exclusions and, where histories are what users are, the
-    same histories. Killed on the way, it goes on or starts anew when it is called again; asked
-    again when it is done, it returns what there is.
+    same histories, on the users and items that both can rank (`present`). Killed on the way, it
+    goes on or starts anew when it is called again; asked again when it is done, it returns what
+    there is.
 
     Args:
         record: the run.
-        experiment: as it is to be trained; its own, or with users taken out of the dataset.
+        experiment: as it is to be trained; its own, or with users taken out of the dataset, or with
+            more items.
         told: what was said since.
         store: where both runs are.
         options: how to tune; None: train afresh. A model with nothing to train is made anew.
@@ -83,14 +87,16 @@ def update_run(
         FusionlabError: the data have changed since the run, and it is to be tuned; nothing has
             changed at all; or a transferred model is to be trained afresh.
     """
-    dataset = load_dataset(experiment, store.features)
-    same = dataset.fingerprint == record.dataset["fingerprint"]
+    dataset, own = load_dataset(experiment, store.features), record.config.get("more_items")
+    now = load_dataset(experiment.varied({"more_items": own}), store.features)
+    same = now.fingerprint == record.dataset["fingerprint"]
+    grows = dataset.fingerprint != now.fingerprint or told.words["item"].null_count() > 0
     if options is not None and not same:
         raise FusionlabError(
             f"run {record.id[:12]}: the data of {dataset.name!r} have changed since, so its model "
             "cannot be tuned; train it afresh on what they are now: --retrain"
         )
-    if same and not len(told.held):
+    if same and not grows and not len(told.held):
         raise FusionlabError(
             "feedback: found no click to judge an update by, and the data have not changed since"
         )
@@ -99,7 +105,7 @@ def update_run(
     with store.lock(run):
         if run in store:
             found = store.load(run)
-            return _updated(found, found.updated_from)
+            return _updated(found, found.updated_from, told)
         work = _Work(run, record, experiment, dataset, told, store, on_epoch)
         return work.do(load_trained(record.id, store) if same else None, options, how)
 
@@ -136,7 +142,7 @@ class _Work:
         how |= self._worths(trained, new)
         if _is_worse(how):
             shutil.rmtree(self.store.partial(self.run))
-            return _updated(None, how)
+            return _updated(None, how, self.told)
         record, per_user = recorded(
             self.run, self.experiment, new.dataset, new.task, new.progress, started
         )
@@ -146,10 +152,13 @@ class _Work:
             record = replace(record, coalition_training=self.parent.coalition_training)
         new.words.write_parquet(self.store.partial(self.run) / WORDS_FILE)
         record = self.store.save(record, per_user, new.task.model.state_dict())
-        return _updated(record, how)
+        return _updated(record, how, self.told)
 
     def _tuned(self, trained: Trained, options: FineTuning) -> _New:
         """The present model, tuned on what it was not told before."""
+        more_items = self.experiment.more_items
+        if more_items is not None and more_items != self.parent.config.get("more_items"):
+            trained = with_more_items(trained, more_items, self.store)
         before = self.parent.words()
         step = 1 + max(before["step"], default=0)
         words = _not_in(self.told.words, before)
@@ -157,7 +166,7 @@ class _Work:
             trained, words, options, checkpoint=self._checkpoint, on_epoch=self.on_epoch
         )
         assert isinstance(tuned.task, RankingTask)
-        kept = pl.concat([before, words.with_columns(step=pl.lit(step, pl.Int64))])
+        kept = pl.concat([before, words.with_columns(step=pl.lit(step, pl.Int64))], how="diagonal")
         return _New(tuned.task, tuned.dataset, Progress(tuned.record.history), kept)
 
     def _afresh(self) -> _New:
@@ -180,15 +189,13 @@ class _Work:
     def _worths(self, trained: Trained | None, new: _New) -> Account:
         """What the present and the new model are worth on the held-out clicks."""
         found: Account = {"metric": new.task.select, "before": None, "after": None}
-        found["judged_by"] = len(self.told.held)
-        if not len(self.told.held):
-            return found
-        if trained is not None and isinstance(trained.task, RankingTask):
-            old = present(self.experiment, trained.task, new.dataset)
-            found["before"] = worth(old, new.dataset, self.told)
-        found["after"] = worth(new.task, new.dataset, self.told)
-        if found["before"] == found["after"]:
-            one, other = (worth_on_validation(task, new.dataset) for task in (old, new.task))
+        old, both = (None, new.dataset) if trained is None else present(trained, new.dataset)
+        found["judged_by"] = len(in_rows(both, self.told.held))
+        if found["judged_by"]:
+            found["before"] = None if old is None else worth(old, both, self.told)
+            found["after"] = worth(new.task, both, self.told)
+        if old is not None and found["before"] == found["after"]:
+            one, other = (worth_on_validation(task, both) for task in (old, new.task))
             p = paired_permutation(one, other)
             found["tie"] = [float(one.mean()), float(other.mean()), p]
         return found
@@ -213,6 +220,7 @@ def _is_worse(how: Account) -> bool:
     return how["before"] is not None and how["after"] < how["before"]
 
 
-def _updated(record: RunRecord | None, how: Account) -> Updated:
+def _updated(record: RunRecord | None, how: Account, told: Told) -> Updated:
     tie = tuple(how["tie"]) if "tie" in how else None
-    return Updated(record, how["metric"], how["before"], how["after"], how.get("judged_by", 0), tie)
+    judged_by = how.get("judged_by", 0)
+    return Updated(record, how["metric"], how["before"], how["after"], judged_by, tie, told.notes)

@@ -59,12 +59,13 @@ def _of_file(file: Path, dataset: Dataset, ids: pl.Series, users: Tensor) -> dic
     if not {"user", "group"} <= {*frame.columns}:
         raise FusionlabError(f"{file}: found columns {frame.columns}, expected user and group")
     frame = frame.select("user", "group").drop_nulls().unique(maintain_order=True)
-    known_as = [dataset.known_as(user) for user in frame["user"]]
+    given = frame["user"]
+    known_as = [dataset.known_as(user) for user in given]
     frame = frame.with_columns(pl.Series("user", known_as, pl.String))
     names = ids.cast(pl.String)
     known = frame["user"].is_in(names.to_list())
     if not known.all():
-        stranger = frame["user"].filter(~known)[0]
+        stranger = given.filter(~known)[0]
         raise FusionlabError(
             f"{file}: found user {stranger!r}, expected users of the dataset, such as {names[0]!r}"
         )

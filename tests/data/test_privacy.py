@@ -55,7 +55,7 @@ def test_users_are_known_by_their_hash_and_nothing_else_changes(tmp_path, key, k
     counts = [one.train.counts + one.valid.counts for one in clicks]
     assert sorted(counts[0].tolist()) == sorted(counts[1].tolist())
     assert secret.known_as(ids[0]) == secret.known_as(hashed(ids[0])) == hashed(ids[0])
-    assert secret.known_as("nobody") == "nobody"
+    assert secret.known_as("nobody") == hashed("nobody")
     assert plain.known_as(ids[0]) == ids[0]
 
 

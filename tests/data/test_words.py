@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from fusionlab.data.formats.synthetic import Synthetic
 from fusionlab.data.interactions import Openings
@@ -85,3 +86,60 @@ def test_saying_it_twice_changes_nothing(dataset):
     once = with_words(dataset, said)
     twice = with_words(once, said)
     assert np.array_equal(once.interactions.train.items, twice.interactions.train.items)
+
+
+def test_a_new_click_is_in_the_situation_that_was_told():
+    """As a click of the data would be: what no train click has, or nobody said, is unknown."""
+    dataset = Synthetic(users=20, items=30, clicks=8, situations=3).load()
+    user = dataset.interactions.user_ids[4]
+    known = {item for part in parts(dataset, user) for item in part}
+    new = [f"i{n}" for n in range(30) if f"i{n}" not in known][:4]
+    rows = [(user, item, True) for item in new]
+    said = words(*rows).with_columns(pl.Series("context situation", ["2", "0", "night", None]))
+    after = with_words(dataset, said).interactions.train
+    at = new_clicks(after, dataset.interactions.train)
+    assert [f"i{n}" for n in after.items[at].tolist()] == new
+    assert after.context[at].tolist() == [[2], [0], [3], [3]]
+    old = np.setdiff1d(np.arange(len(after)), at.numpy())
+    assert after.context[old].equal(dataset.interactions.train.context)
+    untold = with_words(dataset, words(*rows))
+    assert untold.interactions.train.context[at].tolist() == [[3]] * 4
+    assert untold.fingerprint != with_words(dataset, said).fingerprint
+    assert words_fingerprint(said) != words_fingerprint(words(*rows))
+
+
+def test_who_joins_stands_last_and_in_train_alone(dataset):
+    said = words(
+        ("ann", None, None),
+        ("ann", "i4", True),
+        ("bob", "i1", True),
+        ("ann", "i2", True),
+        (None, None, None),
+        (dataset.interactions.user_ids[0], None, None),
+    )
+    after = with_words(dataset, said)
+    ids = after.interactions.user_ids.to_list()
+    assert ids[:20] == dataset.interactions.user_ids.to_list()
+    assert len(ids) == 22
+    assert ids[20] == "ann"
+    assert parts(after, "ann") == [["i4", "i2"], [], []]
+    assert parts(after, ids[21]) == [[], [], []]
+    assert [parts(after, one) for one in ids[:20]] == [parts(dataset, one) for one in ids[:20]]
+    assert after.truth is None
+    assert with_words(dataset, said.tail(1)) is dataset
+    assert with_words(dataset, said.head(1)).fingerprint != dataset.fingerprint
+    twice = with_words(after, said.head(4))
+    assert twice.interactions.train.items.equal(after.interactions.train.items)
+
+
+def test_some_users_and_items_of_a_dataset():
+    dataset = Synthetic(users=20, items=30, clicks=8, situations=3).load()
+    users, items = torch.tensor([3, 9]), torch.arange(0, 30, 2)
+    some = dataset.of(users, items)
+    for user in some.interactions.user_ids:
+        even = [[one for one in part if int(one[1:]) % 2 == 0] for part in parts(dataset, user)]
+        assert parts(some, user) == even
+    assert some.features.values["text"].equal(dataset.features.values["text"][items])
+    train = dataset.interactions.train
+    kept = torch.isin(train.users, users) & (train.items % 2 == 0)
+    assert some.interactions.train.context.equal(train.context[kept])

@@ -87,3 +87,9 @@ def test_a_model_without_content_says_so(explorer):
         pytest.raises(FusionlabError, match=r"cannot rank items added after training"),
     ):
         look_up(service, {"text": "a lamp"})
+
+
+def test_a_text_of_which_nothing_is_known_is_said(explorer):
+    alike, _ = your_item_html(explorer, 0, "concat", {"text": "xyzzy"})
+    assert "text: the encoder of" in alike
+    assert "knows no word of it" in alike

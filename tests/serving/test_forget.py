@@ -14,6 +14,7 @@ from fusionlab.cli import main
 from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.events import Event
+from fusionlab.serving.explained_list import explain_list
 from fusionlab.serving.forget import forget
 from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import open_feedback
@@ -215,6 +216,85 @@ def test_retrained_without_them_the_model_is_one_that_never_held_them(
     assert found.record.metrics == kept.metrics
 
 
+COMER = "new.comer@home"
+JOINED = [b"new.comer", b"joined-list"]
+
+
+def log_newcomer(record, store):
+    """Clicks of somebody whom the dataset does not have, before and between those of others."""
+    with open_feedback(record.id, store, new_users=True) as log:
+        times = (-1.0, 2.5, 7.5, 11.5)
+        log.add(
+            *(
+                Event("click", COMER, f"i{2 * n:02d}", t, list="joined-list")
+                for n, t in enumerate(times)
+            )
+        )
+
+
+@pytest.mark.parametrize("recommender", ["bpr_mf", "content"])
+def test_who_joined_and_is_forgotten_leaves_a_nameless_row(
+    store, tmp_path, recommender, monkeypatch
+):
+    """A model that has a vector of them can still be brought back, and serves the others."""
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
+    record = run(store, shop(tmp_path / "shop", rows(), features=True), recommender)
+    log(record, store, OTHERS, gone=False)
+    log_newcomer(record, store)
+    new = update(record.id, store, None).record
+    assert new.words().filter(pl.col("user") == COMER).height > 1
+    before = Service(load_trained(new.id, store)).recommend([OTHERS[3]], k=5)
+    assert forget(new.id, COMER, store).events == 4
+    assert found_in(store.root, JOINED) == []
+    assert forget(new.id, OTHERS[0], store).rows > 0  # another one later: the nameless row stays
+    back = load_trained(new.id, store)
+    assert back.dataset.interactions.n_users == new.dataset["users"] == 26
+    after = Service(back).recommend([OTHERS[3]], k=5)
+    assert [one.item for one in before[0].items] == [one.item for one in after[0].items]
+    with pytest.raises(FusionlabError, match=COMER):
+        Service(back, log=open_feedback(new.id, store)).recommend([COMER])
+
+
+@pytest.mark.parametrize("how", ["forgotten", "file"])
+@pytest.mark.parametrize("recommender", ["bpr_mf", "content", "ease"])
+def test_retrained_without_who_joined_the_model_is_one_that_never_held_them(
+    tmp_path, recommender, how, monkeypatch
+):
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
+    dataset = shop(tmp_path / "shop", rows(), features=True)
+    states = []
+    for place in ("held", "never"):
+        store = RunStore(tmp_path / place)
+        record = run(store, dataset, recommender)
+        log(record, store, OTHERS, gone=False)
+        without = None
+        if place == "held":
+            log_newcomer(record, store)
+            assert COMER in update(record.id, store, None).record.words()["user"].to_list()
+            if how == "forgotten":
+                forget(record.id, COMER, store)
+            else:
+                without = str(tmp_path / "gone.txt")
+                (tmp_path / "gone.txt").write_text(COMER)
+        new = update(record.id, store, None, without_users=without).record
+        assert COMER not in new.words()["user"].to_list()
+        assert new.dataset["users"] == 25
+        states.append(((new.folder / "model.safetensors").read_bytes(), new.metrics))
+    assert states[0] == states[1]
+
+
+def test_who_is_as_if_never_there_is_not_served_from_the_log(store, tmp_path):
+    (tmp_path / "gone.txt").write_text(GONE)
+    gone = {"privacy": {"without_users": str(tmp_path / "gone.txt")}}
+    record = run(store, shop(tmp_path / "shop", rows(), features=True) | gone, "content")
+    with open_feedback(record.id, store, new_users=True) as log:
+        log.add(Event("click", GONE, "i01"))
+        with pytest.raises(FusionlabError, match=f"found '{GONE}'"):
+            Service(load_trained(record.id, store), log=log).recommend([GONE])
+
+
 def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
     """The same as a run on the dataset as it is now; there is nothing to judge by."""
     store, never = RunStore(tmp_path / "runs"), RunStore(tmp_path / "never")
@@ -235,6 +315,20 @@ def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
         update(record.id, store, FineTuning())
 
 
+def test_the_record_names_the_file_as_it_was_typed(store, tmp_path, monkeypatch):
+    """As it names the folder of the dataset: where either stands on a machine is in no record."""
+    shop(tmp_path / "shop", rows(), features=False)
+    monkeypatch.chdir(tmp_path)
+    record = run(store, {"name": "folder", "path": "shop"}, "popularity")
+    (tmp_path / "gone.txt").write_text(GONE)
+    asked = ["update", record.id, "--retrain", "--without-users", "gone.txt", "--runs", "runs"]
+    told = CliRunner().invoke(main, asked)
+    assert told.exit_code == 0, told.output
+    (new,) = (store.load(one) for one in store.runs() if one != record.id)
+    assert new.config["dataset"]["privacy"]["without_users"] == "gone.txt"
+    assert str(tmp_path) not in (new.folder / "record.json").read_text()
+
+
 def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     """Not in records, tables or logs, while users are served by the ids of the data."""
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
@@ -243,9 +337,19 @@ def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     hashed = {"privacy": {"hash_key": str(tmp_path / "key")}}
     record = run(store, shop(tmp_path / "shop", rows(), features=True) | hashed, "content")
     log(record, store, OTHERS)
+    log_newcomer(record, store)
     new = update(record.id, store, FineTuning()).record
     assert new is not None
-    assert found_in(store.root, [b"@home", b"gone.person", b"a secret"]) == []
+    assert found_in(store.root, [b"@home", b"gone.person", b"new.comer", b"a secret"]) == []
+    assert forget(new.id, COMER, store).events == 4
+    assert found_in(store.root, [b"joined-list"]) == []
+    for asked in (
+        lambda: forget(new.id, "nobody", store),
+        lambda: Service(load_trained(new.id, store)).recommend(["nobody"]),
+        lambda: explain_list(load_trained(new.id, store), "nobody"),
+    ):
+        with pytest.raises(FusionlabError, match="found 'nobody'"):  # as it was typed
+            asked()
     trained = load_trained(new.id, store)
     assert new.dataset["user_key"] == trained.dataset.pseudonyms.fingerprint
     words = ["--runs", str(store.root)]

@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from click.testing import CliRunner
 from scipy.stats import spearmanr
 from small_runs import RENDERED, trained_run
 
+from fusionlab.cli import main
 from fusionlab.data.interactions import Openings
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.new_items import NewItem, features_of, read_new_items
@@ -33,14 +35,14 @@ def content(tmp_path_factory):
 def test_vectors_are_scaled_as_those_of_the_catalogue_to_the_bit(scaling, tmp_path):
     trained = trained_run(RunStore(tmp_path), inputs={"scaling": scaling})
     items = [NewItem(f"n{row}", vectors=raw(trained, row)) for row in (3, 30)]
-    found = features_of(trained, items)
+    found, _ = features_of(trained, items)
     for name, values in trained.task.features.values.items():
         assert torch.equal(found.values[name], values[[3, 30]])
 
 
 def test_vectors_are_reduced_on_the_axes_of_the_catalogue(tmp_path):
     trained = trained_run(RunStore(tmp_path), inputs={"energy": 0.9})
-    found = features_of(trained, [NewItem("n", vectors=raw(trained, 3))])
+    found, _ = features_of(trained, [NewItem("n", vectors=raw(trained, 3))])
     for name, values in trained.task.features.values.items():
         torch.testing.assert_close(found.values[name], values[[3]], atol=1e-5, rtol=1e-5)
 
@@ -49,7 +51,7 @@ def test_media_are_encoded_as_those_of_the_catalogue(tmp_path):
     trained = trained_run(RunStore(tmp_path), **RENDERED)
     media = trained.dataset.media
     item = NewItem("n", {name: media[name].entries[3] for name in MODALITIES})
-    found = features_of(trained, [item])
+    found, _ = features_of(trained, [item])
     for name, values in trained.task.features.values.items():
         torch.testing.assert_close(found.values[name], values[[3]], atol=1e-4, rtol=1e-4)
 
@@ -64,6 +66,25 @@ def test_media_go_through_an_encoder_that_was_trained(tmp_path):
     torch.testing.assert_close(views[40], views[3], atol=1e-5, rtol=1e-4)
 
 
+def test_a_text_without_a_known_word_is_said_to_say_nothing(tmp_path):
+    """It stands in the catalogue as zeros, so here too: no more is known of it, and no less."""
+    store = RunStore(tmp_path)
+    trained = trained_run(store, **RENDERED)
+    media = trained.dataset.media["text"].entries[3]
+    found, notes = features_of(
+        trained, [NewItem("n", {"text": media}), NewItem("m", {"text": "?"})]
+    )
+    line = "item 'm', text: the encoder of 'text' knows no word of it, so it says nothing"
+    assert notes == [line]
+    assert found.present("text").tolist() == [True, True]
+    listed = Service(trained, [NewItem("m", {"text": "xyzzy"})]).recommend(["u1"], 3)[0]
+    assert line in listed.notes
+    asked = ["recommend", trained.record.id, "--runs", str(store.root), "--k", "3", "--text"]
+    unknown, known = (CliRunner().invoke(main, [*asked, text]).output for text in ("xyzzy", media))
+    assert "'text' knows no word of it" in " ".join(unknown.split())
+    assert "no word of it" not in known
+
+
 def test_lines_are_read_and_a_modality_may_be_missing(content, tmp_path):
     vectors = {name: x[0].tolist() for name, x in raw(content, 3).items()}
     lines = [{"item": "n0", **vectors}, {"item": "n1", "text": vectors["text"], "image": None}]
@@ -71,7 +92,7 @@ def test_lines_are_read_and_a_modality_may_be_missing(content, tmp_path):
     file.write_text("\n".join(map(json.dumps, lines)))
     items = read_new_items(file, content)
     assert [item.id for item in items] == ["n0", "n1"]
-    found = features_of(content, items)
+    found, _ = features_of(content, items)
     assert found.present("image").tolist() == [True, False]
     listed = Service(content, items).recommend(["u1"], 40)[0].items
     assert {one.item for one in listed if one.new} == {"n0", "n1"}

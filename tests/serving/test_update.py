@@ -160,6 +160,14 @@ def test_retraining_is_a_run_on_old_and_new_clicks(store, recommender, monkeypat
         assert not weights[0].equal(trained.task.model.weights)
 
 
+def test_the_present_model_is_judged_by_what_it_has_learned(store):
+    """Users are histories, the new clicks among them; similarities of items are still the old."""
+    trained = trained_run(store, recommender="ease")
+    log_test_clicks(trained, store)
+    found = update(trained.record.id, store, None)
+    assert found.before != found.after
+
+
 def test_an_update_that_was_killed_goes_on(store, monkeypatch):
     trained = bpr(store)
     log_test_clicks(trained, store)
@@ -201,6 +209,28 @@ def test_the_latest_new_likes_are_held_out(store):
     assert set(told.words["user"]) == {user}
     assert len(told_by(last_words(events, None), trained.dataset, 0.01).held) == 1
     assert len(told_by(last_words(events[:1], None), trained.dataset, 0.9).held) == 0
+
+
+@pytest.mark.parametrize("options", [FineTuning(epochs=1), None])
+def test_the_context_of_feedback_is_learned(store, options, monkeypatch):
+    """In every model that comes of it, brought back too; other keys of a context are no column."""
+    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
+    trained = trained_run(store, fusion="user_gate", dataset={**SMALL["dataset"], "situations": 3})
+    before = trained.dataset.interactions.train
+    told = [{"situation": 2, "page": 7}, {"situation": "1"}, {"situation": "dusk"}, "2", None]
+    free = [item for item in range(40) if item not in before.items[before.users == 7].tolist()]
+    with open_feedback(trained.record.id, store) as log:
+        for n, context in enumerate(told):
+            log.add(Event("click", "u7", f"i{free[n]}", float(n), context=context))
+        log.add(Event("click", "u7", f"i{free[5]}", 99.0))  # held out
+    new = update(trained.record.id, store, options).record
+    task = load_trained(new.id, store).task
+    added = (task.train.users == 7).nonzero()[-5:, 0]
+    assert task.train.items[added].tolist() == free[:5]
+    assert task.train.context[added].tolist() == [[2], [1], [3], [3], [3]]
+    task.prepare()
+    assert task.situations.equal(task.train.context)
 
 
 def test_an_updated_run_is_audited_as_it_is(store, monkeypatch):

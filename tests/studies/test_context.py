@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from fusionlab.config import experiment_from
+from fusionlab.data.interactions import Openings
 from fusionlab.errors import ConfigError
 from fusionlab.evaluation.ranking import top_k
 from fusionlab.evaluation.significance import compare, over_seeds
+from fusionlab.studies.fine_tuning import FineTuning, Told, fine_tune, worth
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
@@ -79,6 +81,34 @@ def test_the_gate_turns_to_the_modality_that_counts(store):
         others = counts[torch.arange(3) != situation].max(0).values
         assert weights[situation].mean(0).argmax() == situation
         assert (counts[situation] > others).double().mean() > 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_update_learns_when_its_clicks_were_made(seed, store):
+    """Later clicks, in their situations, are served far better if told the right ones."""
+    split = {"name": "ratio", "valid": 0.1, "test": 0.5}
+    dataset = {**WORLD["dataset"], "seed": seed, "split": split}
+    trained = load_trained(run(store, fusion="user_gate", dataset=dataset, seed=seed).id, store)
+    clicks = trained.dataset.interactions
+    coming = clicks.test.open(Openings(), "feedback to come")
+    frame = pl.DataFrame(
+        {
+            "user": [clicks.user_ids[row] for row in coming.users.tolist()],
+            "item": [f"i{row}" for row in coming.items.tolist()],
+            "liked": True,
+            "context situation": [str(code) for (code,) in coming.context.tolist()],
+        }
+    )
+    held = pl.Series(range(len(frame))) % 5 == 0
+    words, later = frame.filter(~held), frame.filter(held)
+    code = pl.col("context situation").cast(pl.Int64)
+    wrong = words.with_columns(((code + 1) % 3).cast(pl.String).alias("context situation"))
+    tuning = FineTuning(epochs=3, learning_rate=1.0)
+    right, mistaken = (
+        worth(fine_tune(trained, said, tuning).task, trained.dataset, Told(words, later))
+        for said in (words, wrong)
+    )
+    assert right > mistaken + 0.03
 
 
 def test_an_oracle_that_is_told_the_situation_ranks_better(store):
