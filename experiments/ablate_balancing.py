@@ -7,7 +7,7 @@ ranked. In each, every balancer is trained on the same clicks and judged with al
 and with one of them missing from all items (NDCG one missing, the mean over modalities). Both are
 tested against no balancer, over users, and stand in a report of their own.
 
-    python experiments/ablate_balancing.py [--regime study] [--seeds 1]
+    python experiments/ablate_balancing.py [--regime cold_items] [--seeds 1]
         [--workers 2] [--runs runs] [study overrides: key.sub=value ...]
 """
 
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, overrides = parser.parse_known_args()
-    for regime in options.regime or ["study"]:
+    for regime in options.regime or ["cold_items"]:
         how = [*REGIMES[regime], f"title=Balancing ({regime})", f"seeds={[*range(options.seeds)]}"]
         for main in ("ndcg@20", "ndcg@20 one missing"):
             study = load_study(STUDY, [*how, f"report.main={main}", *overrides])
