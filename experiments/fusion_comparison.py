@@ -34,14 +34,14 @@ TASKS = {
 }
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--dial", action="append", choices=DIALS, help="all of them if not given")
+parser.add_argument("--dial", action="append", choices=DIALS, help="synergy if not given")
 parser.add_argument("--task", action="append", choices=TASKS, help="recommendation if not given")
 parser.add_argument("--seeds", type=int, default=1)
 parser.add_argument("--workers", type=int, default=2)
 arguments, overrides = parser.parse_known_args()
 
 for task in arguments.task or ["recommendation"]:
-    for dial in arguments.dial or DIALS:
+    for dial in arguments.dial or ["synergy"]:
         weights = [f"experiment.dataset.{atom}={w}" for atom, w in DIALS[dial].items()]
         command = [sys.executable, "-m", "fusionlab", "study", str(STUDY), f"title={dial}, {task}"]
         command += [*weights, *TASKS[task], f"seeds={[*range(arguments.seeds)]}", *overrides]

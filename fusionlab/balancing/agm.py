@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fusionlab.balancing.coalitions import shared_out
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Said, Step
+from fusionlab.fusion.contract import at_least_float32
 from fusionlab.spaces import Range, Spaces
 
 FLOOR = 1e-8
@@ -95,4 +96,4 @@ class Agm(Balancer):
 def _scores(said: Said) -> Tensor:
     """Scores (B, C), zero where a candidate (or the item that is classified) has a view of zero."""
     there = said.views.flatten(2).any(-1)
-    return torch.where(there, said.scores.float(), 0)
+    return torch.where(there, at_least_float32(said.scores), 0)

@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Said, Step
+from fusionlab.fusion.contract import at_least_float32
 from fusionlab.spaces import Range, Spaces
 
 distances = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
@@ -96,14 +97,14 @@ class Pmr(Balancer):
     def _nearness(self, step: Step, one: Coalition) -> Tensor:
         """-d (B, C)."""
         said = step.said[one]
-        views = said.views.flatten(2).float()
+        views = at_least_float32(said.views.flatten(2))
         if said.query is not None:
             there = said.views.any(-1).flatten(0, 1).any(0)  # the views that the coalition has
-            users = (said.query.detach() * there[:, None]).flatten(1).float()
+            users = at_least_float32((said.query.detach() * there[:, None]).flatten(1))
             return -distances(views, users[:, None])[..., 0]
         views, index = views[:, 0], self.alone.index(one)
         with torch.no_grad():
-            self._remember(index, views, _right(step, said), said.counted)
+            self._remember(index, views, _right(step, said).to(views), said.counted)
         near = -distances(views, self.prototypes[index].clone())
         return near.masked_fill(~self.seen[index], NEVER)
 
@@ -111,7 +112,7 @@ class Pmr(Balancer):
         if not self.seen.numel():
             shape = len(self.modalities), right.shape[1]
             self.seen = self.seen.new_zeros(shape)
-            self.prototypes = self.prototypes.new_zeros(*shape, views.shape[1])
+            self.prototypes = views.new_zeros(*shape, views.shape[1])
         members = right * counted[:, None]
         count = members.sum(0)
         mean = members.T @ views / count.clamp(min=1)[:, None]
@@ -132,4 +133,4 @@ class Pmr(Balancer):
 def _right(step: Step, said: Said) -> Tensor:
     """The classes (B, C), 1 where right."""
     assert step.right is not None
-    return F.one_hot(step.right, said.scores.shape[1]).float()
+    return F.one_hot(step.right, said.scores.shape[1])

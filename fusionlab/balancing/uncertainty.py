@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionlab.balancing.contract import BALANCERS, Balancer, Coalition, Step
@@ -15,7 +16,8 @@ class Uncertainty(Balancer):
     """sum_i exp(-s_i) L_i + s_i / 2 over the joint loss and those of single modalities.
 
     s_i = log sigma_i^2 is learned with the model: a loss that cannot be brought down gets less
-    weight, and s_i / 2 keeps all from getting none.
+    weight, and s_i / 2 keeps all from getting none. In a step of which no example has a modality,
+    its s_i rests: there is no loss that would hold it.
 
     Source: Kendall, Gal and Cipolla 2018, Multi-task learning using uncertainty to weigh losses for
         scene geometry and semantics (likelihoods of classes, eq. 10).
@@ -35,7 +37,9 @@ class Uncertainty(Balancer):
     def loss(self, step: Step) -> Tensor:
         """The weighted sum."""
         losses = torch.stack([step.joint, *(step.loss(one) for one in self.coalitions)])
-        return (torch.exp(-self.log_variance) * losses + self.log_variance / 2).sum()
+        heard = F.pad(self.heard(step), (1, 0), value=True)  # the joint loss is always there
+        terms = torch.exp(-self.log_variance) * losses + self.log_variance / 2
+        return torch.where(heard, terms, 0).sum()
 
     def told(self) -> dict[str, Tensor]:
         """The weights."""

@@ -98,13 +98,13 @@ class ClassificationTask:
         return Step(
             self._joint(fused, classes),
             self.model.fusion,
-            lambda logits: F.cross_entropy(logits, classes, reduction="none"),
-            lambda logits: logits.softmax(-1).gather(1, classes[:, None])[:, 0],
-            heard(self.balancer, listen),
-            heard_from_teachers(self.balancer, whole, self._said),
-            classes,
-            batch,
-            listen,
+            losses=lambda logits: F.cross_entropy(logits, classes, reduction="none"),
+            confidence=lambda logits: logits.softmax(-1).gather(1, classes[:, None])[:, 0],
+            said=heard(self.balancer, listen),
+            taught=heard_from_teachers(self.balancer, whole, self._said),
+            right=classes,
+            examples=batch,
+            listen=listen,
         )
 
     def _joint(self, fused: FusedItems, classes: Tensor) -> Tensor:

@@ -160,13 +160,13 @@ class RankingTask:
         return Step(
             joint,
             self.model.fusion,
-            lambda scores: loss(batch.corrected(scores)),
-            lambda scores: loss.confidence(batch.corrected(scores)),
-            said,
-            taught,
-            right,
-            batch.clicks,
-            listen,
+            losses=lambda scores: loss(batch.corrected(scores)),
+            confidence=lambda scores: loss.confidence(batch.corrected(scores)),
+            said=said,
+            taught=taught,
+            right=right,
+            examples=batch.clicks,
+            listen=listen,
         )
 
     def _taken(self, items: Tensor) -> ItemFeatures:

@@ -119,6 +119,28 @@ def test_a_modality_that_no_example_has_is_neither_compared_nor_changed():
     assert {name: scales(of)[name] for name in NAMES[1:]} == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_probability_below_the_floor_counts_as_the_floor():
+    """One example that text alone gives the wrong class by a thousand: -log 1e-8 of its loss."""
+    of, rows = task(2, name="agm", alpha=0.01), BATCHES[0]
+    with torch.no_grad():
+        for name, parameter in of.model.named_parameters():
+            if "text" in name:
+                parameter.mul_(300)
+    hand, floor = ByHand(of), -math.log(1e-8)
+    means = {}
+    for name, phi in shapley(hand, rows, NAMES[:2]).items():
+        has = hand.features.mask[name][rows, 0]
+        losses = F.cross_entropy(phi, hand.classes[rows], reduction="none")[has]
+        if name == "text":
+            assert losses.max() > 2 * floor
+        means[name] = -losses.clamp(max=floor).mean().item()
+    r = ratios(means)
+    gradients(of, rows)
+    expected = {name: min(math.exp(0.01 * (1 - r[name])), 10) for name in r}
+    assert scales(of) == pytest.approx(expected, rel=1e-4)
+    assert scales(of)["image"] < 0.99
+
+
 def test_a_modality_that_is_lost_leaves_no_infinite_gradient():
     of = task(2, name="agm", alpha=5.0)
     for loud in ("text", "image"):

@@ -43,6 +43,16 @@ def classes(balancer):
     return of, lambda: of.step(BATCHES[0], torch.Generator().manual_seed(1))
 
 
+@pytest.mark.parametrize("kind", [ranking, classes])
+@pytest.mark.parametrize("name", BALANCERS.names())
+def test_every_balancer_keeps_float64(name, kind):
+    of, step = kind({"name": name, **CONSTANT.get(name, {})})
+    of.balancer.backward(step())
+    found = [p.grad for p in of.model.parameters() if p.grad is not None]
+    assert found
+    assert all(one.dtype == torch.float64 and one.isfinite().all() for one in found)
+
+
 def is_true(of, compute):
     """gradcheck of ``compute`` by every parameter of model and balancer."""
     whole = torch.nn.ModuleList([of.model, of.balancer])

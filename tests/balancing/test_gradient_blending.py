@@ -49,6 +49,22 @@ def test_two_steps_before_and_after_two_checkpoints(m):
     assert sum(weights(of)) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("m", [2, 3])
+def test_a_third_checkpoint_is_weighed_against_the_second(m):
+    of = task(m, name="gradient_blending", every=1)
+    courses = (
+        ([1.0, 1.1, 1.2, 1.3], [1.05, 1.2, 1.25, 1.4]),
+        ([0.6, 0.8, 0.9, 1.0], [0.8, 1.1, 1.15, 1.3]),
+        ([0.4, 0.5, 0.7, 0.7], [0.7, 0.9, 1.05, 1.15]),
+    )
+    first, second, third = ((t[: m + 1], v[: m + 1]) for t, v in courses)
+    for number, (train, valid) in enumerate((first, second, third), 1):
+        of.balancer.after_epoch(epoch(of, number, train, valid))
+    expected = blended(second, third)
+    assert weights(of) == pytest.approx(expected, rel=1e-4)
+    assert weights(of) != pytest.approx(blended(first, third), rel=1e-2)
+
+
 def after(train, valid):
     """Weights of two modalities after these losses, from losses of one and no gap."""
     of = task(2, name="gradient_blending", every=1)

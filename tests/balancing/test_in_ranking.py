@@ -5,6 +5,7 @@ import torch
 from small_shop import batch, features, task
 from toy import NAMES, numbers_told
 
+from fusionlab.balancing.contract import BALANCERS
 from fusionlab.training.losses import LOSSES
 
 METHODS = ("mmpareto", "agm", "gradnorm", "pmr")
@@ -32,10 +33,12 @@ def test_any_loss(loss, name):
     two_steps(of)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BALANCERS.names())
 def test_a_modality_that_no_item_has(name):
-    of = task({"name": name}, items=features(3, lacking="image"))
+    options = {"weight": dict.fromkeys(NAMES, 1.0)} if name == "fixed_weights" else {}
+    of = task({"name": name, **options}, items=features(3, lacking="image"))
     two_steps(of)
     told = numbers_told(of)
     assert all(torch.tensor(value).isfinite() for value in told.values())
-    assert [key.split(".")[-1] for key in told][-3:] == list(NAMES)
+    named = [key.split(".")[-1] for key in told][-3:]
+    assert named == ([] if name in ("none", "modality_dropout") else list(NAMES))

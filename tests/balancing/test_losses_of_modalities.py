@@ -92,6 +92,19 @@ def test_inverse_speed_begins_with_the_first_step_that_has_the_modality():
         descend(of)
 
 
+def test_uncertainty_rests_where_no_example_has_the_modality():
+    """Its weight would grow without bound: there is no loss that would hold it."""
+    of = task(3, name="uncertainty")
+    for _ in range(20):
+        of.balancer.zero_grad()
+        gradients(of, torch.tensor([3]))  # it has no text
+        with torch.no_grad():
+            of.balancer.log_variance -= 0.5 * of.balancer.log_variance.grad
+    joint, text, image, audio = of.balancer.log_variance.tolist()
+    assert text == 0
+    assert 0 not in (joint, image, audio)
+
+
 @pytest.mark.parametrize("m", [2, 3])
 def test_uncertainty_learns_its_weights(m):
     names = NAMES[:m]
