@@ -82,6 +82,17 @@ def test_a_file_without_a_median_is_named(tmp_path):
         BenchReport.read(tmp_path / "zero.json")
 
 
+@pytest.mark.parametrize("figure", ["median_seconds", "peak_mb", "joules"])
+def test_a_figure_that_is_no_number_is_named(figure, tmp_path):
+    """JSON as Python reads and writes it has NaN and Infinity."""
+    for wrong in (float("inf"), float("nan")):
+        data = report({"sum": 0.1}).model_dump()
+        data["results"][0]["workloads"]["forward"][figure] = wrong
+        (tmp_path / "wrong.json").write_text(json.dumps(data))
+        with pytest.raises(FusionlabError, match=rf"wrong\.json.*{figure}"):
+            BenchReport.read(tmp_path / "wrong.json")
+
+
 def test_ratios_are_new_over_old():
     found = ratios(report({"sum": 0.1, "max": 1.0}), report({"sum": 0.05, "mean": 1.0}))
     assert [(one.fusion, one.workload, one.ratio) for one in found] == [("sum", "forward", 0.5)]
