@@ -62,7 +62,7 @@ class ContentHashes:
             found = pl.read_parquet(self.file)
         except (OSError, *BROKEN):  # not there, or cut off: then all are new
             return {}
-        return dict(found.iter_rows()) if found.schema == KNOWN else {}
+        return dict(found.drop_nulls().iter_rows()) if found.schema == KNOWN else {}
 
 
 def _stamp(found: os.stat_result) -> bytes:
