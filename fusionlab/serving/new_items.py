@@ -106,7 +106,7 @@ def _read_line(where: str, line: str, id_column: str, dataset: Dataset, folder: 
 def _vector(where: str, value: list[Any]) -> Tensor:
     try:
         return torch.tensor(value, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise FusionlabError(
             f"{where}: found {_short(value)}, expected numbers, or lists of equally many numbers"
         ) from None
