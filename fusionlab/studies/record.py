@@ -76,7 +76,7 @@ class RunRecord:
         assert self.folder is not None, "a record that was not read from a store has no folder"
         file = self.folder / "per_user.parquet"
         with readable(file):
-            found = pl.read_parquet(intact(file))
+            found = pl.read_parquet(intact(file), glob=False)
         figures = found.drop("user", "split", strict=False).dtypes
         named = "user" in found.columns and found.schema.get("split") == pl.String
         if not named or not all(kind.is_numeric() or kind == pl.Null for kind in figures):
@@ -96,7 +96,7 @@ class RunRecord:
         if file is None or not file.is_file():
             return pl.DataFrame(schema=schema)
         with readable(file):
-            found = pl.read_parquet(intact(file))
+            found = pl.read_parquet(intact(file), glob=False)
         if found.schema != schema:
             raise FusionlabError(f"{file}: expected the columns {', '.join(schema)}; {ANEW}")
         return found

@@ -161,7 +161,7 @@ class RunStore:
                 if not file.is_file():
                     continue
                 with readable(file):
-                    frame = pl.read_parquet(intact(file))
+                    frame = pl.read_parquet(intact(file), glob=False)
                 kept = frame.filter(~pl.col("user").cast(pl.String).is_in([*names]))
                 if len(kept) < len(frame):
                     gone += len(frame) - len(kept)

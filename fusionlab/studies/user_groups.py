@@ -53,7 +53,7 @@ def _thirds(counts: Tensor) -> dict[str, Tensor]:
 
 def _of_file(file: Path, dataset: Dataset, ids: pl.Series, users: Tensor) -> dict[str, Tensor]:
     try:
-        frame = pl.read_csv(file, infer_schema=False)
+        frame = pl.read_csv(file, infer_schema=False, glob=False)
     except pl.exceptions.PolarsError as error:
         raise FusionlabError(f"{file}: found no CSV ({error})") from error
     if not {"user", "group"} <= {*frame.columns}:

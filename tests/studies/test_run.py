@@ -194,6 +194,11 @@ def test_a_record_of_other_kinds_of_values_is_named(experiment, tmp_path, change
         store.load(record.id)
 
 
+def test_runs_are_read_where_a_folder_is_called_like_a_pattern(experiment, tmp_path):
+    record = run_experiment(experiment, RunStore(tmp_path / "runs[1]*"))
+    assert len(record.per_user())
+
+
 @pytest.mark.parametrize(
     ("columns", "read"),
     [
