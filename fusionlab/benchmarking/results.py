@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class BenchReport(Options):
     @classmethod
     def read(cls, file: Path) -> BenchReport:
         """Read what `write` wrote; raise `FusionlabError` with the file's name otherwise."""
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise FusionlabError(f"{file}: no such file")
         try:
             data: Any = json.loads(file.read_text())

@@ -28,9 +28,9 @@ BROKEN = pl.exceptions.PolarsError, pl.exceptions.PanicException
 
 def existing_folder(path: str) -> Path:
     """The folder of a dataset."""
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
+    folder = Path(os.path.expanduser(path))  # what Path makes of ~nobody is an error
+    if not os.path.isdir(folder):  # false for a name too long, too
+        found = "a file" if os.path.exists(folder) else "nothing"
         raise FusionlabError(f"dataset.path: found {found} at {folder}, expected a folder")
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +34,7 @@ def user_groups(asked: str, dataset: Dataset, users: Tensor) -> dict[str, Tensor
     if asked == ACTIVITY:
         return _thirds(dataset.interactions.train.counts[users])
     file = Path(asked)
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise FusionlabError(f"--groups: found {asked!r}, expected {ACTIVITY!r} or a CSV file")
     return _of_file(file, dataset, dataset.interactions.user_ids, users)
 

@@ -74,6 +74,11 @@ def test_a_broken_file_is_named(content, message, tmp_path):
     assert message in str(caught.value)
 
 
+def test_a_file_whose_name_is_too_long_is_none(tmp_path):
+    with pytest.raises(FusionlabError, match="no such file"):
+        BenchReport.read(tmp_path / ("x" * 300))
+
+
 def test_a_file_without_a_median_is_named(tmp_path):
     data = json.loads(report({"sum": 0.1}).model_dump_json())
     data["results"][0]["workloads"]["forward"]["median_seconds"] = 0
