@@ -154,7 +154,24 @@ def load_experiment(
     file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()
 ) -> Experiment:
     """Read an experiment from YAML, its base files and command-line overrides."""
+    return _experiment(file, read_layers(file, overrides), plugins)
+
+
+def load_study(file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()) -> Study:
+    """Read a study from YAML, its base files and command-line overrides."""
+    return _study(file, read_layers(file, overrides), plugins)
+
+
+def load_config(
+    file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()
+) -> Experiment | Study:
+    """Read whichever of the two a file is."""
     layers = read_layers(file, overrides)
+    read = _study if "experiment" in merged(layers) else _experiment
+    return read(file, layers, plugins)
+
+
+def _experiment(file: Path, layers: Sequence[Layer], plugins: Sequence[str]) -> Experiment:
     data = merged(layers)
     if "experiment" in data:
         raise FusionlabError(
@@ -164,17 +181,7 @@ def load_experiment(
     return _validated(Experiment, data, layers)
 
 
-def load_config(
-    file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()
-) -> Experiment | Study:
-    """Read whichever of the two a file is."""
-    study = "experiment" in merged(read_layers(file, overrides))
-    return (load_study if study else load_experiment)(file, overrides, plugins)
-
-
-def load_study(file: Path, overrides: Sequence[str] = (), plugins: Sequence[str] = ()) -> Study:
-    """Read a study from YAML, its base files and command-line overrides."""
-    layers = read_layers(file, overrides)
+def _study(file: Path, layers: Sequence[Layer], plugins: Sequence[str]) -> Study:
     data = merged(layers)
     experiment = data.get("experiment")
     if isinstance(experiment, dict):

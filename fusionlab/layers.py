@@ -7,6 +7,7 @@ options of the old one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ def _overrides(written: Sequence[str]) -> list[Layer]:
 
 def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = ()) -> list[Layer]:
     """The file, below it its base, and the base that its experiment names; lowest first."""
-    if not file.is_file():
+    if not os.path.isfile(file):  # false for a name too long, too
         raise FusionlabError(f"{file}: no such file")
     if file.resolve() in above:
         raise FusionlabError(f"{file}: base files form a circle")

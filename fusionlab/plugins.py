@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -35,7 +36,7 @@ def load_plugin(source: str) -> None:
                 raise
             raise FusionlabError(nothing) from None
         return
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FusionlabError(f"--plugin {source}: no such file")
     name = f"fusionlab_plugin_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     if name in sys.modules:

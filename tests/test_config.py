@@ -5,8 +5,11 @@ import pickle
 import pytest
 
 from fusionlab.config import load_experiment, load_study
+from fusionlab.data.dataset import DATASETS
+from fusionlab.encoders.sources import locate
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.layers import changed, dotted, merge, nest, read_layers
+from fusionlab.plugins import load_plugin
 from fusionlab.schema import validate
 from fusionlab.sections import Runtime
 
@@ -46,6 +49,22 @@ def test_base_files_are_extended(file):
     experiment = load_experiment(child)
     assert experiment.training.epochs == 3
     assert experiment.training.learning_rate == 0.5
+
+
+def test_a_base_whose_name_is_too_long_is_no_file(tmp_path):
+    (tmp_path / "a.yaml").write_text(f"base: {'x' * 300}")
+    with pytest.raises(FusionlabError, match="no such file"):
+        load_experiment(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-this-name/data"])
+def test_a_path_that_cannot_be_is_nothing(path):
+    part = {"name": "folder", "path": path}
+    with pytest.raises(FusionlabError, match=r"dataset\.path: found nothing at"):
+        DATASETS.parse(part).build().load()
+    with pytest.raises(FusionlabError, match="no such file"):
+        load_plugin(f"{path}.py")
+    assert locate(path) == path
 
 
 def test_base_circle_is_refused(tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
 
 from fusionlab.data.disk import write_whole
 from fusionlab.data.features import FeatureSpec, is_modality_name
@@ -21,6 +22,8 @@ from fusionlab.sections import Options
 Precision = Literal["fp32", "bf16"]
 SIZE = ("items", "catalogue", "modalities", "dim", "precision")
 """What two results must share, else their ratio says nothing."""
+FINITE = ConfigDict(allow_inf_nan=False)
+"""JSON as Python reads it has NaN and Infinity."""
 
 
 class Setting(Options):
@@ -50,12 +53,16 @@ class Machine(Options):
 class Ceilings(Options):
     """The most that the device reaches: GFLOP/s by precision, GB/s read and written."""
 
+    model_config = FINITE
+
     matmul_gflops: dict[Precision, float]
     copy_gb_per_second: float
 
 
 class Measure(Options):
     """One workload of one strategy; every figure is a call's."""
+
+    model_config = FINITE
 
     rounds: int
     median_seconds: PositiveFloat
@@ -102,7 +109,7 @@ class BenchReport(Options):
     @classmethod
     def read(cls, file: Path) -> BenchReport:
         """Read what `write` wrote; raise `FusionlabError` with the file's name otherwise."""
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise FusionlabError(f"{file}: no such file")
         try:
             data: Any = json.loads(file.read_text())

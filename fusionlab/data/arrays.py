@@ -13,7 +13,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from fusionlab.data.table_files import readable
+from fusionlab.data.table_files import readable, text_named
 from fusionlab.data.tables import Column
 from fusionlab.errors import FusionlabError
 
@@ -51,7 +51,7 @@ def read_features(
 
     Every value that is not masked must be finite; ``cure`` tells the user how to mask the others.
     """
-    array = open_array(file)
+    array = open_array(text_named(file))
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise FusionlabError(
             f"{file}: found shape {array.shape}, expected (items, width) or (items, tokens, width)"

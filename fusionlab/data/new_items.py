@@ -202,7 +202,7 @@ def _joined(known: ItemFeatures | None, more: ItemFeatures) -> ItemFeatures:
 def _numbers(where: str, value: list[Any]) -> Tensor:
     try:
         return torch.tensor(value, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise FusionlabError(
             f"{where}: found {_short(value)}, expected numbers, or lists of equally many numbers"
         ) from None

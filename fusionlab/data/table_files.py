@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,9 +28,9 @@ BROKEN = pl.exceptions.PolarsError, pl.exceptions.PanicException
 
 def existing_folder(path: str) -> Path:
     """The folder of a dataset."""
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
+    folder = Path(os.path.expanduser(path))  # what Path makes of ~nobody is an error
+    if not os.path.isdir(folder):  # false for a name too long, too
+        found = "a file" if os.path.exists(folder) else "nothing"
         raise FusionlabError(f"dataset.path: found {found} at {folder}, expected a folder")
     return folder
 
@@ -52,7 +54,18 @@ def optional_file(folder: Path, names: Sequence[str]) -> Path | None:
     if len(found) > 1:
         listed = ", ".join(file.name for file in found)
         raise FusionlabError(f"{folder}: found {listed}, expected only one of them")
-    return found[0] if found else None
+    return text_named(found[0]) if found else None
+
+
+def text_named(file: Path) -> Path:
+    """``file``, if its name is text: names of files become those of modalities and datasets."""
+    try:
+        file.name.encode()
+    except UnicodeEncodeError:
+        raise FusionlabError(
+            f"{file.parent}: found a file named {os.fsencode(file.name)!r}, expected UTF-8"
+        ) from None
+    return file
 
 
 @contextmanager
@@ -84,6 +97,7 @@ def read_delimited(
                 quote_char='"' if quoted else None,
                 has_header=bool(header),
                 schema=dict.fromkeys(columns, pl.String),
+                glob=False,
             )
         except BROKEN:
             _refuse_ragged(file, separator, quoted, columns)
@@ -106,7 +120,7 @@ def read_jsonl(file: Path, columns: Sequence[str] | None = None) -> Table:
     """
     schema = None if columns is None else dict.fromkeys(columns, pl.String)
     with readable(file):
-        source = _unpacked(file) if file.suffix == GZIP else file
+        source = _unpacked(file) if file.suffix == GZIP else escape(str(file))
         try:
             frame = pl.read_ndjson(source, schema=schema, infer_schema_length=None)
         except BROKEN:
@@ -131,7 +145,7 @@ def _unpacked(file: Path) -> bytes:
 def read_parquet(file: Path) -> Table:
     """Parquet, with its types."""
     with readable(file):
-        frame = pl.read_parquet(file)
+        frame = pl.read_parquet(file, glob=False)
     return _not_empty(Table(file, frame))
 
 

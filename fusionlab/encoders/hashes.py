@@ -59,10 +59,10 @@ class ContentHashes:
 
     def _read(self) -> dict[str, bytes]:
         try:
-            found = pl.read_parquet(self.file)
+            found = pl.read_parquet(self.file, glob=False)
         except (OSError, *BROKEN):  # not there, or cut off: then all are new
             return {}
-        return dict(found.iter_rows()) if found.schema == KNOWN else {}
+        return dict(found.drop_nulls().iter_rows()) if found.schema == KNOWN else {}
 
 
 def _stamp(found: os.stat_result) -> bytes:

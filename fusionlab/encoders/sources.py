@@ -29,7 +29,7 @@ def locate(model: str) -> Path | str:
     - anything else is the name of a hub's model
     """
     if not model.startswith(PACKAGE):
-        return Path(model) if Path(model).exists() else model
+        return Path(model) if os.path.exists(model) else model
     name, _, inner = model.removeprefix(PACKAGE).partition("/")
     try:
         files = metadata.files(name) or []

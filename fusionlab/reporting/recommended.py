@@ -64,12 +64,20 @@ def event_table(events: Sequence[Event]) -> Table:
     for header in ("time", "kind", "user", "item", "rating", "list", "context"):
         table.add_column(header)
     for event in events:
-        when = datetime.fromtimestamp(event.time or 0, UTC).isoformat(timespec="seconds")
+        when = _when(event.time or 0)
         rating = "" if event.rating is None else f"{event.rating:g}"
         context = "" if event.context is None else str(event.context)
         cells = (when, event.kind, event.user, event.item, rating, event.list or "", context)
         table.add_row(*map(Text, cells))
     return table
+
+
+def _when(time: float) -> str:
+    """The date, or the seconds that are none (before the year 1, or after 9999)."""
+    try:
+        return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{time:g}"
 
 
 def _short(title: str) -> str:

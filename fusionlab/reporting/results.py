@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from fusionlab.config import Study, load_study
 from fusionlab.data.disk import write_whole
@@ -19,7 +22,7 @@ from fusionlab.reporting.scores import read_scores
 from fusionlab.reporting.table import Table
 from fusionlab.reporting.tuning import tuned, tuning_table
 from fusionlab.studies.datasets import load_dataset
-from fusionlab.studies.record import Row
+from fusionlab.studies.record import RUN_ID, Row
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import Plan, plan
 from fusionlab.studies.trials.records import Ledger
@@ -96,28 +99,36 @@ class Results:
         file = folder / RESULTS_FILE
         try:
             data = json.loads(file.read_text())
-            missing = [run for row in data["rows"] for run in row["runs"] if run not in store]
+            runs = [run for row in data["rows"] for run in row["runs"]]
+            if not all(isinstance(run, str) and RUN_ID.fullmatch(run) for run in runs):
+                raise ValueError("found a run without a name")  # they name files
+            missing = [run for run in runs if run not in store]
             if missing:
                 raise FusionlabError(
                     f"{file}: {len(missing)} of its runs are not under {store.root} (such as "
                     f"{missing[0][:12]}): --runs"
                 )
             rows = [
-                Row(
+                {
                     **{key: row[key] for key in ("label", "kind", "level", "additive")},
-                    records=[store.load(run) for run in row["runs"]],
-                    ledger=None if row["ledger"] is None else Ledger.from_json(row["ledger"]),
-                )
+                    "records": [store.load(run) for run in row["runs"]],
+                    "ledger": None if row["ledger"] is None else Ledger.from_json(row["ledger"]),
+                }
                 for row in data["rows"]
             ]
-            return cls(**{**data, "rows": rows})
+            return _checked().validate_python({**data, "rows": rows})
         except FileNotFoundError:
             raise FusionlabError(
                 f"{file}: no such file; expected a study (.yaml), or the folder of a report or of "
                 "an export"
             ) from None
-        except (ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise FusionlabError(f"{file}: not the results of a study ({error!r})") from None
+
+
+@cache
+def _checked() -> TypeAdapter[Results]:
+    return TypeAdapter(Results)
 
 
 def read_results(

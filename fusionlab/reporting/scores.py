@@ -145,7 +145,7 @@ def _score(row: Row, frames: list[pl.DataFrame], metric: str, split: str) -> Sco
     by_seed: list[Floats] = []
     for record, frame, mean in zip(row.records, frames, means, strict=True):
         by_seed.append(_column(row, record, frame, metric))
-        if abs(by_seed[-1].mean() - mean) > AGREEMENT:
+        if not abs(by_seed[-1].mean() - mean) <= AGREEMENT:  # NaN agrees with nothing
             raise FusionlabError(
                 f"row {row.label!r}, run {record.id[:12]}: the record says {metric} = {mean!r} on "
                 f"{split}, but its users average {float(by_seed[-1].mean())!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 from dataclasses import asdict, dataclass, field
@@ -12,18 +13,20 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import torch
-from pydantic import TypeAdapter
+from pydantic import NonNegativeInt, TypeAdapter
 
 import fusionlab
 from fusionlab.data.sealed import intact
 from fusionlab.data.table_files import readable
 from fusionlab.data.words import SCHEMA
-from fusionlab.studies.trials.records import Ledger
+from fusionlab.errors import FusionlabError
+from fusionlab.studies.trials.records import Ledger, Spent
 
 UNTRAINED = "none"
 """`RunRecord.coalition_training` of a model that never saw a subset of its modalities."""
 WORDS_FILE = "words.parquet"
 RUN_ID = re.compile(r"[\w-]+")
+ANEW = "delete the folder and run again"
 Kind = Literal["strategy", "control", "ceiling"]
 
 
@@ -31,12 +34,12 @@ Kind = Literal["strategy", "control", "ceiling"]
 class Cost:
     """What a run took: parameters, epochs, seconds, peak resident memory (MB = 10^6 bytes)."""
 
-    parameters: int
-    epochs: int
-    seconds: float
-    seconds_per_epoch: float
-    evaluation_seconds: float
-    peak_memory_mb: float
+    parameters: NonNegativeInt
+    epochs: NonNegativeInt
+    seconds: Spent
+    seconds_per_epoch: Spent
+    evaluation_seconds: Spent
+    peak_memory_mb: Spent
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,12 @@ class RunRecord:
         assert self.folder is not None, "a record that was not read from a store has no folder"
         file = self.folder / "per_user.parquet"
         with readable(file):
-            return pl.read_parquet(intact(file))
+            found = pl.read_parquet(intact(file), glob=False)
+        figures = found.drop("user", "split", strict=False).dtypes
+        named = "user" in found.columns and found.schema.get("split") == pl.String
+        if not named or not all(kind.is_numeric() or kind == pl.Null for kind in figures):
+            raise FusionlabError(f"{file}: expected user, split and columns of numbers; {ANEW}")
+        return found
 
     @property
     def root(self) -> str:
@@ -88,7 +96,10 @@ class RunRecord:
         if file is None or not file.is_file():
             return pl.DataFrame(schema=schema)
         with readable(file):
-            return pl.read_parquet(intact(file))
+            found = pl.read_parquet(intact(file), glob=False)
+        if found.schema != schema:
+            raise FusionlabError(f"{file}: expected the columns {', '.join(schema)}; {ANEW}")
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (without its folder)."""
@@ -99,7 +110,8 @@ class RunRecord:
     @classmethod
     def from_json(cls, data: dict[str, Any], folder: Path) -> RunRecord:
         """Read back what `to_json` wrote; ValueError where it is something else."""
-        checked = _checked().validate_python({**data, "folder": folder})
+        written = json.dumps({**data, "folder": str(folder)})
+        checked = _checked().validate_json(written, strict=True)
         if not all(map(RUN_ID.fullmatch, (checked.id, checked.root))):  # they name files
             raise ValueError(f"found the ids {checked.id!r}, {checked.root!r}")
         return cls(**{**data, "cost": Cost(**data["cost"]), "folder": folder})

@@ -163,7 +163,7 @@ class RunStore:
                 if not file.is_file():
                     continue
                 with readable(file):
-                    frame = pl.read_parquet(intact(file))
+                    frame = pl.read_parquet(intact(file), glob=False)
                 theirs = frame["user"].cast(pl.String).is_in([*names]).fill_null(False)
                 if theirs.any():
                     gone += int(theirs.sum())

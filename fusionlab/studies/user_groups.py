@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +34,7 @@ def user_groups(asked: str, dataset: Dataset, users: Tensor) -> dict[str, Tensor
     if asked == ACTIVITY:
         return _thirds(dataset.interactions.train.counts[users])
     file = Path(asked)
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise FusionlabError(f"--groups: found {asked!r}, expected {ACTIVITY!r} or a CSV file")
     return _of_file(file, dataset, dataset.interactions.user_ids, users)
 
@@ -53,7 +54,7 @@ def _thirds(counts: Tensor) -> dict[str, Tensor]:
 
 def _of_file(file: Path, dataset: Dataset, ids: pl.Series, users: Tensor) -> dict[str, Tensor]:
     try:
-        frame = pl.read_csv(file, infer_schema=False)
+        frame = pl.read_csv(file, infer_schema=False, glob=False)
     except pl.exceptions.PolarsError as error:
         raise FusionlabError(f"{file}: found no CSV ({error})") from error
     if not {"user", "group"} <= {*frame.columns}:

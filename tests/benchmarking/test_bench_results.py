@@ -74,12 +74,28 @@ def test_a_broken_file_is_named(content, message, tmp_path):
     assert message in str(caught.value)
 
 
+def test_a_file_whose_name_is_too_long_is_none(tmp_path):
+    with pytest.raises(FusionlabError, match="no such file"):
+        BenchReport.read(tmp_path / ("x" * 300))
+
+
 def test_a_file_without_a_median_is_named(tmp_path):
     data = json.loads(report({"sum": 0.1}).model_dump_json())
     data["results"][0]["workloads"]["forward"]["median_seconds"] = 0
     (tmp_path / "zero.json").write_text(json.dumps(data))
     with pytest.raises(FusionlabError, match=r"zero\.json.*median_seconds"):
         BenchReport.read(tmp_path / "zero.json")
+
+
+@pytest.mark.parametrize("figure", ["median_seconds", "peak_mb", "joules"])
+def test_a_figure_that_is_no_number_is_named(figure, tmp_path):
+    """JSON as Python reads and writes it has NaN and Infinity."""
+    for wrong in (float("inf"), float("nan")):
+        data = report({"sum": 0.1}).model_dump()
+        data["results"][0]["workloads"]["forward"][figure] = wrong
+        (tmp_path / "wrong.json").write_text(json.dumps(data))
+        with pytest.raises(FusionlabError, match=rf"wrong\.json.*{figure}"):
+            BenchReport.read(tmp_path / "wrong.json")
 
 
 def test_ratios_are_new_over_old():

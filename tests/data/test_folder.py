@@ -11,6 +11,7 @@ from fusionlab.data.formats.folder import Folder
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits.group import Group
 from fusionlab.data.splits.leave_one_out import LeaveOneOut
+from fusionlab.errors import FusionlabError
 
 
 def names(data, clicks):
@@ -186,3 +187,21 @@ def test_raw_media_are_the_same_in_every_format(shop, ending):
     getattr(frame, write)(shop / f"items.{ending}")
     data = Folder(path="shop", text_columns=("title",)).load()
     assert data.media == {"title": Media(Medium.TEXT, ["Mug", None, "7", None])}
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_folder_called_like_a_pattern_is_read_and_no_other(tmp_path, ending):
+    for name, item in (("shop1", "wrong"), ("shop[1]", "right")):
+        folder = tmp_path / name
+        folder.mkdir()
+        rows = {"user": ["ann"] * 3, "item": [item, "b", "c"], "split": ["train", "valid", "test"]}
+        frame = pl.DataFrame(rows)
+        write = frame.write_ndjson if ending == "jsonl" else getattr(frame, f"write_{ending}")
+        write(folder / f"interactions.{ending}")
+    assert "right" in Folder(path=str(tmp_path / "shop[1]")).load().item_ids
+
+
+def test_a_name_that_is_no_text_is_refused(shop):
+    (shop / "features" / "text.npy").rename(shop / "features" / "\udcff.npy")
+    with pytest.raises(FusionlabError, match=r"found a file named b'.xff.npy', expected UTF-8"):
+        Folder(path="shop").load()

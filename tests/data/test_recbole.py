@@ -107,3 +107,9 @@ def test_a_column_that_happens_to_be_called_split_or_time_is_not_taken_unchecked
     part = DATASETS.parse({"name": "recbole", "path": "films", "split": split})
     with pytest.raises(FusionlabError, match=f"split '{split}': the clicks have no such column"):
         part.build().load()
+
+
+def test_a_name_that_is_no_text_is_refused(films):
+    (films / "films.inter").rename(films / "\udcff.inter")
+    with pytest.raises(FusionlabError, match=r"found a file named b'.xff.inter', expected UTF-8"):
+        RecBole(path="films", split=LeaveOneOut()).load()

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from letters import catalogue
 
@@ -184,6 +185,14 @@ def test_a_damaged_memory_is_no_memory(tmp_path, file, reads):
     assert hashed(tmp_path, file) == first
     assert hashed(tmp_path, file) == first
     assert len(reads) == 2
+
+
+def test_a_hash_that_is_null_is_none(tmp_path, file, reads):
+    memory = tmp_path / "store" / "hashes.parquet"
+    memory.parent.mkdir()
+    rows = {"path": [str(file)], "known": [None]}
+    pl.DataFrame(rows, schema=hashes.KNOWN).write_parquet(memory)
+    assert hashed(tmp_path, file) == content_hash(b"one")
 
 
 def test_two_that_write_keep_what_both_found(tmp_path, file, reads):

@@ -1,7 +1,10 @@
 """Files damaged in every way that a disk, an editor or an enemy knows; hypothesis shrinks them."""
 
+import json
+import os
 import re
-import resource
+import shutil
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +12,10 @@ import pytest
 from hypothesis import strategies as st
 
 from fusionlab.errors import FusionlabError
+from fusionlab.studies.memory import peak_mb, reset_peak
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""A disk would be asked 100,000 times to make a folder and to remove it."""
 
 HOSTILE = [
     b"",
@@ -22,6 +29,7 @@ HOSTILE = [
     b"\xff\xfe",
     b"\xef\xbb\xbf",
     b"\xed\xa0\x80",
+    b"\\ud800",
     "\N{RIGHT-TO-LEFT OVERRIDE}\N{PILE OF POO}".encode(),
     b'"',
     b"'",
@@ -67,6 +75,44 @@ def _line(content, place, payload):
     return b"".join(lines) + payload + line
 
 
+VALUES = [
+    *(None, True, -1, 0, 1.5, 1e300, float("nan"), float("inf"), 10**30),
+    *("", "x", "\ud800", "../..", [], {}, [None], {"a": None}, [[]], ["a"], [-1.5], {"a": {}}),
+]
+"""What stands in the place of a value of JSON."""
+
+
+def _nodes(data):
+    """Every place of a value: what holds it, and its key or number there."""
+    inside = data.items() if isinstance(data, dict) else enumerate(data)
+    for key, value in inside:
+        yield data, key
+        if isinstance(value, dict | list):
+            yield from _nodes(value)
+
+
+def _value(content, place, payload):
+    """A value of a file of JSON, or of one of its lines, that is another or is left out."""
+    lines = [content]
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        lines = content.splitlines(keepends=True)
+    row = len(payload) % max(1, len(lines))
+    try:
+        data = json.loads(lines[row])
+        nodes = [*_nodes(data)]
+        holder, key = nodes[min(len(nodes) - 1, _at(nodes, place))]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return _cell(content, place, payload)
+    which = sum(payload) % (len(VALUES) + 1)
+    if which == len(VALUES):
+        del holder[key]
+    else:
+        holder[key] = VALUES[which]
+    return b"".join([*lines[:row], json.dumps(data).encode() + b"\n", *lines[row + 1 :]])
+
+
 def _flip(content, place, payload):
     changed = bytearray(content or b"\0")
     changed[min(len(changed) - 1, _at(changed, place))] ^= 1 << (len(payload) % 8)
@@ -75,6 +121,7 @@ def _flip(content, place, payload):
 
 WAYS = {
     "cell": _cell,
+    "value": _value,
     "line": _line,
     "flip": _flip,
     "cut": lambda content, place, _: content[: _at(content, place)],
@@ -89,9 +136,25 @@ WAYS = {
     "again": lambda content, place, _: content + content[_at(content, place) :],
 }
 BLOW = st.tuples(st.integers(0, 99), st.sampled_from(sorted(WAYS)), PLACE, PAYLOAD)
-FATES = st.tuples(st.integers(0, 99), st.sampled_from(["gone", "folder", "swapped"]))
-BLOWS = st.tuples(st.lists(BLOW, max_size=4), st.lists(FATES, max_size=1))
-"""Blows at the bytes of some files of a folder, and then, perhaps, the loss of one."""
+FATES = st.tuples(st.integers(0, 99), st.sampled_from(["gone", "folder", "swapped", "renamed"]))
+STEMS = [
+    ".hidden",
+    "7_ann_1",
+    "seven_ann_1",
+    "9_cat_99999999999999999999999999",
+    "10",
+    "text.mask",
+    "[a-z].ids",
+    "items",
+    "x" * 200,
+    "\N{RIGHT-TO-LEFT OVERRIDE}\N{PILE OF POO}",
+    "\udcff",
+    "%s{0}",
+    " ",
+]
+"""What a file is called in the place of its name before the ending; one is no UTF-8."""
+BLOWS = st.tuples(st.lists(BLOW, max_size=4), st.lists(FATES, max_size=2))
+"""Blows at the bytes of some files of a folder, and then, perhaps, the loss of some or of names."""
 
 
 def struck(content, blows):
@@ -107,29 +170,92 @@ def contents(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-def write_damaged(files, damage, folder):
-    """Write ``files`` into ``folder``, damaged."""
+def damaged(files, damage):
+    """``files`` after ``damage``, by name; None stands for a folder."""
     blows, fates = damage
     names, files = sorted(files), dict(files)
     for blow in blows:
         name = names[blow[0] % len(names)]
         files[name] = struck(files[name], [blow])
     for which, fate in fates:
+        names = sorted(name for name, content in files.items() if content is not None)
+        if not names:
+            break
         name, other = names[which % len(names)], names[(which + 1) % len(names)]
         if fate == "swapped":
             files[name], files[other] = files[other], files[name]
+        elif fate == "folder":
+            files[name] = None
+        elif fate == "renamed":
+            place, ending = os.path.dirname(name), "".join(Path(name).suffixes)
+            files[os.path.join(place, STEMS[which % len(STEMS)] + ending)] = files.pop(name)
         else:
             del files[name]
-            if fate == "folder":
-                (folder / name).mkdir(parents=True)
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+    return files
+
+
+class Ground:
+    """A folder that holds what each input says. Most files are those of the input before: only
+    others are written, as new files, since an array may still map the old one."""
+
+    def __init__(self, root):
+        self.root, self.there, self.folders = root, {}, set()
+
+    def lay(self, files):
+        """Make it hold ``files`` as `damaged` gives them, and nothing else."""
+        gone = [name for name, old in self.there.items() if files.get(name, self) is not old]
+        for name in gone:
+            file = self.root / name
+            file.rmdir() if self.there.pop(name) is None else file.unlink()
+        for name, content in files.items():
+            if name not in self.there:
+                self._write(name, content)
+
+    def _write(self, name, content):
+        file = self.root / name
+        if (parent := os.path.dirname(name)) not in self.folders:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.folders |= {parent, *(str(one) for one in Path(parent).parents)} - {"."}
+        file.mkdir() if content is None else file.write_bytes(content)
+        self.there[name] = content
+
+    def check_untouched(self):
+        """Nothing came, nothing went, nothing grew or shrank."""
+        sizes = {name: None if one is None else len(one) for name, one in self.there.items()}
+        expected = sizes | dict.fromkeys(self.folders - {""})
+        found = seen(self.root)
+        if found != expected:
+            shutil.rmtree(self.root)  # the next input begins anew
+            self.root.mkdir()
+            self.there, self.folders = {}, set()
+        assert found == expected
 
 
 def seen(folder):
-    """Everything in a folder, by name and size."""
-    return {(str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*")}
+    """The size of everything in a folder, by name; None for a folder."""
+    found = {}
+    for path, folders, files in os.walk(folder):
+        inside = os.path.relpath(path, folder)
+        found |= {os.path.normpath(os.path.join(inside, name)): None for name in folders}
+        for name in files:
+            size = os.path.getsize(os.path.join(path, name))
+            found[os.path.normpath(os.path.join(inside, name))] = size
+    return found
+
+
+@pytest.fixture
+def ground():
+    """A `Ground` in memory, if the system has such a place."""
+    with in_memory() as home:
+        (home / "data").mkdir()
+        yield Ground(home / "data")
+
+
+@contextmanager
+def in_memory():
+    """A folder for what writes: one input, or one test."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as home:
+        yield Path(home)
 
 
 @contextmanager
@@ -146,11 +272,12 @@ def refusing_cleanly():
 
 @pytest.fixture
 def bounded():
-    """However damaged, small files cost little memory (KiB of the process at its largest)."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """However damaged, small files cost little memory."""
+    reset_peak("cpu")
+    before = peak_mb("cpu")
     yield
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 512 * 1024, f"{grown / 1024:,.0f} MiB for files of some kilobytes"
+    grown = peak_mb("cpu") - before
+    assert grown < 512, f"{grown:,.0f} MB for files of some kilobytes"
 
 
 ROOT = Path(__file__).parents[2]

@@ -1,8 +1,6 @@
 """YAML and overrides of every kind: a configuration, or one error that says where."""
 
 import string
-import tempfile
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,12 +15,12 @@ from tests.fuzzing.damage import (
     ROOT,
     bounded,
     contents,
+    ground,
     refusing_cleanly,
-    seen,
     struck,
 )
 
-__all__ = ["bounded"]
+__all__ = ["bounded", "ground"]
 
 FILES = {
     name: content
@@ -57,45 +55,53 @@ DATA = st.recursive(
 )
 
 
-def read(text, overrides=()):
-    with tempfile.TemporaryDirectory() as home:
-        for name, content in FILES.items():  # as bases of what is read
-            (Path(home) / name).parent.mkdir(exist_ok=True, parents=True)
-            (Path(home) / name).write_bytes(content)
-        file = Path(home) / "experiments" / "fuzzed.yaml"
-        file.write_bytes(text)
-        before = seen(Path(home))
-        with refusing_cleanly():
-            load_config(file, overrides)
-        assert seen(Path(home)) == before
+PLACE = "experiments/fuzzed.yaml"
 
 
-@pytest.mark.usefixtures("bounded")
-@inputs("configuration")
-@given(
+def read(ground, text, overrides=()):
+    """Read ``text`` from a file beside all others, which may be its bases."""
+    ground.lay({**FILES, PLACE: text})
+    with refusing_cleanly():
+        load_config(ground.root / PLACE, overrides)
+    ground.check_untouched()
+
+
+TEXTS = (
     st.tuples(st.sampled_from(sorted(FILES)), st.lists(BLOW, max_size=3)).map(
         lambda drawn: struck(FILES[drawn[0]], drawn[1])
     )
     | st.tuples(st.sampled_from(sorted(PARSED)), st.dictionaries(KEY, DATA, max_size=3)).map(
         lambda drawn: yaml.safe_dump(PARSED[drawn[0]] | drawn[1]).encode()
     )
-    | DATA.map(lambda data: yaml.safe_dump(data).encode())
+    | st.dictionaries(KEY, DATA, min_size=1, max_size=4).map(
+        lambda data: yaml.safe_dump(data).encode()
+    )
 )
-def test_a_configuration_file_is_read_or_refused(text):
-    read(text)
+
+
+@pytest.mark.usefixtures("bounded")
+def test_a_configuration_file_is_read_or_refused(ground):
+    @inputs("configuration")
+    @given(TEXTS)
+    def test(text):
+        read(ground, text)
+
+    test()
 
 
 DOTTED = st.lists(KEY, min_size=1, max_size=4).map(".".join)
 VALUE = DATA.map(lambda data: yaml.safe_dump(data, default_flow_style=True).strip()) | (
     st.sampled_from([one.decode(errors="replace") for one in HOSTILE if len(one) < 6000])
 )
+OVERRIDE = st.tuples(DOTTED, VALUE).map("=".join)
+OVERRIDES = st.lists(OVERRIDE, max_size=3) | st.lists(st.text(max_size=12), max_size=2)
 
 
 @pytest.mark.usefixtures("bounded")
-@inputs("overrides")
-@given(
-    st.sampled_from(sorted(FILES)),
-    st.lists(st.tuples(DOTTED, VALUE).map("=".join) | st.text(max_size=12), max_size=3),
-)
-def test_overrides_are_read_or_refused(name, overrides):
-    read(FILES[name], overrides)
+def test_overrides_are_read_or_refused(ground):
+    @inputs("overrides")
+    @given(st.sampled_from(sorted(FILES)), OVERRIDES)
+    def test(name, overrides):
+        read(ground, FILES[name], overrides)
+
+    test()

@@ -1,9 +1,7 @@
 """Pictures, sounds and files of weights: content, or the reason why not."""
 
 import io
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +18,9 @@ from fusionlab.encoders.contract import BadMedia
 from fusionlab.encoders.image.reading import read_image
 from fusionlab.encoders.weights import load_weights
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import BLOW, bounded, refusing_cleanly, struck
+from tests.fuzzing.damage import BLOW, bounded, ground, refusing_cleanly, struck
 
-__all__ = ["bounded"]
+__all__ = ["bounded", "ground"]
 
 DRAW = np.random.default_rng(0)
 
@@ -69,11 +67,13 @@ def test_a_sound_is_read_or_its_fault_told(content, blows):
 
 
 @pytest.mark.usefixtures("bounded")
-@inputs("weights")
-@given(st.sampled_from(sorted(WEIGHTS)), st.lists(BLOW, max_size=3))
-def test_a_file_of_weights_is_read_or_refused(ending, blows):
-    with tempfile.TemporaryDirectory() as home:
-        file = Path(home) / f"weights{ending}"
-        file.write_bytes(struck(WEIGHTS[ending], blows))
+def test_a_file_of_weights_is_read_or_refused(ground):
+    @inputs("weights")
+    @given(st.sampled_from(sorted(WEIGHTS)), st.lists(BLOW, max_size=3))
+    def read(ending, blows):
+        ground.lay({f"weights{ending}": struck(WEIGHTS[ending], blows)})
         with refusing_cleanly():
-            load_weights(nn.Linear(3, 2), str(file))
+            load_weights(nn.Linear(3, 2), str(ground.root / f"weights{ending}"))
+        ground.check_untouched()
+
+    read()

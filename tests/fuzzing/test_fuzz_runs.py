@@ -1,182 +1,208 @@
-"""Records, models, encoded columns and logs that were damaged on the disk."""
+"""Records, models, checkpoints and trials that were damaged on the disk."""
 
-import csv
 import json
-import shutil
-import tempfile
-from pathlib import Path
+import warnings
+from dataclasses import replace
+from functools import partial
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fusionlab.config import experiment_from
-from fusionlab.serving.events import Event, Kind
-from fusionlab.serving.feedback import FeedbackLog
-from fusionlab.studies.datasets import load_dataset
+from fusionlab.data.sealed import SEAL, SUMS, sealed, write_sums
+from fusionlab.data.words import SCHEMA
+from fusionlab.reporting.tuning import told_of, tuned_yaml
+from fusionlab.schema import validate
+from fusionlab.studies.record import WORDS_FILE
 from fusionlab.studies.run import run_experiment
-from fusionlab.studies.store import RunStore
+from fusionlab.studies.store import READ_BACK, RunStore
 from fusionlab.studies.trained import load_trained
+from fusionlab.studies.trials.mirror import Mirror
+from fusionlab.studies.trials.records import Ledger, Trial, TrialFolder
+from fusionlab.studies.trials.search import Search, Tuned
+from fusionlab.training import loop
+from fusionlab.tuning import Tuning
 from tests.fuzzing.budget import inputs
 from tests.fuzzing.damage import (
     BLOW,
     BLOWS,
     bounded,
     contents,
+    damaged,
+    ground,
+    in_memory,
     refusing_cleanly,
-    seen,
     struck,
-    write_damaged,
 )
 
-__all__ = ["bounded"]
+__all__ = ["bounded", "ground"]
 
 SMALL = {
     "dataset": {"name": "synthetic", "users": 20, "items": 16, "clicks": 6},
     "dim": 4,
-    "training": {"epochs": 1, "batch_size": 64},
+    "training": {"epochs": 2, "batch_size": 64},
     "evaluation": {"cutoffs": [5]},
 }
-RENDERED = {
-    "dataset": {**SMALL["dataset"], "features": "rendered"},
-    "encoders": {"image": {"of": "image", "encoder": {"name": "pixels", "side": 2}}},
-}
+SEALS = st.sampled_from(["sealed", "bare"])
+"""As files are written; and as those of before there were seals, or of who makes them anew: what
+was damaged is then read, and not only refused."""
+
+
+def bare(files):
+    """The files without the digests that would tell of a change."""
+    found = {name: content for name, content in files.items() if not name.endswith(SUMS)}
+    for name, content in found.items():
+        if name.endswith(".json"):
+            data = json.loads(content)
+            data.pop(SEAL, None)
+            found[name] = json.dumps(data, indent=1).encode()
+    return found
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
+    """A run that was told something since, with all files that a run can have."""
     store = RunStore(tmp_path_factory.mktemp("runs"))
     record = run_experiment(experiment_from(SMALL), store)
-    return record.id, contents(store.folder(record.id))
+    folder = store.folder(record.id)
+    words = pl.DataFrame(
+        [("u1", "i1", True, 1), ("u2", "i2", False, 1)],
+        schema={**SCHEMA, "step": pl.Int64},
+        orient="row",
+    )
+    words.write_parquet(folder / WORDS_FILE)
+    write_sums(folder, READ_BACK)
+    told = replace(record, updated_from={"run": record.id, "root": record.id})
+    (folder / "record.json").write_text(sealed(told.to_json()))
+    files = contents(store.root)
+    return store.load(record.id), {"sealed": files, "bare": bare(files)}
 
 
 @pytest.mark.usefixtures("bounded")
-def test_a_damaged_run_is_read_or_refused(finished):
-    run, files = finished
+def test_a_damaged_run_is_read_or_refused(finished, ground):
+    whole, files = finished
 
     @inputs("run records")
-    @given(BLOWS)
-    def read(damage):
-        with tempfile.TemporaryDirectory() as home:
-            store = RunStore(Path(home))
-            store.folder(run).mkdir()
-            write_damaged(files, damage, store.folder(run))
-            before = seen(store.folder(run))
-            with refusing_cleanly():
-                record = store.find(run[:8])
-                record.per_user()
-                record.words()
-                load_trained(run[:8], store)
-            assert seen(store.folder(run)) == before
+    @given(SEALS, BLOWS)
+    def read(state, damage):
+        ground.lay(damaged(files[state], damage))
+        store = RunStore(ground.root)
+        with refusing_cleanly():
+            record = store.find(whole.id[:8])
+            record.per_user()
+            record.words()
+            if record.config == whole.config:  # another one may ask for any amount of work
+                load_trained(whole.id[:8], store)
+        ground.check_untouched()
 
     read()
+
+
+def test_an_undamaged_run_is_read(finished, ground):
+    whole, files = finished
+    for state in files:
+        ground.lay(files[state])
+        trained = load_trained(whole.id, RunStore(ground.root))
+        assert trained.record == replace(whole, folder=trained.record.folder)
+        assert len(trained.record.words()) == 2
+
+
+class Killed(Exception):
+    pass
+
+
+def kill(entry):
+    if entry["epoch"] == SMALL["training"]["epochs"]:
+        raise Killed
+
+
+def test_from_a_damaged_checkpoint_a_run_ends_with_the_same_bits_or_not_at_all(monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    experiment = experiment_from(SMALL)
+    with in_memory() as home:
+        whole = run_experiment(experiment, RunStore(home / "whole"))
+        with pytest.raises(Killed):
+            run_experiment(experiment, RunStore(home / "killed"), on_epoch=kill)
+        content = (RunStore(home / "killed").partial(whole.id) / "checkpoint.pt").read_bytes()
+
+    @inputs("checkpoints")
+    @given(st.lists(BLOW, min_size=1, max_size=3))
+    def resume(blows):
+        with in_memory() as home, warnings.catch_warnings(action="ignore"):
+            store = RunStore(home)
+            (store.partial(whole.id) / "checkpoint.pt").write_bytes(struck(content, blows))
+            with refusing_cleanly():
+                assert run_experiment(experiment, store).metrics == whole.metrics
+
+    resume()
+
+
+TRIAL = Trial(0, "gated", {"fusion.rank": 3}, "complete", 0.25, True, 1.5, 9.0, [{"epoch": 1.0}])
+TRIALS = [
+    TRIAL,
+    replace(TRIAL, number=1, changes={}, outcome="diverged", value=None),
+    replace(TRIAL, number=2, value=0.5),
+]
 
 
 @pytest.fixture(scope="module")
-def encoded(tmp_path_factory):
-    store = RunStore(tmp_path_factory.mktemp("encoded"))
-    experiment = experiment_from({**SMALL, **RENDERED})
-    load_dataset(experiment, store.features)
-    finished = contents(store.root / "features")
-    return experiment, {"finished": finished, "interrupted": interrupted(store.root)}
+def searched(tmp_path_factory):
+    """The files of a search with three trials."""
+    folder = tmp_path_factory.mktemp("search")
+    for trial in TRIALS:
+        (folder / "partial").mkdir()
+        TrialFolder(folder).save(trial, folder / "partial")
+    files = contents(folder)
+    return {"sealed": files, "bare": bare(files)}
 
 
-def interrupted(root):
-    """The files of a column whose last step was not reached."""
-    (card,) = (root / "features").glob("*/*/card.json")
-    told = csv.DictReader((card.parent / "report.csv").read_text().splitlines())
-    plan = [sorted({row["content"] for row in told})]
-    (card.parent / "plan.json").write_text(json.dumps(plan))
-    (card.parent / "journal.jsonl").write_text('{"block": 0, "faults": {}}\n')
-    card.unlink()
-    (card.parent / "report.csv").unlink()
-    card.parent.rename(card.parent.with_suffix(".partial"))
-    return contents(root / "features")
+SEARCH = Search(
+    "gated",
+    (Tuned("gated", experiment_from(SMALL), "0123", {}),),
+    validate(Tuning, {"trials": len(TRIALS)}),
+)
 
 
 @pytest.mark.usefixtures("bounded")
-def test_a_damaged_column_is_read_or_refused(encoded):
-    experiment, columns = encoded
+def test_a_damaged_journal_of_the_tuner_is_written_anew():
+    with in_memory() as home:
+        store = RunStore(home)
+        folder = SEARCH.folder(store)
+        folder.describe(SEARCH.to_json())
+        for trial in TRIALS:
+            folder.save(trial, store.partial("trial"))
+        Mirror(store, None).bring_up_to_date(SEARCH)
+        journal = folder.folder / "optuna.log"
+        content = journal.read_bytes()
 
-    @inputs("feature store")
-    @given(st.sampled_from(sorted(columns)), BLOWS)
+        @inputs("journals")
+        @given(st.lists(BLOW, min_size=1, max_size=3))
+        def read(blows):
+            journal.write_bytes(struck(content, blows))
+            Mirror(store, None).bring_up_to_date(SEARCH)
+            assert journal.read_bytes()
+
+        read()
+
+
+ledger_of = partial(Ledger, "5ea7c4", variants=1, select="ndcg@5", seed=0, how="tpe")
+
+
+@pytest.mark.usefixtures("bounded")
+def test_damaged_trials_are_read_or_refused(searched, ground):
+    @inputs("trials")
+    @given(SEALS, BLOWS)
     def read(state, damage):
-        with tempfile.TemporaryDirectory() as home:
-            store = RunStore(Path(home))
-            write_damaged(columns[state], damage, store.root / "features")
-            with refusing_cleanly():
-                load_dataset(experiment, store.features)
-            shutil.rmtree(store.root / "features", ignore_errors=True)  # what each error advises
-            assert load_dataset(experiment, store.features).features is not None
-
-    read()
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=6,
-)
-ID = (
-    st.sampled_from(["ann", "bob", "mug"])
-    | st.text()
-    | st.sampled_from([None, "\ud800", 7, b"ann"])
-)
-NUMBER = st.none() | st.floats() | st.integers() | st.sampled_from(["1", True, 2**70, 10**400])
-EVENT = st.builds(
-    Event,
-    kind=st.sampled_from([*Kind, "clik"]) | ID,
-    user=ID,
-    item=ID,
-    time=NUMBER,
-    rating=NUMBER,
-    list=ID,
-    context=JSON | st.binary() | st.just({1, 2}) | st.dictionaries(st.integers(), JSON),
-)
-
-
-@pytest.mark.usefixtures("bounded")
-def test_events_are_logged_as_they_are_or_not_at_all(tmp_path):
-    log = FeedbackLog(tmp_path / "log.sqlite", {"ann", "bob"}, {"mug"})
-
-    @inputs("events")
-    @given(st.lists(EVENT | st.just(Event("click", "ann", "mug")), min_size=1, max_size=3))
-    def add(events):
+        ground.lay(damaged(searched[state], damage))
         with refusing_cleanly():
-            before = len(log.events())
-            try:
-                log.add(*events)
-            except BaseException:
-                assert len(log.events()) == before
-                raise
-            found = log.events()[before:]
-            assert [(e.kind, e.user, e.item) for e in found] == [
-                (e.kind, e.user, e.item) for e in events
-            ]
-        log.forget("ann")
-        log.forget("bob")
-
-    with log:
-        add()
-
-
-@pytest.mark.usefixtures("bounded")
-def test_a_damaged_log_is_read_or_refused(tmp_path):
-    with FeedbackLog(tmp_path / "log.sqlite") as log:
-        log.add(*(Event("click", f"u{n}", "mug", context={"n": [n]}) for n in range(40)))
-        log.forget("u3")
-    content = (tmp_path / "log.sqlite").read_bytes()
-
-    @inputs("feedback files")
-    @given(st.lists(BLOW, min_size=1, max_size=3))
-    def read(blows):
-        with tempfile.TemporaryDirectory() as home:
-            file = Path(home) / "log.sqlite"
-            file.write_bytes(struck(content, blows))
-            with refusing_cleanly(), FeedbackLog(file) as log:
-                log.events("u1")
-                log.events()
-                log.add(Event("click", "u1", "mug"))
-                log.forget("u1")
+            trials = TrialFolder(ground.root).first()
+            ledger = ledger_of(trials=trials)
+            told_of(ledger)
+            if trials:
+                told = ledger.as_written, ledger.seconds, ledger.peak_memory_mb, ledger.course
+                assert told, tuned_yaml(ledger.best.changes)
+        ground.check_untouched()
 
     read()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_runs import METRICS, MakeRow, stored
@@ -133,3 +135,34 @@ def test_what_is_no_report(tmp_path: Path, results: Results) -> None:
     (tmp_path / "study.json").write_text("[]")
     with pytest.raises(FusionlabError, match="not the results of a study"):
         Results.read(tmp_path, store)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": 5}, "metrics"),
+        ({"main": None}, "main"),
+        ({"title": ["Study"]}, "title"),
+        ({"rows": [{"label": 1}]}, "label"),
+        ({"rows": [{"runs": ["../elsewhere"]}]}, "a run without a name"),
+        ({"rows": [{"runs": [None]}]}, "a run without a name"),
+        ({"rows": [{"ledger": {"search": "5ea7c4"}}]}, "trials"),
+    ],
+)
+def test_results_of_another_kind_are_refused(
+    tmp_path: Path, results: Results, change: dict[str, Any], message: str
+) -> None:
+    store = stored(results.rows)
+    file = results.write(tmp_path)
+    data = json.loads(file.read_text())
+    rows = change.get("rows", [])
+    changed = [row | more for row, more in zip(data["rows"], rows, strict=False)]
+    file.write_text(json.dumps({**data, **change, "rows": changed or data["rows"]}))
+    with pytest.raises(FusionlabError, match=f"(?s)not the results of a study.*{message}"):
+        Results.read(tmp_path, store)
+
+
+def test_a_folder_in_the_place_of_results_is_refused(tmp_path: Path, results: Results) -> None:
+    (tmp_path / "study.json").mkdir()
+    with pytest.raises(FusionlabError, match="not the results of a study"):
+        Results.read(tmp_path, stored(results.rows))

@@ -53,6 +53,9 @@ def test_a_record_that_contradicts_its_users(make_row: MakeRow) -> None:
     wrong = replace(row.records[0], metrics={"test": {"ndcg@20": 0.9}})
     with pytest.raises(FusionlabError, match=r"'gated'.*ndcg@20 = 0.9.*average 0.09"):
         read_scores([Row("gated", "strategy", [wrong])], ["ndcg@20"], "test")
+    wrong = replace(row.records[0], metrics={"test": {"ndcg@20": float("nan")}})
+    with pytest.raises(FusionlabError, match=r"ndcg@20 = nan"):
+        read_scores([Row("gated", "strategy", [wrong])], ["ndcg@20"], "test")
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import yaml
 from fake_runs import METRICS, MakeRow, stored
 
+from fusionlab.errors import FusionlabError
 from fusionlab.reporting.quality import quality_table
 from fusionlab.reporting.render import to_csv, to_markdown
 from fusionlab.reporting.report import write_report
@@ -17,7 +19,7 @@ from fusionlab.reporting.tuning import changes_text, told_of, tuned_yaml, tuning
 from fusionlab.reporting.tuning_curves import PER_PAGE, tuning_curves
 from fusionlab.reporting.why import why
 from fusionlab.studies.record import Row
-from fusionlab.studies.trials.records import Ledger, Outcome, Trial
+from fusionlab.studies.trials.records import Ledger, Outcome, Trial, TrialFolder
 
 VALUES: list[tuple[Outcome, float | None]] = [
     ("complete", 0.2),
@@ -63,6 +65,27 @@ def test_the_ledger_adds_up() -> None:
     assert (found.seconds, found.peak_memory_mb) == (15.0, 500.0)
     assert [found.count(one) for one in ("complete", "pruned", "diverged")] == [3, 1, 1]
     assert found.course == [(1.0, 0.2), (3.0, 0.2), (6.0, 0.2), (10.0, 0.3), (15.0, 0.3)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": "0.2"},
+        {"value": None},
+        {"value": float("nan")},
+        {"seconds": -1.0},
+        {"outcome": "lost"},
+        {"changes": []},
+    ],
+)
+def test_a_trial_of_another_kind_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    trial = asdict(ledger().trials[0]) | change
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Ledger.from_json(asdict(ledger()) | {"trials": [trial]})
+    (tmp_path / "0000").mkdir()
+    (tmp_path / "0000" / "trial.json").write_text(json.dumps(trial))
+    with pytest.raises(FusionlabError, match="not the record of a trial"):
+        TrialFolder(tmp_path).first()
 
 
 def test_the_table_tells_of_each_row_what_was_tried_and_found(rows: list[Row]) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from fusionlab.errors import FusionlabError
+from fusionlab.reporting.recommended import event_table
 from fusionlab.serving.events import Event, Kind, standing
 from fusionlab.serving.feedback import FeedbackLog
 
@@ -29,6 +30,13 @@ def test_events_come_back_as_they_were_in_order(log, tmp_path):
     assert log.events() == events
     assert log.events("anna", [Kind.CLICK, Kind.DISLIKE]) == [events[1], events[3]]
     assert FeedbackLog(tmp_path / "log.sqlite").events("berta") == [events[2]]
+
+
+@pytest.mark.parametrize("time", [1e300, -1e300, 3e11])
+def test_a_time_that_is_no_date_is_listed_all_the_same(log, time):
+    log.add(Event("click", "anna", "mug", time=time), Event("click", "anna", "cup", time=0.0))
+    told = [*event_table(log.events()).columns[0].cells]
+    assert [str(one) for one in told] == [f"{time:g}", "1970-01-01T00:00:00+00:00"]
 
 
 def test_an_event_without_a_time_gets_that_of_its_logging(log):

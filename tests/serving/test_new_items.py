@@ -108,6 +108,7 @@ def test_lines_are_read_and_a_modality_may_be_missing(content, tmp_path):
         ('{"item": "n", "txt": [1]}', "txt: found 'txt', expected .*did you mean 'text'"),
         ('{"item": "n", "text": "words"}', "text: found 'words', expected a list of numbers"),
         ('{"item": "n", "text": ["a"]}', r"text: found \['a'\], expected numbers"),
+        ('{"item": "n", "text": [1' + "0" * 400 + "]}", "text: found .*expected numbers"),
         ('{"item": "n", "text": [1.0]}', r"item 'n', text: found shape \(1, 1\)"),
         ('{"item": "n"}', "item 'n': found nothing that run"),
         ('{"item": "n", "text": [NaN' + ", 0" * 31 + "]}", "not finite"),

@@ -216,8 +216,9 @@ def test_wrong_groups_are_refused(store, tmp_path, text, problem):
     file.write_text(text)
     with pytest.raises(FusionlabError, match=problem):
         audit(trained(store), store, groups=str(file))
-    with pytest.raises(FusionlabError, match="expected 'activity' or a CSV file"):
-        audit(trained(store), store, groups="activty")
+    for name in ("activty", "x" * 300):
+        with pytest.raises(FusionlabError, match="expected 'activity' or a CSV file"):
+            audit(trained(store), store, groups=name)
 
 
 def test_the_card_and_the_files(store, tmp_path, monkeypatch):

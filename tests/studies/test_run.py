@@ -1,5 +1,6 @@
 """One run: identity, determinism, the ledger, and what the record holds."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 import fusionlab
 from fusionlab.config import load_study
+from fusionlab.data.sealed import SUMS
 from fusionlab.errors import FusionlabError
 from fusionlab.studies import identity
 from fusionlab.studies.build import build_task
@@ -169,6 +171,50 @@ def test_a_damaged_record_is_named(experiment, tmp_path):
         store.load(record.id)
     with pytest.raises(FusionlabError, match="expected exactly one"):
         store.find("ffff")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": {"test": {"ndcg@5": "0.5"}}},
+        {"history": [{"loss": "0.5"}]},
+        {"cost": {"seconds": -1.0}},
+        {"cost": {"seconds": float("nan")}},
+        {"warnings": ["\ud800"]},
+    ],
+)
+def test_a_record_of_other_kinds_of_values_is_named(experiment, tmp_path, change):
+    """In a record without a seal, as from before there were any."""
+    store = RunStore(tmp_path)
+    record = run_experiment(experiment, store)
+    data = record.to_json()
+    changed = {key: {**data[key], **one} if key == "cost" else one for key, one in change.items()}
+    (record.folder / "record.json").write_text(json.dumps(data | changed))
+    with pytest.raises(FusionlabError, match=r"record\.json: not a run record"):
+        store.load(record.id)
+
+
+def test_runs_are_read_where_a_folder_is_called_like_a_pattern(experiment, tmp_path):
+    record = run_experiment(experiment, RunStore(tmp_path / "runs[1]*"))
+    assert len(record.per_user())
+
+
+@pytest.mark.parametrize(
+    ("columns", "read"),
+    [
+        ({"split": ["test"]}, "per_user"),
+        ({"user": ["u1"], "split": [1]}, "per_user"),
+        ({"user": ["u1"], "split": ["test"], "ndcg@5": ["0.5"]}, "per_user"),
+        ({"user": ["u1"], "item": ["i1"]}, "words"),
+    ],
+)
+def test_a_table_of_other_columns_is_named(experiment, tmp_path, columns, read):
+    """In a run without digests, as from before there were any."""
+    record = run_experiment(experiment, RunStore(tmp_path))
+    (record.folder / SUMS).unlink()
+    pl.DataFrame(columns).write_parquet(record.folder / f"{read}.parquet")
+    with pytest.raises(FusionlabError, match=rf"{read}\.parquet: expected .*run again"):
+        getattr(record, read)()
 
 
 def test_an_id_score_is_not_added_to_votes(study_file):

@@ -140,11 +140,11 @@ def _tokenizer_id(model: str, content: str) -> str:
 @contextmanager
 def explained(key: str, model: str, offline: tuple[str, str]) -> Iterator[None]:
     """The many errors of loading as one that begins, after ``key``, with what was found."""
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+    except FusionlabError:
+        raise
+    except Exception as error:  # transformers fails on a damaged folder in every way there is
         said = " ".join(str(error).split())
         raise FusionlabError(
             f"{key}model: {_found(model, offline)}. Said by transformers: {said}"

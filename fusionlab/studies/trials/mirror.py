@@ -34,19 +34,29 @@ class Mirror:
 
     def bring_up_to_date(self, search: Search) -> None:
         """Write the finished trials that are not there yet."""
+        with self.store.lock("optuna"):  # held by one process at a time, and freed if it is killed
+            if self.database is not None:
+                self._write(search, self.database)
+                return
+            try:
+                self._write(search, self._journal(search))
+            except Exception:  # optuna fails on a damaged journal in every way there is
+                _file(search, self.store).unlink(missing_ok=True)
+                self._write(search, self._journal(search))
+
+    def _write(self, search: Search, storage: BaseStorage) -> None:
         from fusionlab.studies.trials.optuna_study import frozen, optuna
 
-        with self.store.lock("optuna"):  # held by one process at a time, and freed if it is killed
-            study = optuna.create_study(
-                storage=self.database or self._journal(search),
-                study_name=f"{search.label} {search.id[:12]}",
-                direction="maximize",
-                load_if_exists=True,
-            )
-            trials = search.folder(self.store).first()
-            known = len(study.get_trials(deepcopy=False))
-            for trial in trials[known:]:
-                study.add_trial(frozen(search, trial, trials))
+        study = optuna.create_study(
+            storage=storage,
+            study_name=f"{search.label} {search.id[:12]}",
+            direction="maximize",
+            load_if_exists=True,
+        )
+        trials = search.folder(self.store).first()
+        known = len(study.get_trials(deepcopy=False))
+        for trial in trials[known:]:
+            study.add_trial(frozen(search, trial, trials))
 
     def _opened(self, url: str) -> BaseStorage:
         import optuna
@@ -76,9 +86,14 @@ class Mirror:
             def release(self) -> None:
                 pass
 
-        file = search.folder(self.store).folder / "optuna.log"
+        file = _file(search, self.store)
         _end_with_whole_lines(file)
         return JournalStorage(JournalFileBackend(str(file), OursAlready(str(file))))
+
+
+def _file(search: Search, store: RunStore) -> Path:
+    """The journal beside the trials."""
+    return search.folder(store).folder / "optuna.log"
 
 
 def _end_with_whole_lines(file: Path) -> None:

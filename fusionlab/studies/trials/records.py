@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, TypeAdapter
 
 from fusionlab.data.disk import flush, whole, writing
 from fusionlab.data.sealed import sealed, unsealed
@@ -16,6 +20,8 @@ from fusionlab.errors import FusionlabError
 
 Outcome = Literal["complete", "pruned", "diverged"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+Spent = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Seconds or MB."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,24 @@ class Trial:
     variant: str
     changes: dict[str, Any]
     outcome: Outcome
-    value: float | None
+    value: Annotated[float, Field(allow_inf_nan=False)] | None
     trained: bool
-    seconds: float
-    peak_memory_mb: float
+    seconds: Spent
+    peak_memory_mb: Spent
     history: list[dict[str, float]]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Trial:
+        """Read back what ``asdict`` gives; ValueError or TypeError where it is something else."""
+        checked = _trials().validate_json(json.dumps(data), strict=True)
+        if (checked.outcome == "diverged") != (checked.value is None):
+            raise ValueError(f"found the value {checked.value} of a trial {checked.outcome}")
+        return cls(**data)
+
+
+@cache
+def _trials() -> TypeAdapter[Trial]:
+    return TypeAdapter(Trial)
 
 
 class TrialFolder:
@@ -62,7 +81,7 @@ class TrialFolder:
         """Read a finished trial."""
         file = self._file(number)
         try:
-            trial = Trial(**unsealed(file.read_text()))
+            trial = Trial.from_json(unsealed(file.read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise FusionlabError(
                 f"{file}: not the record of a trial ({error}); delete the folder and those that "
@@ -112,8 +131,10 @@ class Ledger:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Ledger:
-        """Read back what ``asdict`` gives."""
-        return cls(**{**data, "trials": [Trial(**one) for one in data["trials"]]})
+        """Read back what ``asdict`` gives; ValueError or TypeError where it is something else."""
+        found = cls(**{**data, "trials": [Trial.from_json(one) for one in data["trials"]]})
+        _ledgers().validate_json(json.dumps(asdict(found)), strict=True)
+        return found
 
     @property
     def best(self) -> Trial:
@@ -162,6 +183,11 @@ class Ledger:
             if best > float("-inf"):
                 found.append((spent, best))
         return found
+
+
+@cache
+def _ledgers() -> TypeAdapter[Ledger]:
+    return TypeAdapter(Ledger)
 
 
 def _value(trial: Trial) -> float:

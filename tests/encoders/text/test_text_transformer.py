@@ -1,5 +1,6 @@
 """Pretrained text transformers: a tiny random BERT, and MiniLM where it is installed."""
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -171,6 +172,23 @@ def test_a_truncated_file_is_explained(bert_folder, tmp_path):
     copy = Path(shutil.copytree(bert_folder, tmp_path / "copy"))
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(FusionlabError, match="cannot be loaded"):
+        new(str(copy))
+
+
+@pytest.mark.parametrize("content", [b"true", b"[]", b'{"model_type": 7}', b"\xff", b""])
+def test_a_configuration_of_another_kind_is_explained(bert_folder, tmp_path, content):
+    copy = Path(shutil.copytree(bert_folder, tmp_path / "copy"))
+    (copy / "config.json").write_bytes(content)
+    with pytest.raises(FusionlabError, match="cannot be loaded"):
+        new(str(copy))
+
+
+@pytest.mark.parametrize("value", [None, True, "many"])
+def test_a_size_that_is_no_number_is_explained(bert_folder, tmp_path, value):
+    copy = Path(shutil.copytree(bert_folder, tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"vocab_size": value}))
     with pytest.raises(FusionlabError, match="cannot be loaded"):
         new(str(copy))
 

@@ -128,6 +128,19 @@ def test_a_torn_or_lagging_journal_is_brought_up_to_date(search, tmp_path):
     assert [one.value for one in study.trials] == [one.value for one in search.finished(store)]
 
 
+@pytest.mark.parametrize("line", [b"{}", b"no JSON", b"[]", b'{"op_code": 99}', b"\xff"])
+def test_a_damaged_journal_is_written_anew(search, tmp_path, line):
+    store = RunStore(tmp_path / "runs")
+    tune([search], store)
+    file = search.folder(store).folder / "optuna.log"
+    first, _, rest = file.read_bytes().partition(b"\n")
+    file.write_bytes(b"\n".join([first, line, rest]))
+    Mirror(store, None).bring_up_to_date(search)
+    backend = optuna.storages.journal.JournalFileBackend(str(file))
+    study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
+    assert [one.value for one in study.trials] == [one.value for one in search.finished(store)]
+
+
 def test_a_database_that_cannot_be_opened_is_named(tmp_path):
     for url in ("nosuch://", "words", f"sqlite:///{tmp_path}/no/folder/t.db"):
         with pytest.raises(ConfigError, match=r"tune\.storage: found .*cannot be opened"):
