@@ -48,13 +48,18 @@ def content_hash(raw: Raw) -> str:
     """
     if not isinstance(raw, Path):
         return sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()
-    found = raw.stat()
+    with checked(raw).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def checked(file: Path) -> Path:
+    """``file``, if it can be read to its end; raises what `content_hash` raises."""
+    found = file.stat()
     if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
         raise ValueError("it is no file")
     if found.st_size > MAX_BYTES:
         raise ValueError(f"it has {found.st_size:,} bytes, more than {MAX_BYTES:,}")
-    with raw.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return file
 
 
 def content_size(raw: Raw | None) -> int:

@@ -179,6 +179,7 @@ class Service:
     ) -> list[Recommended]:
         if k < 1:
             raise FusionlabError(f"k: found {k}, expected at least 1")
+        k = min(k, len(self.item_ids))
         for name in without:
             if name not in self.scoring.modalities:
                 raise FusionlabError(f"without: {one_of(name, self.scoring.modalities)}")

@@ -18,18 +18,8 @@ from fusionlab.encoders.encode import Machine, encoded_dataset
 from fusionlab.encoders.hashes import ContentHashes
 from fusionlab.encoders.store import FeatureStore
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import (
-    BLOW,
-    BLOWS,
-    Ground,
-    bounded,
-    contents,
-    damaged,
-    ground,
-    in_memory,
-    refusing_cleanly,
-    struck,
-)
+from tests.fuzzing.damage import BLOW, BLOWS, contents, damaged, struck
+from tests.fuzzing.ground import Ground, bounded, ground, in_memory, refusing_cleanly
 from tests.fuzzing.test_fuzz_runs import SMALL, bare
 
 __all__ = ["bounded", "ground"]

@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 
 from fusionlab.config import load_config
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import (
-    BLOW,
-    HOSTILE,
-    ROOT,
-    bounded,
-    contents,
-    ground,
-    refusing_cleanly,
-    struck,
-)
+from tests.fuzzing.damage import BLOW, HOSTILE, ROOT, contents, struck
+from tests.fuzzing.ground import bounded, ground, refusing_cleanly
 
 __all__ = ["bounded", "ground"]
 

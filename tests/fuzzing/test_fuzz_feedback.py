@@ -9,15 +9,8 @@ from fusionlab.serving.events import Event, Kind
 from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.last_words import last_words
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import (
-    BLOWS,
-    Ground,
-    bounded,
-    contents,
-    damaged,
-    in_memory,
-    refusing_cleanly,
-)
+from tests.fuzzing.damage import BLOWS, contents, damaged
+from tests.fuzzing.ground import Ground, bounded, in_memory, refusing_cleanly
 
 __all__ = ["bounded"]
 

@@ -18,7 +18,8 @@ from fusionlab.encoders.contract import BadMedia
 from fusionlab.encoders.image.reading import read_image
 from fusionlab.encoders.weights import load_weights
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import BLOW, bounded, ground, refusing_cleanly, struck
+from tests.fuzzing.damage import BLOW, struck
+from tests.fuzzing.ground import bounded, ground, refusing_cleanly
 
 __all__ = ["bounded", "ground"]
 

@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 from fusionlab.encoders.contract import ENCODERS
 from fusionlab.encoders.text.tiny import write_tiny
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import (
-    FATES,
-    PLACE,
-    bounded,
-    contents,
-    damaged,
-    ground,
-    refusing_cleanly,
-)
+from tests.fuzzing.damage import FATES, PLACE, contents, damaged
+from tests.fuzzing.ground import bounded, ground, refusing_cleanly
 
 __all__ = ["bounded", "ground"]
 

@@ -15,15 +15,8 @@ from worlds import SHOP, SHOP_ITEMS, array, table, write_clips, write_films, wri
 
 from fusionlab.data.dataset import DATASETS
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import (
-    BLOWS,
-    Ground,
-    bounded,
-    contents,
-    damaged,
-    ground,
-    refusing_cleanly,
-)
+from tests.fuzzing.damage import BLOWS, contents, damaged
+from tests.fuzzing.ground import Ground, bounded, ground, refusing_cleanly
 
 __all__ = ["bounded", "ground"]
 

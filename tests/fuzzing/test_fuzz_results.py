@@ -16,16 +16,8 @@ from fusionlab.reporting.why import why
 from fusionlab.schema import validate
 from fusionlab.studies.record import Row
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import (
-    BLOW,
-    BLOWS,
-    bounded,
-    contents,
-    damaged,
-    ground,
-    refusing_cleanly,
-    struck,
-)
+from tests.fuzzing.damage import BLOW, BLOWS, contents, damaged, struck
+from tests.fuzzing.ground import bounded, ground, refusing_cleanly
 from tests.fuzzing.test_fuzz_runs import TRIALS, ledger_of
 
 __all__ = ["bounded", "ground"]

@@ -25,17 +25,8 @@ from fusionlab.studies.trials.search import Search, Tuned
 from fusionlab.training import loop
 from fusionlab.tuning import Tuning
 from tests.fuzzing.budget import inputs
-from tests.fuzzing.damage import (
-    BLOW,
-    BLOWS,
-    bounded,
-    contents,
-    damaged,
-    ground,
-    in_memory,
-    refusing_cleanly,
-    struck,
-)
+from tests.fuzzing.damage import BLOW, BLOWS, contents, damaged, struck
+from tests.fuzzing.ground import bounded, ground, in_memory, refusing_cleanly
 
 __all__ = ["bounded", "ground"]
 
@@ -118,6 +109,7 @@ def kill(entry):
         raise Killed
 
 
+@pytest.mark.usefixtures("bounded")
 def test_from_a_damaged_checkpoint_a_run_ends_with_the_same_bits_or_not_at_all(monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     experiment = experiment_from(SMALL)

@@ -54,7 +54,7 @@ def test_lists_are_those_of_the_run(changes, store):
 
 
 def test_a_list_is_no_longer_than_what_is_left(store):
-    found = Service(trained_run(store)).recommend(["u0"], 40)[0]
+    found = Service(trained_run(store)).recommend(["u0"], 10**15)[0]
     clicks = trained_run(store).dataset.interactions
     assert len(found.items) == 40 - len(items_of(clicks.train, 0)) - len(items_of(clicks.valid, 0))
 

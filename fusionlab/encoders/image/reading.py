@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusionlab.data.media import Raw
+from fusionlab.data.media import Raw, checked
 from fusionlab.encoders.contract import BadMedia, Fault
 from fusionlab.errors import FusionlabError
 
@@ -75,11 +75,13 @@ def _content(raw: Raw) -> bytes:
     if isinstance(raw, str):
         raise FusionlabError(f"an image is a Path or bytes, found the string {raw[:80]!r}")
     try:
-        data = raw.read_bytes() if isinstance(raw, Path) else raw
+        data = checked(raw).read_bytes() if isinstance(raw, Path) else raw
     except FileNotFoundError:
         raise BadMedia(Fault.MISSING, "no such file") from None
     except OSError as error:
         raise BadMedia(Fault.CORRUPT, f"cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise BadMedia(Fault.CORRUPT, f"cannot be read: {error}") from None
     if not data:
         raise BadMedia(Fault.CORRUPT, "empty: zero bytes")
     return data

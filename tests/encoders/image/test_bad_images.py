@@ -4,6 +4,7 @@ import os
 import pickle
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,13 @@ def test_missing(tmp_path):
         with pytest.raises(BadMedia) as caught:
             read_image(tmp_path / name)
         assert (caught.value.fault, caught.value.why) == (Fault.MISSING, "no such file")
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_file(device):
+    """Of which there may be no end."""
+    with pytest.raises(BadMedia, match="it is no file"):
+        read_image(Path(device))
 
 
 def test_a_folder_is_not_readable(tmp_path):

@@ -1,5 +1,7 @@
 """Raw content of a text column: what is read, and what is refused with which reason."""
 
+from pathlib import Path
+
 import pytest
 
 from fusionlab.encoders.contract import BadMedia, Fault
@@ -33,3 +35,9 @@ def test_a_file_that_is_not_there_is_missing(tmp_path):
     with pytest.raises(BadMedia, match="cannot be read") as caught:
         text_of(tmp_path / "nowhere.txt")
     assert caught.value.fault is Fault.MISSING
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_file(device):
+    with pytest.raises(BadMedia, match="it is no file"):
+        text_of(Path(device))
