@@ -53,7 +53,7 @@ def over_seeds(runs: Sequence[Values]) -> Floats:
 
 
 def paired_permutation(a: Values, b: Values, *, permutations: int = 10_000, seed: int = 0) -> float:
-    """Two-sided p-value of the paired sign-flip test that a and b have the same mean.
+    """Two-sided p-value of the paired sign-flip test that a - b is symmetric about zero.
 
     Under the null hypothesis the sign of each user's difference is a coin's throw (Fisher, 1935).
     p is the share of sign patterns whose mean difference is at least as far from zero as the one

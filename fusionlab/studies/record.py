@@ -17,6 +17,7 @@ from pydantic import NonNegativeInt, TypeAdapter
 
 import fusionlab
 from fusionlab.data.sealed import intact
+from fusionlab.data.situations import column_of, context_in
 from fusionlab.data.table_files import readable
 from fusionlab.data.words import SCHEMA
 from fusionlab.errors import FusionlabError
@@ -97,7 +98,8 @@ class RunRecord:
             return pl.DataFrame(schema=schema)
         with readable(file):
             found = pl.read_parquet(intact(file), glob=False)
-        if found.schema != schema:
+        told = {column_of(name): pl.String() for name in context_in(found)}
+        if dict(found.schema) != schema | told:
             raise FusionlabError(f"{file}: expected the columns {', '.join(schema)}; {ANEW}")
         return found
 
