@@ -8,6 +8,8 @@ from html import escape
 
 from fusionlab.explorer.catalogue import Catalogue
 
+FIRST = 5
+"""So many pictures of a list are fetched before all others."""
 COLORS = 6
 """Colours of modalities in page.css; more modalities begin anew."""
 
@@ -39,7 +41,7 @@ def card(catalogue: Catalogue, board: int, row: int, shown: Shown) -> str:
     return "".join(
         [
             f'<li class="fl-card" data-item="{escape(item)}">',
-            _picture(catalogue, board, row),
+            _picture(catalogue, board, row, first=(shown.rank or FIRST + 1) <= FIRST),
             '<div class="fl-body"><p class="fl-head">',
             rank,
             f'<strong class="fl-title">{escape(title)}</strong>',
@@ -93,7 +95,7 @@ def _buttons(actions: Mapping[str, str], item: str, title: str) -> str:
     return f'<p class="fl-actions">{"".join(made)}</p>' if made else ""
 
 
-def _picture(catalogue: Catalogue, board: int, row: int) -> str:
+def _picture(catalogue: Catalogue, board: int, row: int, *, first: bool) -> str:
     images = catalogue.images(row)
     if not images:
         letter = catalogue.title(row).strip()[:1].upper()
@@ -104,7 +106,7 @@ def _picture(catalogue: Catalogue, board: int, row: int) -> str:
     return (
         f'<a class="fl-picture" href="{large}" target="_blank" rel="noopener" '
         f'aria-label="{escape(alt)}, larger"><img src="{small}" alt="{escape(alt)}" '
-        'loading="lazy" decoding="async"></a>'
+        f'loading="lazy" decoding="async" fetchpriority="{"high" if first else "low"}"></a>'
     )
 
 

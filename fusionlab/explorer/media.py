@@ -87,7 +87,7 @@ def shrunk(raw: bytes | Path, side: int) -> bytes | None:
         return None
     image.getexif()[ExifTags.Base.Orientation] = image.info[ORIENTATION]
     ImageOps.exif_transpose(image, in_place=True)
-    image.thumbnail((side, side))
+    image.thumbnail((side, side), Image.Resampling.HAMMING)
     flat = Image.new("RGB", image.size, "white")
     flat.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
     written = BytesIO()
