@@ -13,13 +13,14 @@ from fusionlab import terminal
 from fusionlab.balancing.contract import BALANCERS
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
-from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.data.interactions import Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
+from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.studies.executor import execute
 from fusionlab.studies.run import run_experiment

@@ -10,7 +10,8 @@ import torch
 
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.data.interactions import Clicks, Interactions
+from fusionlab.seal import Sealed
 
 CHUNK = 2_000_000
 

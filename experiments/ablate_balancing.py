@@ -11,11 +11,10 @@ tested against no balancer, over users, and stand in a report of their own.
         [--workers 2] [--runs runs] [study overrides: key.sub=value ...]
 """
 
-import argparse
 from pathlib import Path
 
 from fusionlab.config import load_study
-from fusionlab.paper import run_study
+from fusionlab.paper import run_study, script_parser
 
 STUDY = Path(__file__).parents[1] / "configs" / "tables" / "balancing.yaml"
 # Where items are not known, a few dozen steps are enough: at the study's rate they are one epoch.
@@ -41,7 +40,7 @@ REGIMES = {
 }
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--regime", action="append", choices=list(REGIMES))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)

@@ -7,23 +7,22 @@ where the model is judged. Every row is tested against the base, paired over use
 seeds, Holm-corrected. What one change at a time cannot see, interactions, is asked of the full grid
 of strategies and widths (--design grid), each row against the strongest control.
 
-    python experiments/ablate_components.py [--design one_at_a_time --design grid] [--seeds 5]
+    python experiments/ablate_components.py [--design one_at_a_time --design grid] [--seeds 3]
         [--workers 2] [--runs runs] [study overrides: key.sub=value ...]
 """
 
-import argparse
 from pathlib import Path
 
 from fusionlab.config import load_study
-from fusionlab.paper import run_study
+from fusionlab.paper import run_study, script_parser
 
 STUDIES = Path(__file__).parents[1] / "configs" / "studies"
 DESIGNS = {"one_at_a_time": "components.yaml", "grid": "strategies_and_widths.yaml"}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--design", action="append", choices=list(DESIGNS))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, overrides = parser.parse_known_args()

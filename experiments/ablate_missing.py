@@ -11,17 +11,16 @@ it like by any metric. Each imputer gets a table of its own.
         [--imputer none --imputer neighbours] [--runs runs] [study overrides: key.sub=value ...]
 """
 
-import argparse
 from pathlib import Path
 
 from fusionlab.config import load_study
 from fusionlab.fusion.imputers.contract import IMPUTERS
-from fusionlab.paper import run_study
+from fusionlab.paper import run_study, script_parser
 
 STUDY = Path(__file__).parents[1] / "configs" / "studies" / "missing.yaml"
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=Path("runs"))

@@ -7,7 +7,6 @@ shares of what all find, stand the bits of each atom, split evenly; a figure sho
     python experiments/ablate_modalities.py [--runs runs] [key.sub=value ...]
 """
 
-import argparse
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from fusionlab import terminal
 from fusionlab.config import load_experiment
 from fusionlab.evaluation.contribution import metric_game
 from fusionlab.evaluation.shapley import remembered, shapley
+from fusionlab.paper import script_parser
 from fusionlab.reporting.contribution_figure import contribution_figure
 from fusionlab.reporting.style import save
 from fusionlab.studies.audit import audit
@@ -30,7 +30,7 @@ CONFIG = Path(__file__).parents[1] / "configs" / "experiments" / "ablate_modalit
 METRIC = "ndcg@20"
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, changes = parser.parse_known_args()
     store = RunStore(options.runs)

@@ -12,13 +12,13 @@ clicks to come, the halves of the catalogue and the exploration; the catalogue s
 Tests are over users, each averaged over seeds. Writes reports/feedback_loop/: figure and rounds.
 """
 
-import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fusionlab import terminal
 from fusionlab.config import load_experiment
 from fusionlab.data.disk import write_whole
+from fusionlab.paper import script_parser
 from fusionlab.reporting.feedback_loop import feedback_loop
 from fusionlab.reporting.feedback_table import feedback_table, rounds_csv
 from fusionlab.reporting.render import to_terminal
@@ -32,7 +32,7 @@ CONFIG = Path(__file__).parents[1] / "configs" / "experiments" / "feedback_loop.
 FOLDER = Path("reports", "feedback_loop")
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=8)

@@ -9,10 +9,11 @@ clicks, and classified, from the same atoms.
         [--seeds 1] [--workers 2] [study overrides: key.sub=value ...]
 """
 
-import argparse
-import subprocess
-import sys
+from itertools import product
 from pathlib import Path
+
+from fusionlab.config import load_study
+from fusionlab.paper import run_study, script_parser
 
 STUDY = Path(__file__).parents[1] / "configs" / "tables" / "fusion_family.yaml"
 DIALS = {
@@ -33,19 +34,20 @@ TASKS = {
     ],
 }
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--dial", action="append", choices=DIALS, help="synergy if not given")
-parser.add_argument("--task", action="append", choices=TASKS, help="recommendation if not given")
-parser.add_argument("--seeds", type=int, default=1)
-parser.add_argument("--workers", type=int, default=2)
-arguments, overrides = parser.parse_known_args()
-
-for task in arguments.task or ["recommendation"]:
-    for dial in arguments.dial or ["synergy"]:
-        weights = [f"experiment.dataset.{atom}={w}" for atom, w in DIALS[dial].items()]
-        command = [sys.executable, "-m", "fusionlab", "study", str(STUDY), f"title={dial}, {task}"]
-        command += [*weights, *TASKS[task], f"seeds={[*range(arguments.seeds)]}", *overrides]
-        command += ["--workers", str(arguments.workers)]
-        command += ["--out", f"reports/fusion_family/{task}-{dial}"]
-        if failed := subprocess.run(command).returncode:
-            sys.exit(failed)
+if __name__ == "__main__":
+    parser = script_parser(__doc__)
+    parser.add_argument("--dial", action="append", choices=DIALS, help="synergy if not given")
+    parser.add_argument("--task", action="append", choices=TASKS)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    options, overrides = parser.parse_known_args()
+    for task, dial in product(options.task or ["recommendation"], options.dial or ["synergy"]):
+        how = [
+            f"title={dial}, {task}",
+            f"seeds={[*range(options.seeds)]}",
+            *(f"experiment.dataset.{atom}={weight}" for atom, weight in DIALS[dial].items()),
+        ]
+        study = load_study(STUDY, [*how, *TASKS[task], *overrides])
+        folder = Path("reports", "fusion_family", f"{task}-{dial}")
+        run_study(study, folder, runs=options.runs, workers=options.workers)

@@ -15,7 +15,6 @@ model) makes of the rest; the number is the model's share beside the recommender
 decides).
 """
 
-import argparse
 import time
 from pathlib import Path
 
@@ -24,12 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from fusionlab.config import Study, load_config
-from fusionlab.data.interactions import Openings
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.evaluation.metrics import hits_of, list_metrics
 from fusionlab.evaluation.ranking import NOTHING, top_k
 from fusionlab.evaluation.significance import compare, mean_interval
 from fusionlab.fusion.model_level.llm_prefix import LlmPrefix
+from fusionlab.paper import script_parser
+from fusionlab.seal import Openings
 from fusionlab.serving.causal import load_causal_lm
 from fusionlab.serving.llm_rerank import LlmReranker, standardised
 from fusionlab.studies.build import build_task
@@ -48,7 +48,7 @@ METRICS = ("ndcg@10", "recall@10")
 
 def options():
     """The command line, and the overrides of the configuration."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--config", type=Path, default=STUDIES / "rendered.yaml")
     parser.add_argument("--movielens", metavar="FOLDER", help="MovieLens with titles instead")
     parser.add_argument("--text", help="the column of raw media that is told; default: text, title")

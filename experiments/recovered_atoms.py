@@ -7,7 +7,6 @@ rate e, 1 for a share of a parity, which nothing flips.
     python experiments/recovered_atoms.py [--pretrained] [--runs runs] [key.sub=value ...]
 """
 
-import argparse
 from pathlib import Path
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from rich.table import Table
 from fusionlab import terminal
 from fusionlab.config import load_experiment
 from fusionlab.evaluation.atom_probes import probe_atoms
+from fusionlab.paper import script_parser
 from fusionlab.reporting.probes_figure import probes_figure
 from fusionlab.reporting.style import save
 from fusionlab.studies.datasets import load_dataset
@@ -23,7 +23,7 @@ from fusionlab.studies.store import RunStore
 CONFIGS = Path(__file__).parents[1] / "configs" / "experiments"
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--pretrained", action="store_true", help="MiniLM, EfficientNet, voices")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options, overrides = parser.parse_known_args()

@@ -1,11 +1,13 @@
 """A study from its configuration to its report, as the command line and the experiments run it, and
-its results as the scripts of paper_figures ask for them."""
+what scripts ask for on their command lines."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 
 from fusionlab import terminal
 from fusionlab.config import Study
@@ -66,17 +68,34 @@ def _tuned(
     return planned.tuned(store)
 
 
+def script_parser(doc: str | None) -> argparse.ArgumentParser:
+    """The command line of a script, told by the first line of its ``doc``.
+
+    From here on a mistake of who calls the script ends it with one line, not with a traceback.
+    """
+    sys.excepthook = _one_line
+    return argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+
+
+def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, FusionlabError | OSError):
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
 def asked_results(parser: argparse.ArgumentParser) -> tuple[Results, argparse.Namespace]:
-    """The results of the study that the command line names as SOURCE, and all of its arguments.
+    """The results of the study that the command line of a `script_parser` names as SOURCE, and all
+    of its arguments.
 
     SOURCE is a study's file, which overrides may follow, or the folder of a report or of an export;
     ``--runs`` is where the records are and ``--out`` where figures go. Nothing is run.
+
+    Raises:
+        FusionlabError: as of `read_results`.
     """
     parser.add_argument("source", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("figures"))
     chosen, overrides = parser.parse_known_args()
-    try:
-        return read_results(chosen.source, chosen.runs, overrides), chosen
-    except (FusionlabError, OSError) as error:
-        parser.error(str(error))
+    return read_results(chosen.source, chosen.runs, overrides), chosen

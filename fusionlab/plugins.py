@@ -1,4 +1,7 @@
-"""Parts from outside the package: files, modules, installed packages."""
+"""Parts from outside the package: files, modules, installed packages.
+
+Whatever they do when they are imported, test labels stay shut.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,25 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import shut
 
 PLUGIN_GROUP = "fusionlab.plugins"
 
 
 def load_installed() -> None:
     """Import what installed packages name under the entry-point group `PLUGIN_GROUP`."""
-    for entry in entry_points(group=PLUGIN_GROUP):
-        entry.load()
+    with shut():
+        for entry in entry_points(group=PLUGIN_GROUP):
+            entry.load()
 
 
 def load_plugin(source: str) -> None:
     """Import parts from outside the package: a Python file, or the name of an importable module."""
-    path = Path(source)
+    with shut():
+        _load(source, Path(source))
+
+
+def _load(source: str, path: Path) -> None:
     if path.suffix != ".py":
         nothing = f"--plugin {source}: no file of this name that ends in .py, and no such module"
         if not all(part.isidentifier() for part in source.split(".")):

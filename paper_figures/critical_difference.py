@@ -9,15 +9,15 @@ test does not tell apart.
 A SOURCE is a study's file, or the folder of a report or of an export; nothing is run.
 """
 
-import argparse
 from pathlib import Path
 
+from fusionlab.paper import script_parser
 from fusionlab.reporting.ranks import critical_difference, rank_studies
 from fusionlab.reporting.results import read_results
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("source", nargs="+", type=Path)
     parser.add_argument("--metric", help="default: the main one of each study")
     parser.add_argument("--runs", type=Path, default=Path("runs"))

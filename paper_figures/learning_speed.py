@@ -9,14 +9,12 @@ mean over seeds and one standard deviation. Many rows go to several pages.
 SOURCE is a study's file, or the folder of a report or of an export; nothing is run.
 """
 
-import argparse
-
-from fusionlab.paper import asked_results
+from fusionlab.paper import asked_results, script_parser
 from fusionlab.reporting.dynamics import learning_speed
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--row", action="append", help="only this one; may be given again")
     found, chosen = asked_results(parser)
     rows = [row for row in found.rows if not chosen.row or row.label in chosen.row]

@@ -8,14 +8,12 @@ A dot a seed beside the mean over seeds with its 95 % interval over users.
 SOURCE is a study's file, or the folder of a report or of an export; nothing is run.
 """
 
-import argparse
-
-from fusionlab.paper import asked_results
+from fusionlab.paper import asked_results, script_parser
 from fusionlab.reporting.figures import seed_spread
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--metric", help="default: the study's main one")
     found, chosen = asked_results(parser)
     metric = chosen.metric or found.main

@@ -9,14 +9,12 @@ line is the row as it is written. Many rows go to several pages.
 SOURCE is a study's file, or the folder of a report or of an export; nothing is run.
 """
 
-import argparse
-
-from fusionlab.paper import asked_results
+from fusionlab.paper import asked_results, script_parser
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 from fusionlab.reporting.tuning_curves import tuning_curves
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     found, chosen = asked_results(parser)
     pages = tuning_curves(found.rows, width=SINGLE_WIDTH)
     if not pages:

@@ -7,7 +7,7 @@ import fusionlab
 
 PACKAGE = Path(fusionlab.__file__).parent
 STAGES = [
-    ("errors", "schema", "plugins", "processes", "clusters", "registry", "layers"),
+    ("errors", "schema", "seal", "plugins", "processes", "clusters", "registry", "layers"),
     ("spaces", "sections", "tuning", "config"),
     ("data",),
     ("encoders",),

@@ -14,9 +14,10 @@ import torch
 from peer_case import BATCH, CUTOFFS, DIM, LAYERS, Case, Work
 
 from fusionlab.config import Experiment, experiment_from
-from fusionlab.data.interactions import Clicks, Openings
+from fusionlab.data.interactions import Clicks
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
+from fusionlab.seal import Openings
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.run import configure, run_experiment

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.data.interactions import Interactions
 from fusionlab.data.media import Media
 from fusionlab.data.privacy import Pseudonyms
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.registry import Registry
+from fusionlab.seal import Sealed
 
 if TYPE_CHECKING:
     from fusionlab.data.synthetic import Truth

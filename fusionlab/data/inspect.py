@@ -14,8 +14,9 @@ from torch import Tensor
 
 from fusionlab.data.dataset import Dataset, Labels
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Interactions, Openings
+from fusionlab.data.interactions import Interactions
 from fusionlab.data.media import Media
+from fusionlab.seal import Openings
 
 WHY = "counting for inspection"
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from fusionlab.evaluation.contribution import Effect
 from fusionlab.evaluation.knockouts import KNOCKOUTS
 from fusionlab.reporting.table import decimal
-from fusionlab.studies.audit import Audit, ModalityAudit
+from fusionlab.studies.audited import Audit, ModalityAudit
 
 BAR = 16
 """Characters of the longest bar."""

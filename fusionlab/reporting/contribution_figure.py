@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.contribution import Effect
 from fusionlab.reporting.style import BLACK, GREY, SINGLE_WIDTH, new_figure, styled
-from fusionlab.studies.audit import Audit
+from fusionlab.studies.audited import Audit
 
 SERIES = (("Shapley value", "#0072B2"), ("loss when masked", "#E69F00"))
 SHUFFLED = ("loss when shuffled", "#999999")

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from fusionlab.errors import FusionlabError
@@ -89,7 +89,7 @@ def quality_against_cost(
         for row, point, interval in zip(strategies, points, intervals, strict=True):
             _draw_point(axes, point, interval, marks[row.level])
         _time_axis(axes, points[:, 0], COST_LABELS[cost])
-        axes.set_ylabel(f"{metric} on {split}", parse_math=False)
+        axes.set_ylabel(f"{metric} on {split}, 95 % intervals", parse_math=False)
         strategy_means = [scores[row.label][metric].mean for row in rows if row.kind == "strategy"]
         _frame(axes, [*strategy_means, *np.ravel(intervals)])
         figure.legend(handles=_legend(marks), loc="outside upper left", ncols=int(width))
@@ -133,9 +133,10 @@ def _time_axis(axes: Axes, times: Floats, label: str) -> None:
     low, high = times.min(), times.max()
     margin = max(high / low, 1.5) ** 0.15
     axes.set_xlim(low / margin, high * margin)
-    # One to two decades need ticks between the powers of ten, with plain numbers.
+    # Few decades need ticks between the powers of ten, less than one needs others; plain numbers.
     subs = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    ticks = MaxNLocator(4) if high / low < 8 else LogLocator(subs=subs)
+    axes.xaxis.set_major_locator(ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)

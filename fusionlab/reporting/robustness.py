@@ -105,7 +105,7 @@ def robustness(
                 _draw(axes, points, scores[row.label], looks[row.label], row.kind, alpha)
             _dress(axes, panel, [rate for rate, _ in points])
         for axes in every[:1] if width > HALF else every:
-            axes.set_ylabel(f"{of} on {split}", parse_math=False)
+            axes.set_ylabel(f"{of} on {split}, 95 % bands", parse_math=False)
             axes.set_ylim(*_view(rows, scores, names))
         legend = figure.legend(
             handles=[_key(row, scores[row.label][area].mean, looks[row.label]) for row in ordered],

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.dataset import Dataset, Labelled
-from fusionlab.data.interactions import Clicks, Openings
+from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.contribution import Effect, knocked_out, metric_game
 from fusionlab.evaluation.predictability import predictability
 from fusionlab.evaluation.shapley import Game, remembered, shapley
+from fusionlab.seal import Openings
+from fusionlab.studies.audited import Audit, GroupAudit, ModalityAudit, Split
 from fusionlab.studies.build import AnyTask
 from fusionlab.studies.record import UNTRAINED, RunRecord
 from fusionlab.studies.run import run_experiment
@@ -25,67 +27,6 @@ from fusionlab.studies.unused import unused_modalities
 from fusionlab.studies.user_groups import user_groups
 from fusionlab.studies.view_weights import mean_modality_weights, mean_view_weights
 from fusionlab.training.classification import ClassificationTask
-
-Split = Literal["valid", "test"]
-
-
-@dataclass(frozen=True)
-class ModalityAudit:
-    """What the metric loses where a modality tells nothing; means over users with their errors.
-
-    ``knockouts`` by `KNOCKOUTS`; ``masked`` in the whole catalogue; ``retrained`` by a model that
-    never had the modality. ``shapley`` is the modality's share of the metric, ``sampling_error``
-    the standard error of its mean over sampled orders (0 where it is exact). None: not asked for,
-    or not told (`Audit.hidden`).
-    """
-
-    knockouts: dict[str, Effect]
-    masked: Effect | None = None
-    shapley: Effect | None = None
-    sampling_error: float = 0.0
-    retrained: Effect | None = None
-
-
-@dataclass(frozen=True)
-class GroupAudit:
-    """The same of a group of ``units`` users; nobody is retrained for a group."""
-
-    units: int
-    whole: Effect
-    nothing: Effect | None
-    modalities: dict[str, ModalityAudit]
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What was found of a run; `to_json` for a file.
-
-    ``whole`` is the metric as the run has it on these ``units`` users (or items), ``nothing`` with
-    every modality masked. ``hidden``: the model has not seen subsets of its modalities in training,
-    so what it says of them (``masked``, ``shapley``) was left out. ``predicts[a][b]`` is R^2 of b
-    from a. ``view_weights`` and ``modality_weights`` are the strategy's own, empty without.
-    """
-
-    run: str
-    label: str
-    split: Split
-    metric: str
-    units: int
-    unit: str
-    coalition_training: str
-    hidden: bool
-    whole: Effect
-    nothing: Effect | None
-    modalities: dict[str, ModalityAudit]
-    predicts: dict[str, dict[str, float]]
-    view_weights: dict[str, float]
-    modality_weights: dict[str, float] = field(default_factory=dict)
-    groups: dict[str, GroupAudit] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
 
 
 def audit(
@@ -143,7 +84,7 @@ def audit(
     if retrain and len(found) > 1:
         units = _ids(dataset, task, known.units)
         lost = _retrained(experiment, store, split, metric, units, whole, list(found))
-        found = {name: _replaced(one, retrained=lost[name]) for name, one in found.items()}
+        found = {name: replace(one, retrained=lost[name]) for name, one in found.items()}
     return Audit(
         run=record.id,
         label=_label(experiment),
@@ -167,10 +108,6 @@ def audit(
 def _label(experiment: Experiment) -> str:
     model = "classifier" if experiment.task == "classification" else experiment.recommender.name
     return f"{experiment.fusion.name}, {model}, seed {experiment.seed}"
-
-
-def _replaced(one: ModalityAudit, **changes: Any) -> ModalityAudit:
-    return ModalityAudit(**{**vars(one), **changes})
 
 
 def _opened(trained: Trained, store: RunStore, split: Split) -> Any:
@@ -218,7 +155,7 @@ def _coalitions(
     names = frozenset(found)
     values = shapley(list(found), game)
     one_pass = {
-        name: _replaced(
+        name: replace(
             one,
             masked=Effect.of(values.whole - game(names - {name})),
             shapley=Effect.of(values.values[name]),
@@ -229,8 +166,7 @@ def _coalitions(
     # the mean game. Its coalitions have all been played.
     if (errors := shapley(list(found), lambda some: game(some).mean()).error) is not None:
         one_pass = {
-            name: _replaced(one, sampling_error=float(errors[name]))
-            for name, one in one_pass.items()
+            name: replace(one, sampling_error=float(errors[name])) for name, one in one_pass.items()
         }
     return one_pass, Effect.of(values.nothing)
 

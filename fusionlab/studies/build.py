@@ -12,7 +12,6 @@ from fusionlab.balancing.contract import BALANCERS, Balancer
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import shut
 from fusionlab.data.worlds import Worlds
 from fusionlab.encoders.trained import trained_encoders
 from fusionlab.errors import FusionlabError
@@ -20,6 +19,7 @@ from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.imputers.contract import Imputer
 from fusionlab.recommenders.contract import Context, Recommender
+from fusionlab.seal import shut
 from fusionlab.studies.checks import check, fuses, reads_content, samples_of
 from fusionlab.studies.inputs import as_given, prepare_features, readable, told_situations
 from fusionlab.training.augmented import Augmented, check_augmentations

@@ -16,9 +16,9 @@ from fusionlab.balancing.contract import trained_on
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Openings, shut
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.seal import Openings, shut
 from fusionlab.sections import Runtime
 from fusionlab.studies.build import AnyTask, build_task
 from fusionlab.studies.curves import with_curves

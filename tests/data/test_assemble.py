@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from fusionlab.data.arrays import FeatureRows
 from fusionlab.data.assemble import Found, assemble, in_k_core, row_of
-from fusionlab.data.interactions import Openings
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits import TEST, TRAIN, VALID, Split
 from fusionlab.data.tables import Column, Table
+from fusionlab.seal import Openings
 
 
 class Thirds(Split):

@@ -8,9 +8,9 @@ from fusionlab.data.formats.mmrec import MMRec
 from fusionlab.data.formats.recbole import RecBole
 from fusionlab.data.formats.synthetic import Synthetic
 from fusionlab.data.inspect import inspect
-from fusionlab.data.interactions import Openings
 from fusionlab.data.situations import Situations
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 
 VISITS = """user,item,time,split,device,hour
 ann,mug,3,train,phone,9

@@ -7,8 +7,8 @@ import torch
 from worlds import CLIPS, array, table
 
 from fusionlab.data.formats.mmrec import MMRec
-from fusionlab.data.interactions import Openings
 from fusionlab.data.splits.leave_one_out import LeaveOneOut
+from fusionlab.seal import Openings
 
 
 def rows(clicks):

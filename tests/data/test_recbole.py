@@ -4,10 +4,10 @@ from worlds import FILMS, table
 
 from fusionlab.data.dataset import DATASETS
 from fusionlab.data.formats.recbole import RecBole
-from fusionlab.data.interactions import Openings
 from fusionlab.data.splits.group import Group
 from fusionlab.data.splits.leave_one_out import LeaveOneOut
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 
 
 def load(**options):

@@ -17,12 +17,12 @@ from reading_media import read_picture, read_sound
 from fusionlab.data.dataset import DATASETS
 from fusionlab.data.formats.folder import Folder
 from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.data.interactions import Openings
 from fusionlab.data.media import Medium, content_hash
 from fusionlab.data.synthetic import AtomOptions
 from fusionlab.data.synthetic.render.folder import write_folder
 from fusionlab.data.synthetic.render.sentences import CLAUSES, FILLERS, WORDS
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 
 SMALL = {"users": 30, "items": 60, "clicks": 20}
 NAMES = ("text", "image", "audio")

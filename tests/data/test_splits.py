@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionlab.data.interactions import Openings
 from fusionlab.data.splits import (
     NAMES,
     SPLITS,
@@ -20,6 +19,7 @@ from fusionlab.data.splits.global_time import GlobalTime
 from fusionlab.data.splits.group import ColdItems, ColdUsers, Group
 from fusionlab.data.splits.leave_one_out import LeaveOneOut
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 
 shares = st.sampled_from([(0.0, 0.1), (0.1, 0.1), (0.2, 0.3), (0.45, 0.45), (0.1, 0.0)])
 seeds = st.integers(0, 5)

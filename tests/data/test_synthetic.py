@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from fusionlab.data.dataset import DATASETS
 from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.data.interactions import Openings
 from fusionlab.data.synthetic import AtomOptions
 from fusionlab.data.synthetic.generate import draw_clicks
 from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.seal import Openings
 
 SMALL = {"users": 30, "items": 60, "clicks": 20}
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.data.interactions import Openings
 from fusionlab.data.synthetic.streams import stream
+from fusionlab.seal import Openings
 
 
 def test_classification_labels_are_the_class_of_the_flipped_atoms():

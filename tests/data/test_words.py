@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.data.interactions import Openings
 from fusionlab.data.words import SCHEMA, new_clicks, with_words, words_fingerprint
+from fusionlab.seal import Openings
 
 
 @pytest.fixture(scope="module")

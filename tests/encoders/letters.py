@@ -15,10 +15,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
 from fusionlab.data.features import FeatureSpec
-from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media, Medium
 from fusionlab.encoders.contract import ENCODERS, BadMedia, Encoder, Fault
 from fusionlab.schema import validate
+from fusionlab.seal import Sealed
 from fusionlab.sections import Encoding
 
 WORDS = ["mug", "cup", "jug", "pot", "teapot", "mug", "a much longer text", "bowl", "cap", "tea"]

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from fusionlab.data.formats.mmrec import MMRec
-from fusionlab.data.interactions import Openings
 from fusionlab.evaluation.full_ranking import evaluate
+from fusionlab.seal import Openings
 
 SHARED = os.environ.get("FUSIONLAB_SHARED", Path(__file__).parents[2].parent / "shared")
 DATA = Path(SHARED) / "data"

@@ -1,5 +1,7 @@
 """Files of finished studies and benchmarks: tables, or one error."""
 
+import json
+
 import pytest
 from fake_runs import METRICS, fake_run, stored
 from hypothesis import given
@@ -8,12 +10,14 @@ from hypothesis import strategies as st
 from fusionlab.benchmarking.results import BenchReport
 from fusionlab.benchmarking.tables import bench_table, compare_table
 from fusionlab.reporting.check import check_file
+from fusionlab.reporting.contribution_figure import contribution_figure
 from fusionlab.reporting.power_table import power_table
 from fusionlab.reporting.render import to_terminal
 from fusionlab.reporting.report import FORMATS
 from fusionlab.reporting.results import RUNS_FOLDER, Results, read_results
 from fusionlab.reporting.why import why
 from fusionlab.schema import validate
+from fusionlab.studies.audited import Audit
 from fusionlab.studies.record import Row
 from tests.fuzzing.budget import inputs
 from tests.fuzzing.damage import BLOW, BLOWS, contents, damaged, struck
@@ -118,6 +122,39 @@ def test_a_damaged_benchmark_is_a_table_or_one_error(ground):
             found = BenchReport.read(ground.root / "bench.json")
             to_terminal(bench_table(found))
             to_terminal(compare_table(whole, found, ("old", "new")))
+        ground.check_untouched()
+
+    read()
+
+
+TOLD = {
+    "knockouts": {"shuffled": {"mean": 0.1, "error": 0.01}},
+    "masked": {"mean": 0.1, "error": 0.01},
+    "shapley": None,
+}
+AUDIT = {
+    **dict.fromkeys(("run", "label", "metric", "unit", "coalition_training"), "x"),
+    "split": "valid",
+    "units": 9,
+    "hidden": False,
+    "whole": {"mean": 0.3, "error": 0.01},
+    "nothing": None,
+    "modalities": {"text": TOLD, "image": TOLD},
+    "predicts": {"text": {"image": 0.5}},
+    "view_weights": {"fused": 1.0},
+}
+
+
+@pytest.mark.usefixtures("bounded")
+def test_a_damaged_audit_is_a_figure_or_one_error(ground):
+    content = json.dumps(AUDIT).encode()
+
+    @inputs("the audit of a run")
+    @given(st.lists(BLOW, min_size=1, max_size=3))
+    def read(blows):
+        ground.lay({"audit.json": struck(content, blows)})
+        with refusing_cleanly():
+            contribution_figure(Audit.read(ground.root / "audit.json"))
         ground.check_untouched()
 
     read()

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from fusionlab.config import experiment_from
-from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context
 from fusionlab.recommenders.lightgcn import ClickGraph
 from fusionlab.schema import validate
+from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset

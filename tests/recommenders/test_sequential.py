@@ -8,13 +8,14 @@ import torch
 from fusionlab.config import experiment_from
 from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.recommenders import sequential
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
 from fusionlab.recommenders.networks import NETWORKS
 from fusionlab.schema import validate
+from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
+from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask

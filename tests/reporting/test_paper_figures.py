@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from dataclasses import replace
@@ -11,9 +12,12 @@ import pytest
 from fake_runs import METRICS, MakeRow, stored
 from matplotlib.image import imread
 
+from fusionlab.errors import FusionlabError
+from fusionlab.evaluation.contribution import Effect
 from fusionlab.reporting.report import write_report
 from fusionlab.reporting.results import Results
 from fusionlab.reporting.style import DPI, SINGLE_WIDTH
+from fusionlab.studies.audited import Audit, ModalityAudit
 from fusionlab.studies.trials.records import Ledger, Trial
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +29,24 @@ TESTED = {
     "learning_speed",
     "tuning_curves",
 }
+FORMATS = ("pdf", "png")
+EFFECT = Effect(0.1, 0.01)
+TOLD = ModalityAudit({"shuffled": EFFECT}, masked=EFFECT, shapley=EFFECT)
+AUDIT = Audit(
+    "ab" * 32,
+    "gated, hybrid, seed 0",
+    "valid",
+    "ndcg@20",
+    50,
+    "users",
+    "dropout",
+    False,
+    EFFECT,
+    EFFECT,
+    {"text": TOLD, "image": TOLD},
+    {"text": {"image": 0.5}, "image": {"text": 0.5}},
+    {},
+)
 
 
 @pytest.fixture
@@ -69,6 +91,7 @@ def _told(record):
 
 def draw(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> None:
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # set anew by the script
     runpy.run_path(str(SCRIPTS[script]), run_name="__main__")
 
 
@@ -87,6 +110,34 @@ def test_the_critical_difference_of_two_reports(report, tmp_path, monkeypatch) -
     two = folder.parent / "two"
     draw(monkeypatch, "critical_difference", folder, two, "--runs", runs, "--out", tmp_path / "f")
     assert (tmp_path / "f" / "critical_difference.pdf").is_file()
+
+
+def test_shapley_bars_of_an_audits_file_alone(tmp_path, monkeypatch) -> None:
+    file, out = tmp_path / "audit.json", tmp_path / "figures"
+    file.write_text(json.dumps(AUDIT.to_json()))
+    assert Audit.read(file) == AUDIT
+    draw(monkeypatch, "shapley", file, "--out", out)
+    assert {one.name for one in out.iterdir()} == {f"shapley_{'ab' * 6}.{of}" for of in FORMATS}
+    assert imread(out / f"shapley_{'ab' * 6}.png").shape[1] == int(SINGLE_WIDTH * DPI)
+
+
+def test_a_file_that_is_no_audit_is_told(tmp_path) -> None:
+    file = tmp_path / "audit.json"
+    with pytest.raises(FusionlabError, match=r"no such file; `fusionlab audit RUN --json"):
+        Audit.read(file)
+    file.write_text(json.dumps({**AUDIT.to_json(), "whole": 3}))
+    with pytest.raises(FusionlabError, match=r"audit\.json: not the audit of a run \(whole"):
+        Audit.read(file)
+
+
+@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"critical_difference", "shapley"}))
+def test_a_mistake_is_one_line(script, tmp_path, monkeypatch, capsys) -> None:
+    with pytest.raises(FusionlabError) as caught:
+        draw(monkeypatch, script, tmp_path / "nothing")
+    sys.excepthook(caught.type, caught.value, caught.tb)  # as Python does at a script's end
+    told = capsys.readouterr().err
+    assert told.startswith(f"{script}: error: {tmp_path}")
+    assert told.count("\n") == 1
 
 
 def test_every_script_is_short_and_tested() -> None:

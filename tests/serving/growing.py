@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from small_runs import trained_run
 
 from fusionlab.data.formats.synthetic import Synthetic
-from fusionlab.data.interactions import Openings
+from fusionlab.seal import Openings
 from fusionlab.serving.events import Event
 from fusionlab.serving.run_feedback import open_feedback
 

@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 from small_runs import RENDERED, trained_run
 
 from fusionlab.cli import main
-from fusionlab.data.interactions import Openings
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 from fusionlab.serving.new_items import NewItem, features_of, read_new_items
 from fusionlab.serving.recommend import Service
 from fusionlab.studies.store import RunStore

@@ -10,8 +10,8 @@ from growing import ITEMS, NEW_ITEMS, NEW_USERS, USERS, Shop
 from small_runs import RENDERED, trained_run
 
 from fusionlab.cli import main
-from fusionlab.data.interactions import Openings
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 from fusionlab.serving.events import Event
 from fusionlab.serving.last_words import Word
 from fusionlab.serving.new_items import read_new_items

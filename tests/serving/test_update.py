@@ -11,8 +11,8 @@ from small_runs import SMALL, trained_run
 
 from fusionlab.cli import main
 from fusionlab.config import experiment_from
-from fusionlab.data.interactions import Openings
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 from fusionlab.serving.events import Event
 from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.last_words import last_words

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fusionlab.config import load_study
 from fusionlab.data.inspect import inspect
-from fusionlab.data.interactions import Openings, shut
+from fusionlab.seal import Openings, shut
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.fusion.feature_level.sum import Sum
 from fusionlab.studies.datasets import load_dataset
@@ -24,6 +24,10 @@ def ask():
     dataset = load_dataset(load_study(Path({study!r})).experiment)
     test = dataset.interactions.test
     {ask}
+
+
+if {where!r} == "import":
+    ask()
 
 
 @FUSIONS.register({name!r})
@@ -70,6 +74,12 @@ def test_a_strategy_that_asks_for_test_is_refused(study_file, tmp_path, way, whe
     assert store.runs() == []
 
 
+@pytest.mark.parametrize("way", ["open", "shut"])
+def test_nor_may_its_file_ask_when_it_is_imported(study_file, tmp_path, way):
+    with pytest.raises(FusionlabError, match="test interactions are sealed"):
+        cheating(study_file, tmp_path, way, "import")
+
+
 @pytest.mark.parametrize("where", ["fit", "forward", "judged"])
 def test_and_so_it_is_in_a_trial(study_file, tmp_path, where):
     study = cheating(study_file, tmp_path, "open", where)
@@ -81,7 +91,7 @@ def test_and_so_it_is_in_a_trial(study_file, tmp_path, where):
 
 
 def test_outside_a_run_labels_open_and_say_that_they_were(study_file):
-    from fusionlab.data.interactions import Openings, shut
+    from fusionlab.seal import Openings, shut
     from fusionlab.studies.datasets import load_dataset
 
     test = load_dataset(load_study(study_file).experiment).interactions.test

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from fusionlab.config import experiment_from
-from fusionlab.data.interactions import Openings
 from fusionlab.errors import ConfigError
 from fusionlab.evaluation.ranking import top_k
 from fusionlab.evaluation.significance import compare, over_seeds
+from fusionlab.seal import Openings
 from fusionlab.studies.fine_tuning import FineTuning, Told, fine_tune, worth
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fusionlab.config import experiment_from
-from fusionlab.data.interactions import Openings
 from fusionlab.data.words import SCHEMA
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 from fusionlab.studies.fine_tuning import FineTuning, Told, fine_tune, worth
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore

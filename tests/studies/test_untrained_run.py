@@ -8,7 +8,8 @@ import torch
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.data.interactions import Clicks, Interactions
+from fusionlab.seal import Sealed
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 

@@ -15,11 +15,11 @@ from pydantic import Field
 
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits import TEST, TRAIN, VALID
 from fusionlab.data.table_files import existing_folder
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Sealed
 
 Ints = npt.NDArray[np.int64]
 Count = Annotated[int, Field(ge=1)]

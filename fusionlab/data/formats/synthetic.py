@@ -12,7 +12,6 @@ from pydantic import Field
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat, Labelled, Labels
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.fingerprint import fingerprint
-from fusionlab.data.interactions import Sealed
 from fusionlab.data.media import Media
 from fusionlab.data.situations import column_of, context_content
 from fusionlab.data.splits import NAMES, TEST, TRAIN, VALID, Ratio, Split, split_clicks
@@ -39,6 +38,7 @@ from fusionlab.data.synthetic.render.catalogue import check_renderable, render
 from fusionlab.data.synthetic.truth import SITUATION, Truth
 from fusionlab.errors import FusionlabError
 from fusionlab.schema import Section
+from fusionlab.seal import Sealed
 
 Count = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=0)]

@@ -12,10 +12,11 @@ import polars as pl
 import torch
 from pydantic import Field
 
-from fusionlab.data.interactions import Clicks, Interactions, Sealed
+from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.data.situations import Situations, context_of
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.registry import Registry
+from fusionlab.seal import Sealed
 
 TRAIN, VALID, TEST = 0, 1, 2
 NAMES = ("train", "valid", "test")

@@ -10,7 +10,7 @@ import torch
 from filelock import Timeout
 
 from fusionlab.config import Experiment
-from fusionlab.data.interactions import shut
+from fusionlab.seal import shut
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.memory import peak_mb, reset_peak

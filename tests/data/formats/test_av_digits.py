@@ -8,8 +8,8 @@ from raw_worlds import write_digits
 from sklearn.datasets import load_digits
 
 from fusionlab.data.formats.av_digits import AVDigits
-from fusionlab.data.interactions import Openings
 from fusionlab.data.media import Medium
+from fusionlab.seal import Openings
 
 
 def load(**options):

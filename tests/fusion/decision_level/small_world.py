@@ -3,10 +3,11 @@
 import polars as pl
 import torch
 
-from fusionlab.data.interactions import Interactions, Sealed
+from fusionlab.data.interactions import Interactions
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.schema import validate
+from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Training
 from fusionlab.training.ranking import RankingTask
 

@@ -7,8 +7,8 @@ import pytest
 from small_studies import planned, run_study, tried
 
 from fusionlab.config import load_study
-from fusionlab.data.interactions import Sealed
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Sealed
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import plan
 from fusionlab.studies.trials import trial as trial_module

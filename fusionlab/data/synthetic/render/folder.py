@@ -8,9 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.interactions import Clicks, Interactions, Openings
+from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.data.media import Medium, Raw
 from fusionlab.errors import FusionlabError
+from fusionlab.seal import Openings
 
 ENDINGS = {Medium.IMAGE: ".png", Medium.AUDIO: ".wav"}
 
