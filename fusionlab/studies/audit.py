@@ -28,6 +28,8 @@ from fusionlab.studies.user_groups import user_groups
 from fusionlab.studies.view_weights import mean_modality_weights, mean_view_weights
 from fusionlab.training.classification import ClassificationTask
 
+OPENED = "audit of what modalities contribute"
+
 
 def audit(
     trained: Trained,
@@ -70,7 +72,7 @@ def audit(
             f"configuration has; audit run {record.root[:12]} so"
         )
     metric = metric or experiment.selecting
-    judged = _sampled(_opened(trained, store, split), users)
+    judged = _sampled(opened(trained, store, split, OPENED), users)
     known = task.judge({"": judged})[""]
     if metric not in known.per_unit:
         raise FusionlabError(f"--metric: {one_of(metric, known.per_unit)}")
@@ -110,15 +112,15 @@ def _label(experiment: Experiment) -> str:
     return f"{experiment.fusion.name}, {model}, seed {experiment.seed}"
 
 
-def _opened(trained: Trained, store: RunStore, split: Split) -> Any:
-    """The labels of a split; those of test with a note in the run's record."""
+def opened(trained: Trained, store: RunStore, split: Split, why: str) -> Any:
+    """The labels of a split; those of test with a note in the run's record that says ``why``."""
     record, dataset, task = trained
     known = dataset.labels if isinstance(task, ClassificationTask) else dataset.interactions
     assert known is not None
     if split == "valid":
         return known.valid
     ledger = Openings()
-    labels = known.test.open(ledger, "audit of what modalities contribute")
+    labels = known.test.open(ledger, why)
     store.note_openings(record.id, ledger.entries)
     return labels
 
