@@ -54,7 +54,7 @@ def reranking_figure(trial: Trial) -> Figure:
         axes.set_yticks(range(len(trial.after)), list(trial.after), parse_math=False)
         axes.set_ylim(len(trial.after) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        label = f"{METRICS[0]} on test above the recommender's own order\n(95 % over users)"
+        label = f"{METRICS[0]} above the recommender's\n(test, 95 % intervals)"
         axes.set_xlabel(label, parse_math=False)
     return figure
 
