@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -94,7 +95,7 @@ def your_item_html(
         catalogue = explorer.catalogue(board)
         assert catalogue is not None
     except FusionlabError as error:
-        return alert(str(error).removeprefix(DESCRIBED).removeprefix("--")), ""
+        return alert(_told(error, media)), ""
     made = [
         card(catalogue, board, row, Shown(place, score))
         for place, (row, score) in enumerate(found.neighbours, 1)
@@ -114,3 +115,11 @@ def your_item_html(
         f"their list</th></tr></thead><tbody>{rows}</tbody></table>"
     )
     return neighbours, fans
+
+
+def _told(error: FusionlabError, media: Mapping[str, Raw]) -> str:
+    """What is wrong, with an upload under its own name: where it lies here is nobody's business."""
+    text = str(error).removeprefix(DESCRIBED).removeprefix("--")
+    for file in media.values():
+        text = text.replace(str(file), file.name) if isinstance(file, Path) else text
+    return text

@@ -214,7 +214,8 @@ def test_your_item_finds_what_is_like_it(chromium, address, explorer, tmp_path):
         page.get_by_text("b.png").first.wait_for()
         page.get_by_role("button", name="Look it up").click()
         page.wait_for_selector("#alike [role=alert]")
-        assert "no image" in page.inner_text("#alike")
+        told = "image: b.png: no image, or its header is damaged"
+        assert page.inner_text("#alike").strip() == told
 
 
 def test_the_keyboard_is_enough(chromium, address):
