@@ -10,7 +10,7 @@ SOURCE is a study's file, or the folder of a report or of an export; nothing is 
 """
 
 from fusionlab.paper import asked_results, script_parser
-from fusionlab.reporting.figures import quality_against_cost
+from fusionlab.reporting.quality_against_cost import quality_against_cost
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 
 if __name__ == "__main__":

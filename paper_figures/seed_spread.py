@@ -9,7 +9,7 @@ SOURCE is a study's file, or the folder of a report or of an export; nothing is 
 """
 
 from fusionlab.paper import asked_results, script_parser
-from fusionlab.reporting.figures import seed_spread
+from fusionlab.reporting.seed_spread import seed_spread
 from fusionlab.reporting.style import SINGLE_WIDTH, save
 
 if __name__ == "__main__":

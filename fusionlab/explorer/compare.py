@@ -16,7 +16,7 @@ from fusionlab.errors import FusionlabError
 from fusionlab.explorer.boards import Board
 from fusionlab.explorer.cards import alert, note
 from fusionlab.reporting.dynamics import learning_speed
-from fusionlab.reporting.figures import CostName, quality_against_cost, timed
+from fusionlab.reporting.quality_against_cost import CostName, quality_against_cost, timed
 from fusionlab.reporting.robustness import curves_in, robustness
 from fusionlab.reporting.style import styled
 from fusionlab.reporting.table import Cell, Column, Table, decimal, grouped

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from fusionlab.data.disk import write_whole
 from fusionlab.reporting.dynamics import learning_speed, weights_over_time
-from fusionlab.reporting.figures import CostName, quality_against_cost, seed_spread, timed
+from fusionlab.reporting.quality_against_cost import CostName, quality_against_cost, timed
 from fusionlab.reporting.render import to_csv, to_html, to_latex, to_markdown
 from fusionlab.reporting.results import Results
 from fusionlab.reporting.robustness import curves_in, robustness
+from fusionlab.reporting.seed_spread import seed_spread
 from fusionlab.reporting.style import save
 from fusionlab.reporting.table import Table
 from fusionlab.reporting.tuning_curves import tuning_curves

@@ -144,7 +144,7 @@ def _draw(
 ) -> None:
     rates = [rate for rate, _ in points]
     found = [scores[name] for _, name in points]
-    bounds = [score.interval or (score.mean, score.mean) for score in found]
+    bounds = [score.ends for score in found]
     low, high = zip(*bounds, strict=True)
     front = kind == "strategy"
     if front:
@@ -174,12 +174,7 @@ def _dress(axes: Axes, panel: str, rates: Sequence[float]) -> None:
 def _view(rows: Sequence[Row], scores: Scores, names: Sequence[str]) -> tuple[float, float]:
     """From the lowest to the highest of all but the ceilings, which may lie far above."""
     seen = [row for row in rows if row.kind != "ceiling"] or rows
-    bounds = [
-        end
-        for row in seen
-        for name in names
-        for end in scores[row.label][name].interval or (scores[row.label][name].mean,)
-    ]
+    bounds = [end for row in seen for name in names for end in scores[row.label][name].ends]
     margin = 0.04 * (max(bounds) - min(bounds) or 1.0)
     return min(bounds) - margin, max(bounds) + margin
 

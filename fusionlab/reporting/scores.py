@@ -46,6 +46,11 @@ class Score:
         """The standard deviation over seeds (n - 1); None for a single seed."""
         return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval; the mean twice where there is none."""
+        return self.interval or (self.mean, self.mean)
+
 
 Scores = dict[str, dict[str, Score]]
 """Row label -> metric -> score."""

@@ -14,8 +14,9 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from fusionlab.errors import FusionlabError
-from fusionlab.reporting.figures import quality_against_cost, seed_spread
 from fusionlab.reporting.labels import place_labels, spread
+from fusionlab.reporting.quality_against_cost import quality_against_cost
+from fusionlab.reporting.seed_spread import seed_spread
 from fusionlab.reporting.style import DOUBLE_WIDTH, SINGLE_WIDTH, save
 from fusionlab.studies.record import Row
 
@@ -47,6 +48,28 @@ def test_labels_do_not_overlap(paper: list[Row], width: float) -> None:
     assert all(box[0] >= 0 and box[2] <= right for box in found.values())
 
 
+@pytest.mark.parametrize(("width", "named"), [(SINGLE_WIDTH, 10), (DOUBLE_WIDTH, 20)])
+def test_points_that_are_too_many_for_names_are_numbered(make_row, width, named) -> None:
+    rows = [
+        make_row(f"strategy_{n}", level="model", mean=0.1 + 0.002 * n, seconds=10 + n % 9)
+        for n in range(named + 1)
+    ]
+    figure = quality_against_cost(rows[1:], "ndcg@20", width=width)
+    assert boxes(figure).keys() == {f"strategy_{n}" for n in range(1, named + 1)}
+    figure = quality_against_cost(rows, "ndcg@20", width=width)
+    found = boxes(figure)
+    assert found.keys() == {str(n) for n in range(1, named + 2)}
+    assert not [(a, b) for a in found for b in found if a < b and overlaps(found[a], found[b])]
+    _, key = figure.legends
+    told = [text.get_text() for text in key.get_texts()]
+    assert told[0] == f"1  strategy_{named}"  # the best
+    assert told[-1] == f"{named + 1}  strategy_0"
+    frame = figure.axes[0].get_tightbbox()
+    assert key.get_window_extent().y1 <= frame.y0
+    ends = [text.get_window_extent() for text in key.get_texts()]
+    assert max(end.x1 for end in ends) <= figure.bbox.width
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_no_tie_between_label_and_point_runs_through_another_label(seed: int) -> None:
     figure = Figure(figsize=(3.35, 3.2), dpi=300)
@@ -75,11 +98,11 @@ def test_points_stand_at_time_and_mean(make_row: MakeRow) -> None:
     rows = [make_row("sum", mean=0.1, seconds=10.0), make_row("gated", mean=0.2, seconds=30.0)]
     for cost, times in (("seconds", [20.0, 60.0]), ("seconds_per_epoch", [1.0, 3.0])):
         figure = quality_against_cost(rows, "recall@20", cost=cost)
-        points = [
+        points = sorted(
             (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
             for line in figure.axes[0].lines
             if line.get_marker() == "D"
-        ]
+        )
         assert np.array(points) == pytest.approx(
             np.array(list(zip(times, [0.1, 0.2], strict=True)))
         )

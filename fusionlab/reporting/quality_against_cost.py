@@ -1,4 +1,4 @@
-"""Figures from run records: quality against cost, and the spread over seeds."""
+"""The figure of quality against cost: what is a strategy worth for the time it takes?"""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from matplotlib.transforms import Bbox
 
 from fusionlab.errors import FusionlabError
 from fusionlab.reporting.labels import place_labels, spread
-from fusionlab.reporting.scores import LEVEL, Floats, Score, Scores, read_scores
+from fusionlab.reporting.scores import Floats, Scores, read_scores
 from fusionlab.reporting.style import (
     BLACK,
     DOUBLE_WIDTH,
-    FONT,
     GREY,
-    LIGHT,
     SMALL_FONT,
     Mark,
     marks_of,
     new_figure,
     styled,
 )
-from fusionlab.reporting.table import decimal, grouped
+from fusionlab.reporting.table import decimal
 from fusionlab.studies.record import Row
 
 CostName = Literal["seconds", "seconds_per_epoch"]
@@ -37,6 +35,10 @@ COST_LABELS: dict[CostName, str] = {
     "seconds": "Seconds a run (log scale)",
     "seconds_per_epoch": "Seconds an epoch (log scale)",
 }
+NAMED = 3
+"""So many strategies an inch of width are named at their points; more are numbered."""
+KEY = 1.6
+"""Inches of width for a name in the key to the numbers."""
 LINES = {"control": (GREY, "dashed"), "ceiling": (BLACK, "dotted")}
 TIE = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
 NARROW = 18
@@ -68,8 +70,9 @@ def quality_against_cost(
 
     Points stand at the median over seeds of the time and the mean over seeds of the metric with its
     95 % interval over users. Lines too far from the strategies to be in view are named at the edge
-    with an arrow. A strategy that took no time (nothing to train) is a line too. The default
-    height (inches) grows with the strategies, to leave room for their names.
+    with an arrow. A strategy that took no time (nothing to train) is a line too. Where there are
+    more strategies than there is room for their names (`NAMED`), points are numbered, the best
+    first, and the names stand below. The default height (inches) makes room for both.
     """
     scores = read_scores(rows, [metric], split)
     strategies = timed(rows, cost)
@@ -77,15 +80,19 @@ def quality_against_cost(
         raise FusionlabError(
             "quality against cost: found no strategy that took time, expected at least one"
         )
+    strategies.sort(key=lambda row: -scores[row.label][metric].mean)
+    labels, across = [row.label for row in strategies], max(2, int(width / KEY))
+    numbered = len(strategies) > NAMED * width
     with styled():
-        crowd = max(0, len(strategies) - 12)
-        figure = new_figure(width, height or 3.2 + 0.15 * crowd)
+        crowd = 0.15 * max(0, len(strategies) - 12)
+        key = 0.14 * -(-len(strategies) // across)
+        figure = new_figure(width, height or 3.2 + (key if numbered else crowd))
         axes = figure.add_subplot()
         points = np.array(
             [[_time(row, cost), scores[row.label][metric].mean] for row in strategies]
         )
         marks = marks_of(rows)
-        intervals = [_interval(scores[row.label][metric]) for row in strategies]
+        intervals = [scores[row.label][metric].ends for row in strategies]
         for row, point, interval in zip(strategies, points, intervals, strict=True):
             _draw_point(axes, point, interval, marks[row.level])
         _time_axis(axes, points[:, 0], COST_LABELS[cost])
@@ -93,6 +100,9 @@ def quality_against_cost(
         strategy_means = [scores[row.label][metric].mean for row in rows if row.kind == "strategy"]
         _frame(axes, [*strategy_means, *np.ravel(intervals)])
         figure.legend(handles=_legend(marks), loc="outside upper left", ncols=int(width))
+        if numbered:
+            _draw_key(figure, labels, across)
+            labels = [str(number) for number in range(1, len(labels) + 1)]
         lines = _levels(rows, scores, metric, cost, marks)
         _draw_levels(figure, axes, lines)
         # Labels are placed in pixels: nothing may move afterwards.
@@ -101,7 +111,7 @@ def quality_against_cost(
         place_labels(
             axes,
             points,
-            [row.label for row in strategies],
+            labels,
             [marks[row.level].color for row in strategies],
             _point_boxes(axes, points, intervals),
             [_line_box(axes, line.value) for line in lines],
@@ -117,10 +127,6 @@ def timed(rows: Sequence[Row], cost: CostName) -> list[Row]:
 
 def _time(row: Row, cost: CostName) -> float:
     return float(np.median([getattr(record.cost, cost) for record in row.records]))
-
-
-def _interval(score: Score) -> tuple[float, float]:
-    return score.interval or (score.mean, score.mean)
 
 
 def _draw_point(axes: Axes, point: Floats, interval: tuple[float, float], mark: Mark) -> None:
@@ -145,7 +151,8 @@ def _time_axis(axes: Axes, times: Floats, label: str) -> None:
 def _frame(axes: Axes, shown: Sequence[float]) -> None:
     low, high = min(shown), max(shown)
     margin = VIEW * ((high - low) or abs(high) or 1.0)
-    axes.set_ylim(low - margin, high + margin)
+    floor = 0.0 if low >= 0 else -np.inf  # of shares
+    axes.set_ylim(max(floor, low - margin), high + margin)
 
 
 def _legend(marks: dict[str, Mark]) -> list[Line2D]:
@@ -160,6 +167,23 @@ def _legend(marks: dict[str, Mark]) -> list[Line2D]:
         )
         for level, mark in marks.items()
     ]
+
+
+def _draw_key(figure: Figure, names: Sequence[str], across: int) -> None:
+    """What the numbers mean, below the axes."""
+    legend = figure.legend(
+        handles=[
+            Line2D([], [], linestyle="none", label=f"{number}  {name}")
+            for number, name in enumerate(names, 1)
+        ],
+        loc="outside lower left",
+        ncols=across,
+        handlelength=0,
+        handletextpad=0,
+        fontsize=SMALL_FONT,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _levels(
@@ -228,58 +252,3 @@ def _line_box(axes: Axes, value: float) -> Bbox:
     frame = axes.get_window_extent()
     y = axes.transData.transform((1, value))[1]
     return Bbox.from_extents(frame.x0, y - 1, frame.x1, y + 1)
-
-
-def seed_spread(
-    rows: Sequence[Row], metric: str, *, split: str = "test", width: float = DOUBLE_WIDTH
-) -> Figure:
-    """Every seed's score of every row, beside the mean and its 95 % interval over users.
-
-    A dot is the mean over users of one seed; the filled mark with its bar is the mean over seeds.
-    Where the dots scatter more widely than the bar, another seed may turn the order.
-    """
-    scores = read_scores(rows, [metric], split)
-    groups = grouped(rows)
-    ordered = [row for members in groups.values() for row in members]
-    with styled():
-        figure = new_figure(width, 0.7 + 0.21 * len(ordered))
-        axes = figure.add_subplot()
-        marks = marks_of(rows)
-        others = {"control": Mark(GREY, "o"), "ceiling": Mark(BLACK, "o")}
-        for y, row in enumerate(ordered):
-            mark = others.get(row.kind) or marks[row.level]
-            _draw_seeds(axes, y, scores[row.label][metric], mark)
-        ends = np.cumsum([len(members) for members in groups.values()])[:-1]
-        for end in ends:
-            axes.axhline(end - 0.5, color=LIGHT, linewidth=0.6, zorder=0)
-        axes.set_yticks(range(len(ordered)), [row.label for row in ordered], parse_math=False)
-        axes.set_ylim(len(ordered) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=LIGHT, linewidth=0.4)
-        axes.set_axisbelow(True)
-        axes.set_xlabel(f"{metric} on {split}", fontsize=FONT, parse_math=False)
-        figure.legend(handles=_seed_legend(), loc="outside upper right", ncols=2)
-    return figure
-
-
-def _draw_seeds(axes: Axes, y: float, score: Score, mark: Mark) -> None:
-    axes.plot(
-        score.seeds,
-        [y + 0.22] * len(score.seeds),
-        marker="o",
-        markersize=2.6,
-        markerfacecolor="none",
-        markeredgewidth=0.6,
-        color=mark.color,
-        linestyle="none",
-    )
-    axes.plot(_interval(score), [y - 0.14] * 2, color=mark.color, linewidth=1.0)
-    axes.plot([score.mean], [y - 0.14], marker=mark.marker, markersize=3.6, color=mark.color)
-
-
-def _seed_legend() -> list[Line2D]:
-    mean = Line2D([], [], marker="o", markersize=3.6, color=GREY)
-    mean.set_label(f"mean, {LEVEL:.0%} interval over users")
-    seed = Line2D([], [], marker="o", markersize=2.6, color=GREY, linestyle="none")
-    seed.set(markerfacecolor="none", markeredgewidth=0.6, label="one seed")
-    return [mean, seed]
