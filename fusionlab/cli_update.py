@@ -93,7 +93,8 @@ def update(
     )
     if found.tie is not None:
         before, after, p = found.tie
-        why = "level" if found.judged_by else "no click on what both know"
+        why = "level" if found.before == found.after else "clicks of too few users to tell"
+        why = why if found.judged_by else "no click on what both know"
         terminal.say(
             f"{why}, so validation decides: present {before:.4f}, updated {after:.4f}, p = {p:.3f}"
         )

@@ -103,8 +103,9 @@ def told_by(
 
     New are the liked pairs of user and item that are neither among the train clicks of ``dataset``
     nor in ``trained_on``. Of n new ones the latest floor(n ``held_out`` + 1/2), at least one, are
-    held out; where times are equal, those that were logged last. Of a single new click nothing can
-    be held out, and no model is judged.
+    held out; where times are equal, those that were logged last. Of a single new click nothing is
+    held out. What is held out stands among the words to learn as seen, without a word on liking:
+    it leaves validation and test, and nobody learns it.
 
     Somebody whom ``dataset`` does not have joins with ``least`` likes, the first of which are not
     held out; others wait. Words on items that it does not have are left out. The notes say so.
@@ -128,7 +129,8 @@ def told_by(
     held = pl.int_range(len(frame), eager=True).is_in(may.tail(count).implode())
     joining = frame.filter(is_new).select(pl.col("user").unique(maintain_order=True))
     frame = frame.drop("time")
-    learned = pl.concat([joining, frame.filter(~held)], how="diagonal").select(frame.columns)
+    seen = frame.with_columns(liked=pl.when(~held).then("liked"))
+    learned = pl.concat([joining, seen], how="diagonal").select(frame.columns)
     waiting = there.filter(is_new)["user"].n_unique() - len(joining)
     return Told(learned, frame.filter(held), _notes(waiting, least, len(said) - len(there)))
 

@@ -97,7 +97,10 @@ def fine_tune(
     tuned = over_clicks(experiment, task, dataset)
     new = new_clicks(tuned.train, task.train).to(tuned.device)
     if not len(new):
-        raise FusionlabError("words: found no click that training did not have, expected some")
+        raise FusionlabError(
+            "words: found no click that training did not have, expected some to tune on; retrain: "
+            "that learns from dislikes alone, too"
+        )
     tuned.replay = Replay(new, len(tuned.train), options.replay)
     tuned.prepare()
     training = experiment.training.model_copy(

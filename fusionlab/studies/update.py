@@ -39,16 +39,21 @@ from fusionlab.training.ranking import RankingTask
 Account = dict[str, Any]
 LEVEL = 0.05
 """Of the test on validation where held-out feedback does not tell two models apart."""
+FEW = 6
+"""Users of held-out clicks from which on these decide: of fewer no test over users could tell two
+models apart at `LEVEL` (all five better has p = 2 / 2^5)."""
+GONE = "the present model has learned of somebody who is gone: the new one is kept in any case"
 
 
 @dataclass(frozen=True)
 class Updated:
     """What became of an update. ``record`` is None where the new model was worse and is not kept.
     ``before`` and ``after`` are the ``metric`` of both models on the held-out clicks; None where
-    there are none, or, of the first, where the data that it was trained on are gone. Where both are
-    level, or new users and items leave nothing else to judge by, ``tie`` holds the same of both on
-    validation and the p-value of the difference, which then decide. ``judged_by``: the number of
-    held-out clicks that both can rank. ``notes`` say what of the feedback was left out."""
+    there are none, or, of the first, where the data that it was trained on are gone, or somebody of
+    them. ``judged_by``: the number of held-out clicks that both can rank. Where both are level, or
+    these clicks are of fewer than `FEW` users, ``tie`` holds the same of both on validation and the
+    p-value of the difference, which then decide. ``notes`` say what of the feedback was left
+    out."""
 
     record: RunRecord | None
     metric: str
@@ -68,6 +73,9 @@ def update_run(
     on_epoch: OnEpoch | None = None,
 ) -> Updated:
     """Update a stored run, and store the new one beside it unless it is worth less.
+
+    A model trained afresh without somebody whom the present one has learned in an update is kept
+    in any case: the present one is not to stay.
 
     Both are judged (`worth`) with the same exclusions and, where histories are what users are, the
     same histories, on the users and items that both can rank (`present`). Killed on the way, it
@@ -96,10 +104,11 @@ def update_run(
             f"run {record.id[:12]}: the data of {dataset.name!r} have changed since, so its model "
             "cannot be tuned; train it afresh on what they are now: --retrain"
         )
-    if same and not grows and not len(told.held):
-        raise FusionlabError(
-            "feedback: found no click to judge an update by, and the data have not changed since"
-        )
+    gone = options is None and _misses_somebody(told.words, record.words())
+    if same and not grows and not gone and not _differ(told.words, record.words()):
+        raise FusionlabError("feedback: found nothing new, and the data have not changed since")
+    if gone:
+        told = replace(told, notes=(*told.notes, GONE))
     how = account(record, told.words, options) | {"held": words_fingerprint(told.held)}
     run = update_id(experiment, dataset.fingerprint, how)
     with store.lock(run):
@@ -107,7 +116,7 @@ def update_run(
             found = store.load(run)
             return _updated(found, found.updated_from, told)
         work = _Work(run, record, experiment, dataset, told, store, on_epoch)
-        return work.do(load_trained(record.id, store) if same else None, options, how)
+        return work.do(load_trained(record.id, store) if same and not gone else None, options, how)
 
 
 class _New(NamedTuple):
@@ -132,7 +141,7 @@ class _Work:
     on_epoch: OnEpoch | None
 
     def do(self, trained: Trained | None, options: FineTuning | None, how: Account) -> Updated:
-        """Train, judge and store; ``trained`` is None where its data are gone."""
+        """Train, judge and store; ``trained`` is None where its data, or some of them, are gone."""
         started = time.perf_counter()
         reset_peak(self.experiment.runtime.device)
         if trained is not None and options is not None and trained.task.model.trainable:
@@ -190,11 +199,13 @@ class _Work:
         """What the present and the new model are worth on the held-out clicks."""
         found: Account = {"metric": new.task.select, "before": None, "after": None}
         old, both = (None, new.dataset) if trained is None else present(trained, new.dataset)
-        found["judged_by"] = len(in_rows(both, self.told.held))
-        if found["judged_by"]:
+        held = in_rows(both, self.told.held)
+        found["judged_by"] = len(held)
+        if len(held):
             found["before"] = None if old is None else worth(old, both, self.told)
             found["after"] = worth(new.task, both, self.told)
-        if old is not None and found["before"] == found["after"]:
+        few = held["user"].n_unique() < FEW
+        if old is not None and (few or found["before"] == found["after"]):
             one, other = (worth_on_validation(task, both) for task in (old, new.task))
             p = paired_permutation(one, other)
             found["tie"] = [float(one.mean()), float(other.mean()), p]
@@ -207,10 +218,22 @@ class _Work:
 
 def _not_in(words: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """The words without those that are the last known ones of their pair."""
-    last = known.unique(["user", "item"], keep="last", maintain_order=True).drop("step")
+    last = known.unique(["user", "item"], keep="last", maintain_order=True)
     return words.join(
         last, on=["user", "item", "liked"], how="anti", nulls_equal=True, maintain_order="left"
     )
+
+
+def _differ(words: pl.DataFrame, known: pl.DataFrame) -> bool:
+    """Does either say of a pair what the other does not?"""
+    last = known.unique(["user", "item"], keep="last", maintain_order=True)
+    return not (_not_in(words, last).is_empty() and _not_in(last, words).is_empty())
+
+
+def _misses_somebody(words: pl.DataFrame, known: pl.DataFrame) -> bool:
+    """Has somebody joined by the ``known`` words who was forgotten since, or does not by these?"""
+    joined, now = (one.filter(pl.col("item").is_null())["user"] for one in (known, words))
+    return bool(joined.null_count()) or not joined.is_in(now.implode()).all()
 
 
 def _is_worse(how: Account) -> bool:
