@@ -179,3 +179,22 @@ def test_what_a_model_is_worth_leaves_out_what_was_spoken_of(store):
     assert clicks.n_items == 40
     assert worth(trained.task, trained.dataset, Told(words, held)) == 1.0
     assert worth(trained.task, trained.dataset, Told(words.head(0), held)) < 1.0
+
+
+def test_what_a_model_is_worth_leaves_out_validation_clicks(store):
+    """As before, but of what ranks above the held-out click the user has clicked some in
+    validation."""
+    trained = trained_run(store, recommender="popularity")
+    clicks = trained.dataset.interactions
+    user = int(clicks.valid.users[0])
+    chosen = {*clicks.valid.items[: int(clicks.valid.counts[user])].tolist()}
+    assert user == 0
+    name, items = str(clicks.user_ids[user]), [str(one) for one in trained.dataset.item_ids]
+    train = {*clicks.train.items[: int(clicks.train.indptr[1])].tolist()}
+    held_row = next(row for row in range(40) if row not in train | chosen)
+    held = pl.DataFrame([(name, items[held_row], True)], schema=SCHEMA, orient="row")
+    others = [one for row, one in enumerate(items) if row not in {held_row, *chosen}]
+    words = pl.DataFrame([(name, one, False) for one in others], schema=SCHEMA, orient="row")
+    assert worth(trained.task, trained.dataset, Told(words, held)) == 1.0
+    scores = trained.task.ranker()(torch.tensor([user]))[0]
+    assert max(scores[row] for row in chosen) > scores[held_row]  # else nothing would be shown
