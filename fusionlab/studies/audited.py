@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.contribution import Effect
+from fusionlab.evaluation.knockouts import KNOCKOUTS
 
 Split = Literal["valid", "test"]
 
@@ -81,7 +82,7 @@ class Audit:
             FusionlabError: no such file, or one that is something else.
         """
         try:
-            return _checked().validate_json(file.read_bytes())
+            found = _checked().validate_json(file.read_bytes())
         except FileNotFoundError:
             raise FusionlabError(
                 f"{file}: no such file; `fusionlab audit RUN --json {file}` writes it"
@@ -89,6 +90,14 @@ class Audit:
         except (OSError, ValueError) as error:
             first = str(error).splitlines()[1:2] or [str(error)]
             raise FusionlabError(f"{file}: not the audit of a run ({first[0]})") from None
+        for name, one in found.modalities.items():
+            if one.knockouts.keys() != KNOCKOUTS.keys():
+                told = ", ".join(one.knockouts) or "none"
+                raise FusionlabError(
+                    f"{file}: modalities.{name}.knockouts: found {told}, expected "
+                    f"{', '.join(KNOCKOUTS)}"
+                )
+        return found
 
 
 @cache

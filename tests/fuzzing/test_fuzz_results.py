@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fusionlab.benchmarking.results import BenchReport
 from fusionlab.benchmarking.tables import bench_table, compare_table
+from fusionlab.evaluation.knockouts import KNOCKOUTS
 from fusionlab.reporting.check import check_file
 from fusionlab.reporting.contribution_figure import contribution_figure
 from fusionlab.reporting.power_table import power_table
@@ -128,7 +129,7 @@ def test_a_damaged_benchmark_is_a_table_or_one_error(ground):
 
 
 TOLD = {
-    "knockouts": {"shuffled": {"mean": 0.1, "error": 0.01}},
+    "knockouts": {name: {"mean": 0.1, "error": 0.01} for name in KNOCKOUTS},
     "masked": {"mean": 0.1, "error": 0.01},
     "shapley": None,
 }

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.contribution import Effect
+from fusionlab.evaluation.knockouts import KNOCKOUTS
 from fusionlab.reporting.report import write_report
 from fusionlab.reporting.results import Results
 from fusionlab.reporting.style import DPI, SINGLE_WIDTH
@@ -31,7 +32,7 @@ TESTED = {
 }
 FORMATS = ("pdf", "png")
 EFFECT = Effect(0.1, 0.01)
-TOLD = ModalityAudit({"shuffled": EFFECT}, masked=EFFECT, shapley=EFFECT)
+TOLD = ModalityAudit(dict.fromkeys(KNOCKOUTS, EFFECT), masked=EFFECT, shapley=EFFECT)
 AUDIT = Audit(
     "ab" * 32,
     "gated, hybrid, seed 0",
@@ -127,6 +128,14 @@ def test_a_file_that_is_no_audit_is_told(tmp_path) -> None:
         Audit.read(file)
     file.write_text(json.dumps({**AUDIT.to_json(), "whole": 3}))
     with pytest.raises(FusionlabError, match=r"audit\.json: not the audit of a run \(whole"):
+        Audit.read(file)
+
+
+def test_an_audit_without_a_knockout_is_told(tmp_path) -> None:
+    file, told = tmp_path / "audit.json", AUDIT.to_json()
+    del told["modalities"]["image"]["knockouts"]["shuffled"]
+    file.write_text(json.dumps(told))
+    with pytest.raises(FusionlabError, match=r"modalities\.image\.knockouts: found .*, expected"):
         Audit.read(file)
 
 

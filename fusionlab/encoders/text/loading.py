@@ -42,10 +42,13 @@ def found_at(model: str) -> str:
 
 
 def load_tokenizer(source: str) -> Any:
-    """The tokenizer of the model found at ``source``."""
+    """The tokenizer of the model at ``source``; ValueError if how much it reads is no number."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(source)
+    found = AutoTokenizer.from_pretrained(source)
+    if not isinstance(found.model_max_length, int | float):
+        raise ValueError(f"model_max_length: found {found.model_max_length!r}, expected a number")
+    return found
 
 
 def load_encoder(key: str, source: str, layers: int | None, dtype: str) -> nn.Module:

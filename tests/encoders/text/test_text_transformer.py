@@ -193,6 +193,14 @@ def test_a_size_that_is_no_number_is_explained(bert_folder, tmp_path, value):
         new(str(copy))
 
 
+def test_a_tokenizer_that_reads_no_number_of_tokens_is_explained(bert_folder, tmp_path):
+    copy = Path(shutil.copytree(bert_folder, tmp_path / "copy"))
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": []}))
+    with pytest.raises(FusionlabError, match=r"model_max_length: found \[\], expected a number"):
+        new(str(copy))
+
+
 def test_an_unknown_model_without_a_hub_says_what_was_tried(monkeypatch):
     import huggingface_hub.constants
 
