@@ -38,8 +38,16 @@ def explore(
     from fusionlab.explorer.reasons import reasons_by
     from fusionlab.explorer.state import Explorer
 
-    store = RunStore(runs)
-    explorer = Explorer([open_board(target, store, plugins) for target in targets], store)
+    store, boards, faults = RunStore(runs), [], []
+    for target in targets:
+        try:
+            boards.append(open_board(target, store, plugins))
+        except FusionlabError as error:
+            faults.append(f"{target}: {error}")
+    if not boards:
+        raise FusionlabError("\n".join(faults))
+    terminal.say(*(f"left out: {fault}" for fault in faults))
+    explorer = Explorer(boards, store)
     writer = reasons_by(reasons) if reasons else None
     for fault in explorer.warm():
         terminal.say(fault)

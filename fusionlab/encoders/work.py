@@ -101,11 +101,12 @@ class ColumnWork:
         }
         encoding_id = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         folder = self.store.folder(encoding_id, contents)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not folder.exists():
-                return self._encode(folder, contents, identity, encoding_id)
-        return Encoded(folder).checked()  # it never changes: others need not wait for this
+        if not folder.exists():  # what is there never changes, and may be read-only
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_suffix(".lock")):
+                if not folder.exists():
+                    return self._encode(folder, contents, identity, encoding_id)
+        return Encoded(folder).checked()
 
     def _train_rows(self) -> list[int]:
         return train_rows(self.dataset, self.encoder) if self.encoder.fitted else []

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +28,8 @@ from fusionlab.explorer.tabs import compare_tab, feedback_tab, your_item_tab
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 LARGEST = "20mb"
 """Of what may be uploaded."""
+BODY = 21 * 2**20
+"""Bytes of any request: a file of that size with what a form says of it."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 POLICY = "; ".join(
     [
@@ -66,7 +71,8 @@ def application(
     explorer: Explorer, reasons: Reasons | None = None, hosts: Sequence[str] = LOOPBACK
 ) -> FastAPI:
     """The server's application; it answers only to requests for one of ``hosts`` ("*": any), and
-    takes nothing that a browser sends from a page of another site."""
+    takes nothing that a browser sends from a page of another site, or that is larger than `BODY`.
+    """
     untold: dict[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None}
     app = FastAPI(**untold)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -78,6 +84,10 @@ def application(
         origin = request.headers.get("origin")
         if origin and urlsplit(origin).netloc != request.headers.get("host"):
             return PlainTextResponse("sent from another site", 403)
+        if "transfer-encoding" in request.headers:
+            return PlainTextResponse("of unknown length", 411)
+        if int(request.headers.get("content-length", 0)) > BODY:
+            return PlainTextResponse(f"larger than {LARGEST}", 413)
         response = await answer(request)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -124,13 +134,17 @@ def _theme() -> gr.themes.Base:
 def serve(
     explorer: Explorer, host: str = "127.0.0.1", port: int = 7860, reasons: Reasons | None = None
 ) -> None:
-    """Serve until interrupted. A host that is no loopback address lets everyone in who reaches
-    it: there are no passwords, and whoever comes may write into the feedback logs."""
+    """Serve until interrupted or terminated; what was uploaded goes with it. A host that is no
+    loopback address lets everyone in who reaches it: there are no passwords, and whoever comes may
+    write into the feedback logs."""
     hosts = LOOPBACK if host in LOOPBACK else ["*"]
-    uvicorn.run(
-        application(explorer, reasons, hosts),
-        host=host,
-        port=port,
-        log_level="warning",
-        timeout_graceful_shutdown=1,  # browsers keep a stream open for as long as they look
-    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # else nothing is left
+    with TemporaryDirectory(prefix="fusionlab-uploads-") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        uvicorn.run(
+            application(explorer, reasons, hosts),
+            host=host,
+            port=port,
+            log_level="warning",
+            timeout_graceful_shutdown=1,  # browsers keep a stream open for as long as they look
+        )

@@ -44,7 +44,7 @@ def card(catalogue: Catalogue, board: int, row: int, shown: Shown) -> str:
             _picture(catalogue, board, row, first=(shown.rank or FIRST + 1) <= FIRST),
             '<div class="fl-body"><p class="fl-head">',
             rank,
-            f'<strong class="fl-title">{escape(title)}</strong>',
+            f'<strong class="fl-title" title="{escape(title)}">{escape(title)}</strong>',
             shown.moved and f'<span class="fl-moved">{escape(shown.moved)}</span>',
             f'</p><p class="fl-meta">{known}{score}</p>',
             *(
@@ -85,9 +85,10 @@ def button(act: str, label: str, aria: str, **data: str) -> str:
     )
 
 
-def address(board: int, column: int, row: int, kind: str) -> str:
+def address(catalogue: Catalogue, board: int, column: str, row: int, kind: str) -> str:
     """Where a picture (small, large) or a sound (sound) of an item is found."""
-    return f"media/{board}/{column}/{row}/{kind}"
+    place = catalogue.columns.index(column)
+    return f"media/{board}/{place}/{row}/{kind}?of={catalogue.key}"
 
 
 def _buttons(actions: Mapping[str, str], item: str, title: str) -> str:
@@ -100,9 +101,8 @@ def _picture(catalogue: Catalogue, board: int, row: int, *, first: bool) -> str:
     if not images:
         letter = catalogue.title(row).strip()[:1].upper()
         return f'<div class="fl-picture fl-blank" aria-hidden="true">{escape(letter)}</div>'
-    column = catalogue.columns.index(images[0])
     alt = f"{images[0]} of {catalogue.title(row)}"
-    small, large = (address(board, column, row, kind) for kind in ("small", "large"))
+    small, large = (address(catalogue, board, images[0], row, kind) for kind in ("small", "large"))
     return (
         f'<a class="fl-picture" href="{large}" target="_blank" rel="noopener" '
         f'aria-label="{escape(alt)}, larger"><img src="{small}" alt="{escape(alt)}" '
@@ -113,7 +113,7 @@ def _picture(catalogue: Catalogue, board: int, row: int, *, first: bool) -> str:
 def _sounds(catalogue: Catalogue, board: int, row: int) -> str:
     made = []
     for name in catalogue.sounds(row):
-        source = address(board, catalogue.columns.index(name), row, "sound")
+        source = address(catalogue, board, name, row, "sound")
         label = escape(f"{name} of {catalogue.title(row)}")
         made.append(
             f'<audio class="fl-sound" controls preload="none" src="{source}" '

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 
@@ -23,10 +24,13 @@ class Catalogue:
         dataset: as it was loaded.
         folder: the dataset's own; no file outside of it is ever opened. None: no files at all,
             only media that the dataset holds in memory.
+
+    ``key`` is its own: what a browser kept of another catalogue at the same address is not shown.
     """
 
     def __init__(self, dataset: Dataset, folder: Path | None) -> None:
         self.name = dataset.name
+        self.key = uuid4().hex[:8]
         self.folder = None if folder is None else folder.resolve()
         self.ids: list[str] = dataset.item_ids.cast(str).to_list()
         clicks = dataset.interactions

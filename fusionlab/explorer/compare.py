@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from html import escape
 from io import BytesIO
+from itertools import compress
 from threading import Lock
 
 import yaml
@@ -43,16 +44,23 @@ def table_of(board: Board) -> Table:
 
 
 def table_html(board: Board, levels: Collection[str]) -> str:
-    """The rows of some levels. Headings are buttons that sort, labels are buttons that open."""
+    """The rows of some levels, in columns that say something. Headings are buttons that sort,
+    labels are buttons that open."""
     try:
         table = table_of(board)
     except FusionlabError as error:
         return alert(str(error))
-    shown = [column for column in table.columns if column.shown]
+    told = [any(cells[place].text for cells in table.rows()) for place in range(len(table.columns))]
+    shown = [one.shown and says for one, says in zip(table.columns, told, strict=True)]
+    columns = [*compress(table.columns, shown)]
     heads = [_heading("level", "text", 0)]
-    heads += [_heading(one.name, one.kind, place) for place, one in enumerate(shown, 1)]
-    groups = [group for group in table.groups if group.name in levels]
-    rows = [_row(table, shown, group.name, cells) for group in groups for cells in group.rows]
+    heads += [_heading(one.name, one.kind, place) for place, one in enumerate(columns, 1)]
+    rows = [
+        _row(columns, group.name, [*compress(cells, shown)])
+        for group in table.groups
+        if group.name in levels
+        for cells in group.rows
+    ]
     caption = f'<caption class="fl-hidden">{escape(table.title)}</caption>'
     return (
         f'<div class="fl-scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
@@ -71,11 +79,11 @@ def _heading(name: str, kind: str, place: int) -> str:
     )
 
 
-def _row(table: Table, shown: Sequence[Column], level: str, cells: Sequence[Cell]) -> str:
+def _row(columns: Sequence[Column], level: str, cells: Sequence[Cell]) -> str:
     made = [f'<td data-value="{escape(level)}">{escape(level)}</td>']
-    for column, cell in zip(shown, table.shown(cells), strict=True):
+    for column, cell in zip(columns, cells, strict=True):
         text = escape(cell.text)
-        if column is shown[0]:
+        if column is columns[0]:
             made.append(
                 f'<th scope="row" data-value="{text}"><button type="button" class="fl-open" '
                 f'data-act="row" data-row="{text}">{text}</button></th>'

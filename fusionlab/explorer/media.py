@@ -31,6 +31,10 @@ SOUNDS = (
     (re.compile(rb"ID3|\xff[\xe2-\xff]"), "audio/mpeg"),
 )
 """How files of each kind begin."""
+NO_PICTURE = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#808a96">'
+    b'<rect x="5" y="6" width="14" height="12" rx="1"/><path d="M5 18 19 6"/></svg>'
+)
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -38,8 +42,9 @@ def media_route(catalogue_of: Callable[[int], Catalogue | None]) -> Route:
     """The route of `cards.address`: ``catalogue_of`` a board, or None where there is none.
 
     Pictures are decoded and encoded anew, so a file that is no picture is never sent, whatever it
-    is called; a sound is sent only if it begins like one. Everything else is 404, what the
-    dataset's folder does not hold too; 415 says that there is a file and it is no such medium.
+    is called: in its place stands `NO_PICTURE`. A sound is sent only if it begins like one; 415
+    says that there is a file and it is none. Everything else is 404, what the dataset's folder does
+    not hold too.
     """
 
     @lru_cache(maxsize=THUMBNAILS)
@@ -68,7 +73,7 @@ def media_route(catalogue_of: Callable[[int], Catalogue | None]) -> Route:
             return _sound(raw, request.headers.get("range"))
         content = picture(place["board"], column, place["row"], SIDES[kind])
         if content is None:
-            return PlainTextResponse("no picture", 415)
+            return Response(NO_PICTURE, media_type="image/svg+xml", headers=KEPT)
         return Response(content, media_type="image/jpeg", headers=KEPT)
 
     async def serve(request: Request) -> Response:

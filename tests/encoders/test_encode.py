@@ -46,6 +46,15 @@ def rows(column):
     return np.load(column.folder / "values.npy")[:, 0]
 
 
+def test_what_is_finished_is_read_without_a_lock(encoded, tmp_path):
+    """It may lie in a read-only folder."""
+    encoded()
+    (lock,) = (tmp_path / "features").rglob("*.lock")
+    lock.unlink()
+    assert encoded()[0] == 0
+    assert not lock.exists()
+
+
 def test_features_are_those_of_the_encoder_alone(encoded):
     _, column = encoded()
     encoder = encoding().encoder.build()

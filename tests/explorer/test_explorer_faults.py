@@ -7,8 +7,10 @@ import time
 
 import pytest
 from browsing import browser, items_of, needs_browser, needs_server, opened, served, turn_to
+from click.testing import CliRunner
 from explored import explorer_of, finished
 
+from fusionlab.cli import main
 from fusionlab.errors import FusionlabError
 from fusionlab.explorer import models
 from fusionlab.explorer.boards import open_board
@@ -60,6 +62,22 @@ def test_a_damaged_model_is_named_and_the_others_work(own, explorer):
     assert history_html(damaged, 0, "concat", Question("u1")) == ""
     whole = list_html(explorer, 0, "mean_scores", Question("u1"))
     assert items_in(list_html(damaged, 0, "mean_scores", Question("u1"))) == items_in(whole)
+
+
+def test_a_board_that_cannot_be_opened_is_left_out(own, monkeypatch):
+    file, store = own
+    run, other = run_of(file, store, "concat"), run_of(file, store, "mean_scores")
+    (store.folder(run.id) / "record.json").write_text('{"broken')
+    boards = []
+    monkeypatch.setattr("fusionlab.explorer.app.serve", lambda found, *_: boards.append(found))
+    told = CliRunner().invoke(main, ["explore", str(file), other.id, "--runs", str(store.root)])
+    assert told.exit_code == 0, told.output
+    assert f"left out: {file}: " in told.output
+    assert "not a run record" in told.output
+    assert [one.title for one in boards[0].boards] == [f"Run {other.id[:12]}"]
+    alone = CliRunner().invoke(main, ["explore", str(file), "--runs", str(store.root)])
+    assert alone.exit_code == 1
+    assert "not a run record" in alone.output
 
 
 def test_where_nothing_can_be_brought_back_it_is_said(own, monkeypatch):

@@ -106,6 +106,29 @@ def test_a_hundred_megabytes_are_too_much(address):
     assert asked(address)[0] == 200  # and the server goes on
 
 
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [("Content-Length", str(10**8), 413), ("Transfer-Encoding", "chunked", 411)],
+)
+def test_no_other_request_may_be_as_large(address, header, value, status):
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection.putrequest("POST", "/gradio_api/queue/join")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader(header, value)
+    connection.endheaders()
+    assert connection.getresponse().status == status  # before anything was sent
+    connection.close()
+
+
+def test_what_was_uploaded_goes_with_the_server(shop, tmp_path, monkeypatch):
+    file, store = finished(shop)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with served(file, runs=store.root) as own:
+        assert upload(own, 1000) == 200
+        assert [one for one in tmp_path.rglob("*.png") if one.stat().st_size == 1000]
+    assert not [one for one in tmp_path.rglob("*") if one.is_file()]
+
+
 @needs_browser
 def test_ten_people_at_once(address, explorer):
     users = [f"u{10 + n}" for n in range(10)]

@@ -11,7 +11,8 @@ pytest.importorskip("starlette", reason="pip install 'fusionlab-recsys[explorer]
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from fusionlab.explorer.media import media_route, shrunk
+from fusionlab.explorer.cards import address
+from fusionlab.explorer.media import NO_PICTURE, media_route, shrunk
 
 
 def client_of(*catalogues):
@@ -29,11 +30,20 @@ def test_pictures_are_shrunk_and_encoded_anew(catalogue):
     assert Image.open(BytesIO(client.get("/media/0/1/0/large").content)).size == (600, 900)
 
 
+def test_each_catalogue_has_addresses_of_its_own(catalogue, explorer):
+    """A browser may keep a picture for an hour: of another catalogue it is not shown."""
+    one = address(catalogue, 0, catalogue.columns[1], 0, "small")
+    assert client_of(catalogue).get(f"/{one}").status_code == 200
+    assert one.endswith(catalogue.key)
+    assert catalogue.key != explorer.catalogue(0).key
+
+
 def test_no_path_leads_out_of_the_dataset(catalogue):
     client = client_of(catalogue)
     rows = [client.get(f"/media/0/1/{row}/small") for row in range(12)]
     codes = {row: answer.status_code for row, answer in enumerate(rows)}
-    assert codes == {0: 200, 5: 415} | dict.fromkeys((1, 2, 3, 4, 6, 7, 8, 9, 10, 11), 404)
+    assert codes == {0: 200, 5: 200} | dict.fromkeys((1, 2, 3, 4, 6, 7, 8, 9, 10, 11), 404)
+    assert rows[5].content == NO_PICTURE  # a file that is no picture is not sent
     assert not any(SECRET in answer.content for answer in rows)
 
 
