@@ -29,6 +29,9 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--index", type=click.Choice(["faiss"]), help="Search an approximate index; tells its recall."
 )
+@click.option(
+    "--probed", type=click.IntRange(1), help="Lists of the index to read; more find more, slower."
+)
 @json_option
 @runs_option
 def recommend(
@@ -42,6 +45,7 @@ def recommend(
     image: Path | None,
     audio: Path | None,
     index: str | None,
+    probed: int | None,
     given: tuple[str, ...],
     **asked: Any,
 ) -> None:
@@ -62,6 +66,8 @@ def recommend(
     described = {medium: raw for medium, raw in media.items() if raw is not None}
     if (user is None) == (not liked and not described):
         raise click.UsageError("expected either --user or --liked, --text, --image, --audio")
+    if probed and not index:
+        raise click.UsageError("--probed needs --index faiss")
     for one in given:
         if "=" not in one:
             raise click.BadParameter(f"found {one!r}, expected NAME=VALUE", param_hint="--context")
@@ -76,6 +82,7 @@ def recommend(
         read_new_items(items, trained) if items else (),
         FeedbackLog(log) if log.exists() else None,
         index=index,
+        probed=probed,
     )
     if user is not None:
         (found,) = service.recommend([user], **asked)

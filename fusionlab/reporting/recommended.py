@@ -44,7 +44,9 @@ def told_of(found: Recommended, explained: bool) -> list[str]:
     """What a reader of a list must know, a line each."""
     lines = list(found.notes)
     if found.recall is not None:
-        lines.append(f"approximate index: recall {found.recall:.4f} of the exact lists")
+        lines.append(
+            f"approximate index: recall {found.recall:.4f} of the exact lists{_how(found)}"
+        )
     if explained and found.hidden:
         lines.append(
             "what modalities count is left out: the model has seen no subset of them in training "
@@ -56,6 +58,19 @@ def told_of(found: Recommended, explained: bool) -> list[str]:
             f"{found.coalition_training})"
         )
     return lines
+
+
+def _how(found: Recommended) -> str:
+    """How the index searched, and how fast, where that is known."""
+    told, said = found.index, ""
+    if told:
+        said = f", {told['probed']:,} of {told['lists']:,} lists probed (--probed)"
+    if "per_second" in told:
+        said += (
+            f"; {told['per_second']:,.0f} queries/s beside {told['exact_per_second']:,.0f} exact"
+        )
+        said += f" ({told['queries']:,} at once)"
+    return said
 
 
 def event_table(events: Sequence[Event]) -> Table:

@@ -46,13 +46,14 @@ class Events(Protocol):
 
 def standing(events: Iterable[Event]) -> list[Event]:
     """What is not taken back, of events in the order in which they were logged; no impressions."""
-    kept: list[Event] = []
-    for event in events:
+    kept: dict[int, Event] = {}
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, event in enumerate(events):
+        of_pair = places.setdefault((event.user, event.item), [])
         if event.kind == Kind.UNDO:
-            same = (event.user, event.item)
-            of = [place for place, one in enumerate(kept) if (one.user, one.item) == same]
-            if of:
-                del kept[of[-1]]
+            if of_pair:
+                del kept[of_pair.pop()]
         elif event.kind in SAID:
-            kept.append(event)
-    return kept
+            kept[place] = event
+            of_pair.append(place)
+    return [*kept.values()]

@@ -28,7 +28,9 @@ class Recommended:
 
     ``hidden``: contributions were asked for and left out, since the model has not seen subsets of
     its modalities in training (``coalition_training``). ``recall``: the share of the exact lists
-    that an approximate index finds, where one was used. ``context``: the situation it is for.
+    that an approximate index finds, where one was used; ``index``: how it searches, ``probed`` of
+    ``lists``, and, over many ``queries`` at once, how many it and exact lists answer a second
+    (``per_second``, ``exact_per_second``). ``context``: the situation it is for.
     """
 
     run: str
@@ -37,6 +39,7 @@ class Recommended:
     coalition_training: str
     hidden: bool = False
     recall: float | None = None
+    index: dict[str, float] = field(default_factory=dict, compare=False)
     notes: list[str] = field(default_factory=list)
     context: dict[str, str] = field(default_factory=dict)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
 from fusionlab.recommenders.contract import RECOMMENDERS
 from fusionlab.serving.events import SAID, Events
 from fusionlab.serving.explain import explained
-from fusionlab.serving.faiss_index import FaissIndex
+from fusionlab.serving.faiss_index import Against, FaissIndex
 from fusionlab.serving.ids import require_known
 from fusionlab.serving.lists import Recommendation, Recommended
 from fusionlab.serving.new_items import NewItem, features_of, title_column
@@ -28,6 +29,8 @@ from fusionlab.training.ranking import RankingTask
 
 JUDGED = 256
 """Users whose exact lists an index is held against."""
+ENOUGH = 100
+"""Of them, to tell how fast it is."""
 
 
 class Service:
@@ -41,11 +44,12 @@ class Service:
         new_items: items to rank beside the catalogue.
         log: feedback since training.
         index: "faiss": lists come from an approximate index of the catalogue, with their recall.
+        probed: how many lists of the index are read (`FaissIndex`).
         kept: as of `Scoring`.
 
     Raises:
-        FusionlabError: a classifier, new items that the model cannot read, or an index of scores
-            that are no inner product.
+        FusionlabError: a classifier, new items that the model cannot read, an index of scores that
+            are no inner product, or ``probed`` that is no number of its lists.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Service:
         log: Events | None = None,
         index: str | None = None,
         kept: int = 0,
+        probed: int | None = None,
     ) -> None:
         self.trained, self.log, self.new_items = trained, log, list(new_items)
         self.record, self.dataset, task = trained
@@ -75,8 +80,11 @@ class Service:
         new, self._notes_on_new = features_of(trained, self.new_items) if new_items else (None, [])
         self.scoring = Scoring(task, new, kept)
         self.model, self.title = task.model, title_column(self.dataset)
-        self.index = None if index is None else FaissIndex(self.scoring.item_vectors())
-        self._recalls: dict[int, float] = {}
+        if index is None and probed is not None:
+            raise FusionlabError(f"probed: found {probed} without an index, expected index='faiss'")
+        vectors = None if index is None else self.scoring.item_vectors()
+        self.index = None if vectors is None else FaissIndex(vectors, probed)
+        self._against: dict[int, Against] = {}
 
     def recommend(
         self,
@@ -187,14 +195,14 @@ class Service:
         asked = replace(asked, situation=None if situation is None else situation[None])
         rows, scores = self._ranked(asked, k, without)
         training = self.record.coalition_training
-        recall = None if self.index is None or without else self._recall(k)
+        indexed = {} if self.index is None or without else self._told_of_index(k)
         lists = [
             Recommended(
                 self.record.id,
                 person.name,
                 [self._item(*one) for one in zip(items, values, strict=True) if one[0] != NOTHING],
                 training,
-                recall=recall,
+                **indexed,
                 notes=[*self._notes(person), *notes_on(self.model, context)],
                 context=dict(context),
             )
@@ -231,14 +239,19 @@ class Service:
             device=scoring.device,
         )
 
-    def _recall(self, k: int) -> float:
-        """The share of exact lists, of the first `JUDGED` users, that the index finds."""
+    def _told_of_index(self, k: int) -> dict[str, Any]:
+        """``recall`` and ``index`` of `Recommended`, by the lists of the first `JUDGED` users."""
         assert self.index is not None
-        if k in self._recalls:
-            return self._recalls[k]
-        users = torch.arange(min(JUDGED, len(self.user_rows)), device=self.scoring.device)
-        vectors = self.scoring.ranker.product_rows(*self.scoring.ranker.queries(users))
-        return self._recalls.setdefault(k, self.index.recall(vectors, k))
+        if k not in self._against:
+            users = torch.arange(min(JUDGED, len(self.user_rows)), device=self.scoring.device)
+            vectors = self.scoring.ranker.product_rows(*self.scoring.ranker.queries(users))
+            self._against[k] = self.index.against_exact(vectors, k)
+        told = asdict(self._against[k])
+        recall, searched = told.pop("recall"), {}
+        if self.index.lists:
+            searched = {"probed": self.index.probed, "lists": self.index.lists}
+            searched |= told if told["queries"] >= ENOUGH else {}
+        return {"recall": recall, "index": searched}
 
     def _item(self, row: int, score: float) -> Recommendation:
         column, n, title = self.title, self.model.n_items, None

@@ -176,6 +176,16 @@ class RunStore:
                         note_sums(file.parent, others | {name: file_fingerprint(file)})
         return gone
 
+    def names_user(self, run: str, names: Collection[str]) -> bool:
+        """Does a table of a finished run name a user?"""
+        for file in (self.folder(run) / name for name in TABLES):
+            if file.is_file():
+                with readable(file):
+                    users = pl.read_parquet(intact(file), columns=["user"], glob=False)["user"]
+                if users.cast(pl.String).is_in([*names]).any():
+                    return True
+        return False
+
     def clear_unfinished_tables(self) -> list[str]:
         """Remove tables of runs that were killed before they stood in their place; the runs write
         them again. Returns the runs that are under way, whose tables stay."""

@@ -1,109 +1,35 @@
-"""Forgetting a user: not a byte of theirs is left, and a model retrained is one without them."""
+"""Forgetting a user: not a byte of theirs is left, and no other data's user goes with them."""
 
-import random
+import re
+import shutil
 
-import numpy as np
 import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
 from filelock import FileLock
-from safetensors.torch import load_file
+from forgetting import COMER, GONE, OTHERS, PRIVATE, found_in, log, log_newcomer, rows, run, shop
 
 from fusionlab.cli import main
 from fusionlab.config import experiment_from
 from fusionlab.errors import FusionlabError
 from fusionlab.serving.events import Event
 from fusionlab.serving.explained_list import explain_list
+from fusionlab.serving.feedback import FeedbackLog
 from fusionlab.serving.forget import forget
 from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import open_feedback
 from fusionlab.serving.update import update
-from fusionlab.studies import datasets
 from fusionlab.studies import update as update_module
 from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import MODEL_FILE, RunStore
 from fusionlab.studies.trained import load_trained
 
-GONE = "gone.person@home"
-PRIVATE = [b"gone.person", b"their-list", b"said-in-private"]
-
 
 @pytest.fixture
 def store(tmp_path):
     return RunStore(tmp_path / "runs")
-
-
-def rows():
-    draw = random.Random(3)
-    users = [f"user{n}@home" for n in range(24)]
-    found = [(user, f"i{item:02d}") for user in users for item in draw.sample(range(30), 9)]
-    theirs = [(GONE, f"i{item:02d}") for item in (1, 5, 9, 12, 20, 28, 77, 78)]
-    return found[:100] + theirs[:5] + found[100:] + theirs[5:]  # 77 and 78 nobody else clicked
-
-
-def shop(folder, clicks, *, features):
-    folder.mkdir()
-    frame = pl.DataFrame(clicks, schema=["user", "item"], orient="row")
-    frame.write_csv(folder / "interactions.csv")
-    if features:
-        items = [f"i{item:02d}" for item in [*range(30), 77, 78]]
-        (folder / "features").mkdir()
-        draw = np.random.default_rng(0)
-        for name, width in (("text", 6), ("image", 4)):
-            x = draw.normal(size=(len(items), width)).astype(np.float32)
-            x[-2:] *= 50  # scales that know of them would be others
-            np.save(folder / "features" / f"{name}.npy", x)
-            (folder / "features" / f"{name}.ids.txt").write_text("\n".join(items))
-    return {"name": "folder", "path": str(folder)}
-
-
-def run(store, dataset, recommender):
-    experiment = experiment_from(
-        {
-            "dataset": dataset,
-            "recommender": recommender,
-            "fusion": "gated",
-            "dim": 8,
-            "training": {"epochs": 3, "batch_size": 64, "learning_rate": 0.01},
-            "evaluation": {"cutoffs": [5]},
-        }
-    )
-    return run_experiment(experiment, store)
-
-
-def log(record, store, users, *, gone=True):
-    with open_feedback(record.id, store) as log:
-        for n, user in enumerate(users):
-            log.add(Event("click", user, f"i{n % 30:02d}", float(n)))
-            log.add(Event("dislike", user, f"i{(n + 3) % 30:02d}", 100.0 + n))
-        if gone:
-            told = {"words": "said-in-private"}
-            log.add(
-                *(
-                    Event("click", GONE, f"i{n}", 5.0, list="their-list", context=told)
-                    for n in (10, 11, 14)
-                )
-            )
-
-
-def everything(root):
-    """All bytes under a folder: raw, and as what reads the files sees them."""
-    for file in sorted(root.rglob("*")):
-        if file.is_file():
-            yield str(file.relative_to(root)).encode()
-            yield file.read_bytes()
-            if file.suffix == ".parquet":
-                yield pl.read_parquet(file).write_csv().encode()
-
-
-def found_in(root, words):
-    whole = b"\n".join(everything(root))
-    return [word for word in words if word in whole]
-
-
-OTHERS = [f"user{n}@home" for n in range(24)]
 
 
 def test_nothing_of_a_user_is_left(store, tmp_path, monkeypatch):
@@ -176,159 +102,6 @@ def test_a_run_under_way_is_said(store, tmp_path):
     assert "1 runs are under way and were not touched" in told.output
 
 
-@pytest.mark.parametrize("dropped_from", ["source", "file"])
-@pytest.mark.parametrize("recommender", ["bpr_mf", "content", "hybrid", "ease"])
-def test_retrained_without_them_the_model_is_one_that_never_held_them(
-    tmp_path, recommender, dropped_from, monkeypatch
-):
-    """Bit for bit, with the feedback of the others: whether the source drops the user or a file."""
-    features = recommender in ("content", "hybrid")
-    held = RunStore(tmp_path / "held")
-    never = RunStore(tmp_path / "never")
-    rest = [row for row in rows() if row[0] != GONE]
-    dataset = shop(tmp_path / "shop", rows(), features=features)
-    record = run(held, dataset, recommender)
-    log(record, held, OTHERS)
-    forget(record.id, GONE, held)
-    without = None
-    if dropped_from == "source":
-        pl.DataFrame(rest, schema=["user", "item"], orient="row").write_csv(
-            tmp_path / "shop" / "interactions.csv"
-        )
-    else:
-        without = str(tmp_path / "gone.txt")
-        (tmp_path / "gone.txt").write_text(GONE)
-    datasets._datasets.clear()  # as a new process would begin
-    found = update(record.id, held, None, without_users=without)
-    assert found.before is None
-    assert found.after is not None
-
-    clean = run(never, shop(tmp_path / "clean", rest, features=features), recommender)
-    log(clean, never, OTHERS, gone=False)
-    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
-    kept = update(clean.id, never, None).record
-    states = [load_file(one.folder / "model.safetensors") for one in (found.record, kept)]
-    assert states[0].keys() == states[1].keys()
-    assert all(states[0][name].equal(states[1][name]) for name in states[0])
-    files = [(one.folder / "model.safetensors").read_bytes() for one in (found.record, kept)]
-    assert files[0] == files[1]
-    assert found.record.metrics == kept.metrics
-
-
-COMER = "new.comer@home"
-JOINED = [b"new.comer", b"joined-list"]
-
-
-def log_newcomer(record, store):
-    """Clicks of somebody whom the dataset does not have, before and between those of others."""
-    with open_feedback(record.id, store, new_users=True) as log:
-        times = (-1.0, 2.5, 7.5, 11.5)
-        log.add(
-            *(
-                Event("click", COMER, f"i{2 * n:02d}", t, list="joined-list")
-                for n, t in enumerate(times)
-            )
-        )
-
-
-@pytest.mark.parametrize("recommender", ["bpr_mf", "content"])
-def test_who_joined_and_is_forgotten_leaves_a_nameless_row(
-    store, tmp_path, recommender, monkeypatch
-):
-    """A model that has a vector of them can still be brought back, and serves the others."""
-    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
-    record = run(store, shop(tmp_path / "shop", rows(), features=True), recommender)
-    log(record, store, OTHERS, gone=False)
-    log_newcomer(record, store)
-    new = update(record.id, store, None).record
-    assert new.words().filter(pl.col("user") == COMER).height > 1
-    before = Service(load_trained(new.id, store)).recommend([OTHERS[3]], k=5)
-    assert forget(new.id, COMER, store).events == 4
-    assert found_in(store.root, JOINED) == []
-    assert forget(new.id, OTHERS[0], store).rows > 0  # another one later: the nameless row stays
-    back = load_trained(new.id, store)
-    assert back.dataset.interactions.n_users == new.dataset["users"] == 26
-    after = Service(back).recommend([OTHERS[3]], k=5)
-    assert [one.item for one in before[0].items] == [one.item for one in after[0].items]
-    with pytest.raises(FusionlabError, match=COMER):
-        Service(back, log=open_feedback(new.id, store)).recommend([COMER])
-
-
-@pytest.mark.parametrize("how", ["forgotten", "file"])
-@pytest.mark.parametrize("recommender", ["bpr_mf", "content", "ease"])
-def test_retrained_without_who_joined_the_model_is_one_that_never_held_them(
-    tmp_path, recommender, how, monkeypatch
-):
-    monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
-    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: torch.ones(9))
-    dataset = shop(tmp_path / "shop", rows(), features=True)
-    states = []
-    for place in ("held", "never"):
-        store = RunStore(tmp_path / place)
-        record = run(store, dataset, recommender)
-        log(record, store, OTHERS, gone=False)
-        without = None
-        if place == "held":
-            log_newcomer(record, store)
-            assert COMER in update(record.id, store, None).record.words()["user"].to_list()
-            if how == "forgotten":
-                forget(record.id, COMER, store)
-            else:
-                without = str(tmp_path / "gone.txt")
-                (tmp_path / "gone.txt").write_text(COMER)
-        new = update(record.id, store, None, without_users=without).record
-        assert COMER not in new.words()["user"].to_list()
-        assert new.dataset["users"] == 25
-        states.append(((new.folder / "model.safetensors").read_bytes(), new.metrics))
-    assert states[0] == states[1]
-
-
-def test_who_is_as_if_never_there_is_not_served_from_the_log(store, tmp_path):
-    (tmp_path / "gone.txt").write_text(GONE)
-    gone = {"privacy": {"without_users": str(tmp_path / "gone.txt")}}
-    record = run(store, shop(tmp_path / "shop", rows(), features=True) | gone, "content")
-    with open_feedback(record.id, store, new_users=True) as log:
-        log.add(Event("click", GONE, "i01"))
-        with pytest.raises(FusionlabError, match=f"found '{GONE}'"):
-            Service(load_trained(record.id, store), log=log).recommend([GONE])
-
-
-def test_a_dataset_that_has_changed_is_retrained_without_any_feedback(tmp_path):
-    """The same as a run on the dataset as it is now; there is nothing to judge by."""
-    store, never = RunStore(tmp_path / "runs"), RunStore(tmp_path / "never")
-    record = run(store, shop(tmp_path / "shop", rows(), features=True), "content")
-    (tmp_path / "gone.txt").write_text(GONE)
-    found = update(record.id, store, None, without_users=str(tmp_path / "gone.txt"))
-    assert (found.before, found.after) == (None, None)
-    rest = [row for row in rows() if row[0] != GONE]
-    clean = run(never, shop(tmp_path / "clean", rest, features=True), "content")
-    files = [(one.folder / "model.safetensors").read_bytes() for one in (found.record, clean)]
-    assert files[0] == files[1]
-    assert found.record.metrics == clean.metrics
-    assert GONE not in found.record.per_user()["user"].to_list()
-    lines = ["user,item", *(f"{user},{item}" for user, item in rest)]
-    (tmp_path / "shop" / "interactions.csv").write_text("\n".join(lines))
-    datasets._datasets.clear()
-    with pytest.raises(FusionlabError, match=r"have changed since.*--retrain"):
-        update(record.id, store, FineTuning())
-
-
-def test_the_record_names_the_file_as_it_was_typed(store, tmp_path, monkeypatch):
-    """As it names the folder of the dataset: where either stands on a machine is in no record."""
-    shop(tmp_path / "shop", rows(), features=False)
-    monkeypatch.chdir(tmp_path)
-    record = run(store, {"name": "folder", "path": "shop"}, "popularity")
-    (tmp_path / "gone.txt").write_text(GONE)
-    asked = ["update", record.id, "--retrain", "--without-users", "gone.txt", "--runs", "runs"]
-    told = CliRunner().invoke(main, asked)
-    assert told.exit_code == 0, told.output
-    (new,) = (store.load(one) for one in store.runs() if one != record.id)
-    assert new.config["dataset"]["privacy"]["without_users"] == "gone.txt"
-    assert str(tmp_path) not in (new.folder / "record.json").read_text()
-
-
 def test_under_hashes_no_id_is_in_the_store(store, tmp_path, monkeypatch):
     """Not in records, tables or logs, while users are served by the ids of the data."""
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
@@ -378,3 +151,115 @@ def test_forgetting_does_not_make_a_damaged_model_whole(store, tmp_path):
     with pytest.raises(FusionlabError, match=r"model\.safetensors: was cut off or changed"):
         load_trained(record.id, store)
     assert store.load(record.id).per_user()["user"].is_in([GONE]).sum() == 0
+
+
+def asked_to_forget(run, store, user=GONE):
+    return CliRunner().invoke(main, ["forget", run.id, user, "--runs", str(store.root)])
+
+
+@pytest.fixture
+def two_spellings(store, tmp_path, monkeypatch):
+    """Runs on a folder that one of them named from where it stands, and we are elsewhere now."""
+    dataset = shop(tmp_path / "shop", rows(), features=False)
+    (tmp_path / "elsewhere").mkdir()
+
+    def runs(**options):
+        monkeypatch.chdir(tmp_path)
+        relative = run(store, dataset | {"path": "shop"}, "popularity")
+        absolute = run(store, dataset | options, "bpr_mf")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        return relative, absolute
+
+    return runs
+
+
+@pytest.mark.parametrize("named", [0, 1])
+def test_from_elsewhere_the_same_content_tells_the_same_people(store, two_spellings, named):
+    told = asked_to_forget(two_spellings()[named], store)
+    assert (told.exit_code, found_in(store.root, PRIVATE)) == (0, []), told.output
+    assert "rows of gone.person@home in 2 runs" in told.output
+
+
+@pytest.mark.parametrize("named", [0, 1])
+def test_from_elsewhere_nobody_is_forgotten_in_part_without_a_word(
+    store, two_spellings, named, tmp_path, monkeypatch
+):
+    runs = two_spellings(k_core=2)  # the same people, but nothing tells so from here
+    told = asked_to_forget(runs[named], store)
+    assert told.exit_code == 1
+    assert f"'{GONE}' is not forgotten" in told.output
+    place = tmp_path / "shop" if named == 0 else "shop (not found from here)"
+    assert f"dataset folder at {place}: 1 runs, {runs[1 - named].id[:12]} among" in told.output
+    assert GONE in runs[1 - named].per_user()["user"].to_list()
+    assert GONE not in runs[named].per_user()["user"].to_list()
+    if named:
+        monkeypatch.chdir(tmp_path)
+    told = asked_to_forget(runs[1 - named], store)
+    assert (told.exit_code, found_in(store.root, PRIVATE)) == (0, []), told.output
+
+
+def test_who_has_the_same_name_in_other_data_is_told_and_not_touched(store, tmp_path):
+    ours = run(store, shop(tmp_path / "shop", rows(), features=False), "popularity")
+    theirs = run(store, shop(tmp_path / "other", rows()[1:], features=False), "popularity")
+    with open_feedback(theirs.id, store) as log:
+        log.add(Event("click", GONE, "i10"))
+    before = theirs.per_user()
+    for n, rows_left in enumerate([2, 0]):
+        assert len(theirs.per_user().filter(pl.col("user") == GONE)) == rows_left
+        told = asked_to_forget(ours, store)
+        assert told.exit_code == 1
+        assert f"dataset folder at {tmp_path / 'other'}: 1 runs, {theirs.id[:12]}" in told.output
+        if n == 0:
+            assert theirs.per_user().equals(before)
+            store.forget_user(theirs.id, [GONE])  # then the log alone still has them
+    with open_feedback(theirs.id, store) as log:
+        assert len(log.events(GONE)) == 1
+    assert asked_to_forget(theirs, store).exit_code == 0
+    assert asked_to_forget(ours, store).exit_code == 0
+    assert found_in(store.root, PRIVATE) == []
+
+
+def test_what_cannot_be_searched_is_told(store, tmp_path):
+    """Users under a key that is another or none by now, and a log that no run has."""
+    ours = run(store, shop(tmp_path / "shop", rows(), features=False), "popularity")
+    (tmp_path / "key").write_text("a secret of 16 bytes or more")
+    other = shop(tmp_path / "other", rows()[1:], features=False)
+    hashed = run(store, other | {"privacy": {"hash_key": str(tmp_path / "key")}}, "popularity")
+    assert asked_to_forget(ours, store, OTHERS[0]).exit_code == 1  # under the key they are found
+    forget(hashed.id, OTHERS[0], store)
+    assert forget(ours.id, OTHERS[0], store).elsewhere == {}
+    for change, said in (
+        (lambda: (tmp_path / "key").write_text("another secret of 16 bytes"), "under another key"),
+        (lambda: (tmp_path / "key").unlink(), "hash_key: .*cannot be read"),
+    ):
+        change()
+        (place,) = forget(ours.id, GONE, store).elsewhere
+        assert re.search(f"at {tmp_path / 'other'}, which cannot be searched .*{said}", place)
+    shutil.rmtree(hashed.folder)
+    (store.root / "feedback").mkdir(exist_ok=True)
+    with FeedbackLog(store.root / "feedback" / f"{hashed.id}.sqlite") as log:
+        log.add(Event("click", GONE, "i10"))
+    told = asked_to_forget(ours, store)
+    assert told.exit_code == 1
+    assert f"{hashed.id}.sqlite, a log whose runs are gone: delete it" in told.output
+    (store.root / "feedback" / f"{hashed.id}.sqlite").unlink()
+    assert asked_to_forget(ours, store).exit_code == 0
+
+
+def test_items_of_a_classifier_are_no_users(store):
+    users = {"users": 30, "items": 60, "clicks": 8}
+    clicks = run(store, {"name": "synthetic", **users}, "popularity")
+    labels = {"name": "synthetic", "task": "classification", "classes": 2, "items": 60}
+    classifier = run_experiment(
+        experiment_from(
+            {"task": "classification", "dataset": labels, "dim": 4, "training": {"epochs": 1}}
+        ),
+        store,
+    )
+    item = classifier.per_user()["user"][0]
+    with open_feedback(clicks.id, store, new_users=True) as log:
+        log.add(Event("click", item, "i10"))
+    before = classifier.per_user()
+    found = forget(clicks.id, item, store)
+    assert (found.events, found.rows, found.runs, found.elsewhere) == (1, 0, [clicks.id], {})
+    assert classifier.per_user().equals(before)
