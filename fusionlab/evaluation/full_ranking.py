@@ -39,7 +39,7 @@ def evaluate(
     A split judges the users who have a positive in it; the others are left out of its means and of
     its catalogue figures. An item of ``exclude`` is never recommended: where it is also relevant it
     cannot be hit, but it still counts among the positives. Of equal scores the lower item row comes
-    first, as in `top_k`; only where all candidates of a user are equal is the list drawn (`fair_k`).
+    first, as in `top_k`; only where all candidates of a user tie is the list drawn (`fair_k`).
 
     Args:
         scores: users (b,) on ``device`` to scores (b, N); what it returns may be overwritten.

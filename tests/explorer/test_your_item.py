@@ -89,6 +89,13 @@ def test_a_model_without_content_says_so(explorer):
         look_up(service, {"text": "a lamp"})
 
 
+def test_features_without_a_fusion_are_refused(explorer, monkeypatch):
+    with explorer.service(0, "concat") as service, monkeypatch.context() as patched:
+        patched.setattr(service.model, "fusion", None)
+        with pytest.raises(FusionlabError, match="fuses no items"):
+            look_up(service, {"text": "a lamp"})
+
+
 def test_a_text_of_which_nothing_is_known_is_said(explorer):
     alike, _ = your_item_html(explorer, 0, "concat", {"text": "xyzzy"})
     assert "text: the encoder of" in alike
