@@ -89,11 +89,19 @@ def test_a_model_without_content_says_so(explorer):
         look_up(service, {"text": "a lamp"})
 
 
-def test_features_without_a_fusion_are_refused(explorer, monkeypatch):
-    with explorer.service(0, "concat") as service, monkeypatch.context() as patched:
-        patched.setattr(service.model, "fusion", None)
-        with pytest.raises(FusionlabError, match="fuses no items"):
-            look_up(service, {"text": "a lamp"})
+def test_features_without_a_fusion_are_refused(tmp_path):
+    sizes = {"users": 60, "items": 40, "clicks": 12}
+    experiment = experiment_from(
+        {
+            "dataset": {"name": "synthetic", "features": "rendered", **sizes},
+            "encoders": {"text": {"of": "text", "encoder": {"name": "tfidf", "min_items": 1}}},
+            "recommender": "content_knn",
+        }
+    )
+    store = RunStore(tmp_path)
+    service = Service(load_trained(run_experiment(experiment, store).id, store))
+    with pytest.raises(FusionlabError, match="'content_knn' fuses no items; expected one"):
+        look_up(service, {"text": "a lamp"})
 
 
 def test_a_text_of_which_nothing_is_known_is_said(explorer):
