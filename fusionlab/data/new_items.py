@@ -139,7 +139,7 @@ def with_items(dataset: Dataset, items: Sequence[NewItem]) -> Dataset:
     return replace(
         dataset,
         item_ids=ids,
-        features=None if more is None else _joined(dataset.features, more),
+        features=None if more is None else joined(dataset.require_features("new items"), more),
         interactions=clicks.changed(
             clicks.user_ids, lambda some: some.among(clicks.n_users, len(ids))
         ),
@@ -190,8 +190,8 @@ def _features(specs: Mapping[str, FeatureSpec], items: Sequence[NewItem]) -> Ite
     return ItemFeatures(values, mask)
 
 
-def _joined(known: ItemFeatures | None, more: ItemFeatures) -> ItemFeatures:
-    assert known is not None
+def joined(known: ItemFeatures, more: ItemFeatures) -> ItemFeatures:
+    """The features of some items and then those of others, which have the same modalities."""
     values = {
         name: torch.cat([x, more.values[name].to(x.dtype)]) for name, x in known.values.items()
     }

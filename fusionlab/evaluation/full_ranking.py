@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
@@ -16,8 +17,9 @@ from fusionlab.evaluation.metrics import (
     hits_of,
     list_metrics,
 )
-from fusionlab.evaluation.ranking import Scores, clicks_of, first_k, score_blocks
+from fusionlab.evaluation.ranking import Scores, clicks_of, score_blocks
 from fusionlab.evaluation.result import Evaluation
+from fusionlab.evaluation.ties import fair_k
 
 
 def evaluate(
@@ -30,12 +32,14 @@ def evaluate(
     block: int | None = None,
     device: torch.device | str = "cpu",
     cold: bool = False,
+    people: Tensor | None = None,
 ) -> dict[str, Evaluation]:
     """Rank all N items for each user and judge the lists against every split.
 
     A split judges the users who have a positive in it; the others are left out of its means and of
     its catalogue figures. An item of ``exclude`` is never recommended: where it is also relevant it
-    cannot be hit, but it still counts among the positives.
+    cannot be hit, but it still counts among the positives. Of equal scores the lower item row comes
+    first, as in `top_k`; only where all candidates of a user tie is the list drawn (`fair_k`).
 
     Args:
         scores: users (b,) on ``device`` to scores (b, N); what it returns may be overwritten.
@@ -48,6 +52,7 @@ def evaluate(
         device: where scores are computed and ranked; results are on the CPU.
         cold: also judge, apart, items and users with and without an excluded click
             (`cold_and_warm`).
+        people: (U,) who each user is where lists are drawn; default: the users' rows.
 
     Returns:
         an `Evaluation` a split: units are users, figures are ``name@K`` (and ``auc``).
@@ -64,6 +69,7 @@ def evaluate(
     judged = {split: clicks.counts > 0 for split, clicks in relevant.items()}
     users = torch.stack([*judged.values()]).any(dim=0).nonzero()[:, 0]
     lists = torch.empty(len(users), max(cutoffs, default=0), dtype=torch.int64)
+    tied = torch.zeros(len(users), dtype=torch.bool)
     full = {
         (split, name): torch.empty(len(users), dtype=torch.float64)
         for split in relevant
@@ -71,7 +77,9 @@ def evaluate(
         if name in FULL_METRICS
     }
     for part in score_blocks(scores, exclude, users, block=block, device=device):
-        lists[part.rows] = first_k(part, lists.shape[1])[0].cpu()
+        names = part.users if people is None else people[part.users]
+        shown, drawn = fair_k(part, lists.shape[1], names)
+        lists[part.rows], tied[part.rows] = shown.cpu(), drawn.cpu()
         for (split, name), values in full.items():
             rows, items = clicks_of(relevant[split], users[part.rows])
             positives = rows.to(part.scores.device), items.to(part.scores.device)
@@ -90,7 +98,7 @@ def evaluate(
             )
         per_unit |= {name: values[rows] for (s, name), values in full.items() if s == split}
         overall = catalogue_metrics(metrics, cutoffs, shown, exclude.popularity)
-        results[split] = Evaluation(units, per_unit, overall, of_some)
+        results[split] = Evaluation(units, per_unit, overall, of_some, tied[rows])
     return results
 
 

@@ -67,6 +67,7 @@ def evaluate_situations(
         block=block,
         device=device,
         cold=cold,
+        people=at,
     )
     return {split: _by_user(one, users) for split, one in found.items()}
 
@@ -108,4 +109,5 @@ def _by_user(found: Evaluation, users: Tensor) -> Evaluation:
         {name: mean(values) for name, values in figures.items()}
         for figures in (found.per_unit, found.of_some)
     )
-    return Evaluation(units, means, found.overall, some)
+    lists = np.bincount(place.numpy(), ~found.tied.numpy(), len(units))  # that are not drawn
+    return Evaluation(units, means, found.overall, some, torch.from_numpy(lists == 0))

@@ -55,8 +55,10 @@ def look_up(service: Service, media: Mapping[str, Raw]) -> Found:
     """
     features, notes = features_of(service.trained, [described_by(media, service.trained)])
     fusion, known = service.model.fusion, service.scoring.ranker.clicked
-    assert fusion is not None  # `features_of` refuses what fuses nothing
-    assert known is not None
+    if fusion is None or known is None:
+        raise FusionlabError(
+            f"your item: recommender {service.model.name!r} fuses no items; expected one that does"
+        )
     own = catalogue_views(fusion, features.to(service.scoring.device))
     joined = ItemViews(torch.cat([known.views, own.views]), torch.cat([known.present, own.present]))
     alike = F.cosine_similarity(known.views.flatten(1), own.views.flatten(1), dim=1)

@@ -22,11 +22,12 @@ class ContentKnn(ByHistory):
     that have m
 
     x are the features as `inputs` prepares them, tokens averaged. A modality that no item of the
-    history has counts 0; items without clicks are served like any other. One product a modality:
-    the mean of cosines is the product with the mean of unit vectors.
+    history has counts 0; items without clicks, and those added after training, are served like any
+    other. One product a modality: the mean of cosines is the product with the mean of unit vectors.
     """
 
     reads_features = True
+    ranks_features = True
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__(context, fusion)

@@ -149,6 +149,8 @@ class Recommender(nn.Module):
     """Does it read item features through the fusion?"""
     reads_features: ClassVar[bool] = False
     """Does it read item features itself (`Context.features`), beside a fusion or without one?"""
+    ranks_features: ClassVar[bool] = False
+    """Can its `ranker` do with features alone, also of items added after the context's?"""
     by_history: bool = False
     """Is a user nothing but a history? Then `of_people` serves people that training never saw."""
     on_ids: ClassVar[str] = "bpr_mf"
@@ -175,11 +177,9 @@ class Recommender(nn.Module):
         return any(p.requires_grad for p in self.parameters())
 
     def of_people(self, clicks: Clicks) -> Recommender:
-        """The same recommender for other people, who are the rows of ``clicks`` (P rows, N items or
-        more: those beyond N were added after training). All that was learned is shared.
-
-        Only of those who are `by_history`.
-        """
+        """The same recommender, with all that it has learned, for other people: the rows of
+        ``clicks`` (P rows, N items or more: those beyond N were added after training). Only of
+        those who are `by_history`."""
         raise NotImplementedError
 
     # Item side

@@ -35,10 +35,14 @@ class Random(Recommender):
 
 class _RandomRanker(Ranker):
     def __call__(self, users: Tensor) -> Tensor:
-        n_items = self.recommender.n_items
-        pair = users[:, None] * n_items + torch.arange(n_items, device=users.device)
-        seed = _mix(torch.tensor(self.recommender.context.seed, device=users.device))
-        return (_mix(pair + seed) & (2**24 - 1)).float()
+        return uniform_scores(users, self.recommender.n_items, self.recommender.context.seed)
+
+
+def uniform_scores(users: Tensor, n_items: int, seed: int) -> Tensor:
+    """Scores (b, N) of ``users`` (b,), each a hash of the seed, the user and the item."""
+    pair = users[:, None] * n_items + torch.arange(n_items, device=users.device)
+    seeds = _mix(torch.tensor(seed, device=users.device))
+    return (_mix(pair + seeds) & (2**24 - 1)).float()
 
 
 def _mix(x: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from fusionlab.encoders.contract import Encoder
 from fusionlab.encoders.more import encode_more, encoder_of
 from fusionlab.encoders.trained import TrainedEncoders
 from fusionlab.errors import FusionlabError, one_of
+from fusionlab.fusion.contract import Fusion
+from fusionlab.recommenders.contract import Recommender
 from fusionlab.studies.datasets import items_in
 from fusionlab.studies.inputs import as_given, prepare_more
 from fusionlab.studies.trained import Trained
@@ -44,20 +46,13 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> tuple[ItemFeature
     experiment = experiment_from(trained.record.config)
     dataset = as_given(experiment, trained.dataset)
     clicks, read, task = dataset.interactions, trained.task.features, trained.task
-    fusion = task.model.fusion if isinstance(task, RankingTask) else None
-    if (
-        clicks is None
-        or read is None
-        or fusion is None
-        or not isinstance(task, RankingTask)
-        or task.model.reads_features
-    ):
+    if clicks is None or read is None or not isinstance(task, RankingTask) or not _able(task.model):
         raise FusionlabError(
             f"recommender {experiment.recommender.name!r} cannot rank items added after training: "
             "its scores need their ids, or a graph of the catalogue that was trained on; expected "
-            "one that scores an item by its fused content, such as 'content' or 'hybrid'"
+            "one that scores an item by its content, such as 'content', 'hybrid' or 'content_knn'"
         )
-    read_of = _Reader(experiment, dataset, fusion)
+    read_of = _Reader(experiment, dataset, task.model.fusion)
     columns = {name: read_of.column(name, items) for name in read.modalities}
     stored = dataset.require_features("new items")
     vocabulary = {name: n for name, n in stored.vocabulary.items() if name in columns}
@@ -76,10 +71,15 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> tuple[ItemFeature
     return prepare_more(experiment, dataset, task.worlds.train_items, raw), read_of.notes
 
 
+def _able(model: Recommender) -> bool:
+    """Are an item's features all that its scores need?"""
+    return model.ranks_features or (model.uses_content and not model.reads_features)
+
+
 class _Reader:
     """Reads single modalities of new items."""
 
-    def __init__(self, experiment: Experiment, dataset: Dataset, fusion: torch.nn.Module) -> None:
+    def __init__(self, experiment: Experiment, dataset: Dataset, fusion: Fusion | None) -> None:
         self.experiment, self.dataset = experiment, dataset
         trained = getattr(fusion, "trained_encoders", None)
         self.trained: TrainedEncoders | None = trained

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.new_items import joined
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import Scores, block_of
 from fusionlab.recommenders.contract import ItemViews
@@ -58,9 +59,11 @@ class Scoring:
                 return lambda places: ranker(rows[places])
             return lambda places: ranker.situated(rows[places], situation)
         of_people = self._of_histories(asked, ranker, without)
-        return (
-            of_people if situation is None else lambda places: of_people.situated(places, situation)
-        )
+        if situation is not None:
+            return lambda places: of_people.situated(places, situation)
+        if ranker.clicked is None:  # it may hold what a stranger describes as one item more
+            return lambda places: of_people(places)[:, : self.n_items]
+        return of_people
 
     def scores_at(self, asked: Asked, rows: Tensor, without: Collection[str] = ()) -> Tensor:
         """Scores (U, k) of the items ``rows`` (U, k) of each who asks, on the CPU.
@@ -106,25 +109,32 @@ class Scoring:
     def _rows(self, asked: Asked) -> Tensor:
         return torch.tensor([person.row for person in asked.people], device=self.device)
 
-    def _ranker(self, without: Collection[str] = ()) -> Ranker:
-        if self.new is None:
+    def _ranker(
+        self, without: Collection[str] = (), described: ItemFeatures | None = None
+    ) -> Ranker:
+        """Over the catalogue, what is new, and (of features alone) what is ``described``."""
+        more = [one for one in (self.new, described) if one is not None]
+        if not more:
             return self.task.ranker(without)
         assert self.task.judged is not None
-        return self.model.ranker(
-            _joined([self._views(self.task.judged, without), self._views(self.new, without)])
-        )
+        parts = [self.task.judged, *more]
+        if not self.model.ranks_features:
+            return self.model.ranker(_joined([self._views(part, without) for part in parts]))
+        features = reduce(joined, [part.to(self.device) for part in parts])
+        return self.model.ranker(None, _lacking(features, without))
 
     def _views(self, features: ItemFeatures, without: Collection[str]) -> ItemViews:
         assert self.model.fusion is not None
-        rest = [name for name in features.modalities if name not in without]
-        return catalogue_views(self.model.fusion, features.only(rest))
+        return catalogue_views(self.model.fusion, _lacking(features, without))
 
     def _of_histories(self, asked: Asked, ranker: Ranker, without: Collection[str] = ()) -> Ranker:
-        more = None if asked.described is None else self._views(asked.described, without)
+        described = asked.described
         histories = [person.history for person in asked.people]
-        clicks = as_clicks(histories, self.n_items + (more is not None))
+        clicks = as_clicks(histories, self.n_items + (described is not None))
         if ranker.clicked is None:
-            return ranker.of_people(clicks, None)
+            over = ranker if described is None else self._ranker(without, described)
+            return over.of_people(clicks, None)
+        more = None if described is None else self._views(described, without)
         items = clicks.items.unique().to(self.device)
         return ranker.of_people(clicks, _read(items, ranker.clicked, more))
 
@@ -133,6 +143,10 @@ def _multiplies(ranker: Ranker) -> bool:
     """Is every score one inner product, and nothing else?"""
     own = type(ranker).__call__ is not Ranker.__call__
     return not own and (ranker.items is None or ranker.folded)
+
+
+def _lacking(features: ItemFeatures, without: Collection[str]) -> ItemFeatures:
+    return features.only(name for name in features.modalities if name not in without)
 
 
 def _joined(parts: Sequence[ItemViews]) -> ItemViews:

@@ -32,6 +32,7 @@ from fusionlab.studies.memory import keep_pages, peak_mb, reset_peak
 from fusionlab.studies.one_missing import one_missing
 from fusionlab.studies.record import Cost, RunRecord, environment
 from fusionlab.studies.store import RunStore
+from fusionlab.studies.tied import tied_users
 from fusionlab.studies.transfer import take_over
 from fusionlab.studies.unused import unused_context, unused_modalities
 from fusionlab.training.classification import ClassificationTask
@@ -134,6 +135,7 @@ def recorded(
         warnings=[
             *unused_modalities(task),
             *unused_context(task),
+            *tied_users(evaluations),
             *idle_balancer(task),
             *waiting_balancer(task, progress.best_epoch),
         ],

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.interactions import Clicks
+from fusionlab.evaluation.ties import SEED
+from fusionlab.recommenders.random import uniform_scores
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,17 @@ def ranked(problem: Problem, user: int) -> list[int]:
     return sorted(candidates, key=lambda i: (-scores[i], i))
 
 
+def listed(problem: Problem, user: int) -> list[int]:
+    """The same, but in a drawn order where all candidates are equal."""
+    items, scores = ranked(problem, user), problem.table[user]
+    if len({float(scores[item]) for item in items}) > 1:
+        return items
+    drawn = uniform_scores(torch.tensor([user]), len(scores), SEED)[0].tolist()
+    return sorted(items, key=lambda item: (-drawn[item], item))
+
+
 def per_user(problem: Problem, split: str, user: int, k: int) -> dict[str, float]:
-    shown = ranked(problem, user)[:k]
+    shown = listed(problem, user)[:k]
     wanted = set(row(problem.relevant[split], user))
     hits = [item in wanted for item in shown]
     recall, precision = sum(hits) / len(wanted), sum(hits) / k
@@ -113,7 +124,7 @@ def catalogue(problem: Problem, split: str, k: int) -> dict[str, float]:
         popularity[item] += 1
     exposure = [0] * n
     for user in judged(problem, split):
-        for item in ranked(problem, user)[:k]:
+        for item in listed(problem, user)[:k]:
             exposure[item] += 1
     shown = sum(exposure)
     apart = sum(abs(a - b) for a in exposure for b in exposure)

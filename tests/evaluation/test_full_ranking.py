@@ -88,7 +88,7 @@ def test_permuting_users_permutes_their_values(problem, seed) -> None:
         permuted(problem.exclude),
         {split: permuted(of) for split, of in problem.relevant.items()},
     )
-    before, after = run(problem), run(other)
+    before, after = run(problem), run(other, people=order)
     for split in before:
         at = torch.full((n_users,), -1)
         at[before[split].units] = torch.arange(len(before[split].units))

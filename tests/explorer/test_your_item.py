@@ -89,6 +89,21 @@ def test_a_model_without_content_says_so(explorer):
         look_up(service, {"text": "a lamp"})
 
 
+def test_features_without_a_fusion_are_refused(tmp_path):
+    sizes = {"users": 60, "items": 40, "clicks": 12}
+    experiment = experiment_from(
+        {
+            "dataset": {"name": "synthetic", "features": "rendered", **sizes},
+            "encoders": {"text": {"of": "text", "encoder": {"name": "tfidf", "min_items": 1}}},
+            "recommender": "content_knn",
+        }
+    )
+    store = RunStore(tmp_path)
+    service = Service(load_trained(run_experiment(experiment, store).id, store))
+    with pytest.raises(FusionlabError, match="'content_knn' fuses no items; expected one"):
+        look_up(service, {"text": "a lamp"})
+
+
 def test_a_text_of_which_nothing_is_known_is_said(explorer):
     alike, _ = your_item_html(explorer, 0, "concat", {"text": "xyzzy"})
     assert "text: the encoder of" in alike

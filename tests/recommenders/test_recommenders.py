@@ -144,3 +144,18 @@ def test_penalty_touches_only_the_rows_of_the_step(clicks):
     assert torch.allclose(model.penalty(model.touch(batch, None)), 0.3 / 4 * rows)
     model.penalty(model.touch(batch, None)).backward()
     assert p.grad.any(1).nonzero().flatten().tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("item_ids", [False, True])
+def test_hybrid_penalty_is_of_tastes_views_and_ids(clicks, features, item_ids):
+    """l2 / (2 B) times the squared rows of both sides, a candidate as often as it stands there."""
+    model, items = build("hybrid", clicks, features, l2=0.3, item_ids=item_ids)
+    torch.nn.init.normal_(model.tastes.weight)
+    batch = Batch(torch.tensor([3, 5]), torch.tensor([[1, 2], [4, 2]]), torch.tensor([0, 1]))
+    rows = [model.tastes.weight[[3, 5]], items.views[[1, 2, 4, 2]]]
+    if item_ids:
+        rows += [model.ids.users.weight[[3, 5]], model.ids.items.weight[[1, 2, 4, 2]]]
+    wanted = 0.3 / 4 * sum(one.square().sum() for one in rows)
+    distinct, position = Distinct(30)([batch.candidates])
+    for known in (items, items.only(distinct, position)):
+        torch.testing.assert_close(model.penalty(model.touch(batch, known)), wanted)

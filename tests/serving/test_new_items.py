@@ -11,7 +11,11 @@ from scipy.stats import spearmanr
 from small_runs import RENDERED, trained_run
 
 from fusionlab.cli import main
+from fusionlab.data.interactions import Clicks
+from fusionlab.data.new_items import joined
 from fusionlab.errors import FusionlabError
+from fusionlab.recommenders.content_knn import ContentKnn
+from fusionlab.recommenders.contract import Context
 from fusionlab.seal import Openings
 from fusionlab.serving.new_items import NewItem, features_of, read_new_items
 from fusionlab.serving.recommend import Service
@@ -121,11 +125,56 @@ def test_what_is_wrong_is_refused(content, tmp_path, line, message):
         features_of(content, read_new_items(file, content))
 
 
-@pytest.mark.parametrize("name", ["bpr_mf", "item_graph", "content_knn"])
+@pytest.mark.parametrize("name", ["bpr_mf", "item_graph", "ease"])
 def test_recommenders_that_score_otherwise_refuse_new_items(name, tmp_path):
     trained = trained_run(RunStore(tmp_path), recommender=name)
     with pytest.raises(FusionlabError, match=f"'{name}' cannot rank items added after"):
         Service(trained, [NewItem("n", vectors=raw(trained, 3))])
+
+
+def test_content_knn_ranks_a_new_item_where_it_would_have_stood(tmp_path):
+    """As the same recommender does over a catalogue that always had the item, nobody's click."""
+    trained = trained_run(RunStore(tmp_path), recommender="content_knn")
+    own = {name: x + 1 for name, x in raw(trained, 3).items()}
+    items = [NewItem("n", vectors=own), NewItem("m", vectors={"text": own["text"]})]
+    service, task = Service(trained, items), trained.task
+    features, clicks = service.scoring.new, task.train
+    assert features.present("image").tolist() == [True, False]
+    whole = joined(task.judged, features)
+    longer = Clicks(clicks.indptr, clicks.items, 42)
+    always = ContentKnn(Context(longer, 8, features=whole), None)
+    expected = always.ranker(None)(torch.arange(60))
+    torch.testing.assert_close(service.scoring.ranker(torch.arange(60)), expected)
+    assert torch.equal(expected[:, :40], task.ranker()(torch.arange(60)))
+
+    user = trained.dataset.interactions
+    names = [*user.user_ids[:5]]
+    for row, found in enumerate(service.recommend(names, 42)):
+        seen = torch.cat([c.items[c.users == row] for c in (user.train, user.valid)])
+        scores = expected[row].index_fill(0, seen, -torch.inf)
+        order = scores.argsort(descending=True, stable=True)[: 42 - len(seen)]
+        assert [service.item_rows[one.item] for one in found.items] == order.tolist()
+        assert {one.item for one in found.items if one.new} == {"n", "m"}
+    assert service.recommend(names[:1], 42)[0].notes == []
+
+    without = service.scoring.ranker_without(["text"])(torch.arange(60))
+    assert (without[:, 41] == 0).all()
+    assert (without[:, 40] != expected[:, 40]).any()
+
+
+def test_content_knn_reads_new_and_described_items_as_history(tmp_path):
+    trained = trained_run(RunStore(tmp_path), recommender="content_knn")
+    new, described = (NewItem(name, vectors=raw(trained, 7)) for name in ("n", "(described)"))
+    service = Service(trained, [new])
+    known = service.recommend_stranger(41, liked=["i3", "i7"]).items
+    added = service.recommend_stranger(41, liked=["i3", "n"]).items
+    told = service.recommend_stranger(41, liked=["i3"], described=described).items
+    scores = [{one.item: one.score for one in some} for some in (known, added, told)]
+    assert set(scores[2]) == {f"i{row}" for row in range(40) if row != 3} | {"n"}
+    for some in scores[1:]:
+        both = scores[0].keys() & some.keys()
+        assert len(both) >= 38
+        assert {x: some[x] for x in both} == pytest.approx({x: scores[0][x] for x in both})
 
 
 def test_lightgcn_ranks_new_items_by_users_that_the_graph_made(tmp_path):

@@ -80,6 +80,37 @@ def test_cold_users_are_judged_by_the_lists_that_all_cold_users_get(tmp_path):
     )
 
 
+@pytest.mark.parametrize("recommender", ["ease", "content_knn"])
+def test_cold_users_whose_scores_tie_are_worth_what_random_is_worth(recommender, tmp_path):
+    split = {"name": "cold_users", "valid": 0.1, "test": 0.4}
+    dataset = {**COLD["dataset"], "users": 600, "split": split}
+    changed = {**COLD, "dataset": dataset, "recommender": recommender}
+    store = RunStore(tmp_path)
+    found = run_experiment(experiment_from(changed), store)
+    floor = run_experiment(experiment_from({**changed, "recommender": "random"}), store)
+    ours, theirs = (one.per_user().filter(split="test")["recall@5"] for one in (found, floor))
+    apart = (ours.var() / len(ours) + theirs.var() / len(theirs)) ** 0.5
+    assert abs(ours.mean() - theirs.mean()) < 3 * apart
+    assert found.metrics["test"]["coverage@5"] == 1  # not one list for everybody
+    assert [one for one in found.warnings if "score" in one] == [
+        "60 of 60 users (valid), 240 of 240 users (test): every item has the same score "
+        "(lists in random order)"
+    ]
+    assert not floor.warnings
+
+
+def test_users_whom_training_knows_are_not_warned_of(tmp_path):
+    split = {"name": "cold_users", "valid": 0.2, "test": 0.2, "warm": 0.1}
+    changed = {**COLD, "dataset": {**COLD["dataset"], "split": split}, "recommender": "item_knn"}
+    found = run_experiment(experiment_from(changed), RunStore(tmp_path))
+    (warning,) = found.warnings
+    cold = found.per_user()["recall@5 of cold users"].is_not_null()
+    for split in ("valid", "test"):
+        judged = cold.filter(found.per_user()["split"] == split)
+        assert f"{judged.sum()} of {len(judged)} users ({split})" in warning
+        assert 0 < judged.sum() < len(judged)
+
+
 def ignore(*_):
     """No progress is shown."""
 
