@@ -108,15 +108,10 @@ def quality_against_cost(
         # Labels are placed in pixels: nothing may move afterwards.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        place_labels(
-            axes,
-            points,
-            labels,
-            [marks[row.level].color for row in strategies],
-            _point_boxes(axes, points, intervals),
-            [_line_box(axes, line.value) for line in lines],
-            SMALL_FONT,
-        )
+        colors = [marks[row.level].color for row in strategies]
+        near = _point_boxes(axes, points, intervals)
+        across_all = [_line_box(axes, line.value) for line in lines]
+        place_labels(axes, points, labels, colors, near, across_all, SMALL_FONT)
     return figure
 
 
