@@ -35,7 +35,7 @@ types: .venv/installed
 
 # The API reference from docstrings; a page that cannot be made is an error.
 api: .venv/installed
-	$(BIN)/python -W error::UserWarning:pdoc -m pdoc --output-directory site/api fusionlab
+	$(BIN)/python -W error::UserWarning -m pdoc --output-directory site/api fusionlab
 
 # Known vulnerabilities of what is installed; needs a connection.
 audit: .venv/installed

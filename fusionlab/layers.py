@@ -89,7 +89,8 @@ def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        data: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+        # unresolved: `${...}` is text, neither grows without end nor reads the environment
+        data: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     except Exception as error:  # as above
         raise FusionlabError(f"{file}: not valid YAML: {_said(error)}") from None
     if not isinstance(data, dict):

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import fusionlab
 
 PACKAGE = Path(fusionlab.__file__).parent
@@ -34,21 +36,54 @@ FLOOR = {name: floor for floor, names in enumerate(STAGES) for name in names}
 
 def imports(file: Path) -> set[str]:
     """Top-level parts of the package that a file imports at run time, inside functions too."""
-    found = set()
-    tree = ast.parse(file.read_text())
+    return imported_in(file.read_text(), file.relative_to(PACKAGE.parent).with_suffix("").parts)
+
+
+def imported_in(text: str, place: tuple[str, ...] = ("fusionlab", "data", "x")) -> set[str]:
+    """The same of a module's text; ``place`` are the parts of its name."""
+    tree = ast.parse(text)
     typing_only = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
+        for statement in node.body
+        for inner in ast.walk(statement)
     }
+    names: set[str] = set()
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fusionlab"):
-            parts = (node.module or "").split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-    return found & FLOOR.keys()
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            above = ".".join(place[: len(place) - node.level]) if node.level else ""
+            module = ".".join(filter(None, [above, node.module]))
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            names |= {one.value for one in node.args if isinstance(one, ast.Constant)}
+    inside = [name.split(".") for name in names if name.startswith("fusionlab.")]
+    return {parts[1] for parts in inside} & FLOOR.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from fusionlab.serving.recommend import Service",
+        "from fusionlab import serving",
+        "import fusionlab.serving.recommend",
+        "from ..serving import recommend",
+        "from .. import serving",
+        "def f():\n    import fusionlab.serving as s",
+        "importlib.import_module('fusionlab.serving.recommend')",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    from fusionlab.serving import recommend",
+    ],
+)
+def test_every_form_of_import_is_seen(text):
+    assert imported_in(text) == {"serving"}
+
+
+def test_what_types_alone_need_is_no_import():
+    assert imported_in("if TYPE_CHECKING:\n    from fusionlab.serving import recommend") == set()
 
 
 def stage_of(file: Path) -> str:

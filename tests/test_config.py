@@ -8,7 +8,7 @@ from fusionlab.config import load_experiment, load_study
 from fusionlab.data.dataset import DATASETS
 from fusionlab.encoders.sources import locate
 from fusionlab.errors import ConfigError, FusionlabError
-from fusionlab.layers import changed, dotted, merge, nest, read_layers
+from fusionlab.layers import changed, dotted, merge, merged, nest, read_layers
 from fusionlab.plugins import load_plugin
 from fusionlab.schema import validate
 from fusionlab.sections import Runtime
@@ -151,13 +151,25 @@ def test_errors_of_a_file_name_it(file):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "not valid YAML"), ("- 1", "expected a mapping"), ("a: ${b}", "not valid YAML")],
+    [("a: [", "not valid YAML"), ("- 1", "expected a mapping")],
 )
 def test_broken_yaml_is_refused(tmp_path, text, message):
     file = tmp_path / "x.yaml"
     file.write_text(text)
     with pytest.raises(FusionlabError, match=message):
         read_layers(file)
+
+
+def test_nothing_is_filled_in(tmp_path, monkeypatch):
+    """Neither what other keys say, which could double without end, nor the environment."""
+    monkeypatch.setenv("SECRET", "hunter2")
+    file = tmp_path / "x.yaml"
+    lines = [f"a{n}: '${{a{n - 1}}}${{a{n - 1}}}'" for n in range(1, 60)]
+    file.write_text("\n".join(["a0: xxxx", *lines, "title: ${oc.env:SECRET}"]))
+    (layer,) = read_layers(file, ["name=${oc.env:SECRET}"])[:1]
+    assert layer.data["title"] == "${oc.env:SECRET}"
+    assert layer.data["a59"] == "${a58}${a58}"
+    assert "hunter2" not in str(merged(read_layers(file, ["name=${oc.env:SECRET}"])))
 
 
 def test_missing_file_is_named(tmp_path):

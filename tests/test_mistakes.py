@@ -97,7 +97,13 @@ MISTAKES = {
     "a module that is none": ("list --plugin mine!", "", "--plugin mine!", "no such module", ".py"),
     "a family misspelt": ("list fusions", "", "", "found 'fusions'", "did you mean 'fusion'?"),
     "a part misspelt": ("show fusion gatd", "", "fusion", "found 'gatd'", "did you mean 'gated'?"),
-    "no such run": ("audit abc", "", "run 'abc'", "found none under runs", "exactly one"),
+    "no such run": (
+        "audit abc",
+        "",
+        "run 'abc'",
+        "found none that is finished under runs",
+        "exactly one",
+    ),
     "nobody to recommend to": ("recommend abc", "", "", "--user", "--liked"),
     "no run to forget in": ("forget abc ann", "", "run 'abc'", "found none", "exactly one"),
 }

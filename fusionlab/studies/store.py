@@ -112,7 +112,7 @@ class RunStore:
         """The one finished run whose id begins with ``prefix``."""
         matches = [run for run in self.runs() if run.startswith(prefix)]
         if len(matches) != 1:
-            found = ", ".join(run[:12] for run in matches) or "none"
+            found = ", ".join(run[:12] for run in matches) or "none that is finished"
             raise FusionlabError(
                 f"run {prefix!r}: found {found} under {self.root}, expected exactly one"
             )
