@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from fusionlab.errors import ConfigError
+from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.layers import read_value
 from fusionlab.plugins import load_plugin, source_hash
 from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes
@@ -88,12 +88,21 @@ def schema(kind: str, plugins: Sequence[str]) -> str:
 
 
 def names_to_check(names: Sequence[str], plugins: Sequence[str]) -> list[str]:
-    """The strategies to check: those named, else those of the plug-ins, else all."""
+    """The strategies to check: those named, else those of the plug-ins, else all.
+
+    Raises:
+        FusionlabError: an unknown name, or plug-ins without a strategy.
+    """
     _load(plugins)
     registry = family("fusion")
     if names:
         return [name for name in dict.fromkeys(names) if registry[name]]
     outside = [name for name in registry.names() if source_hash(registry[name])]
+    if plugins and not outside:
+        raise FusionlabError(
+            f"--plugin {', '.join(plugins)}: found no strategy, expected a class under "
+            '@FUSIONS.register("NAME")'
+        )
     return outside if plugins else registry.names()
 
 

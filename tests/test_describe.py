@@ -101,3 +101,15 @@ def test_a_pipe_gets_whole_formulas_and_whole_tables():
     )
     assert "z = gate(sum_j G_j g_j + c) in R^(M x D),  v = sum_m z_m * tanh(h_m)\n" in done.stdout
     assert '"softmax" over the modalities present, or "sigmoid" for each on its own' in done.stdout
+
+
+def test_a_plug_in_without_a_strategy_is_not_checked_in_silence(tmp_path):
+    file = tmp_path / "forgotten.py"
+    file.write_text("import torch\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "fusionlab", "check", "--plugin", str(file)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"--plugin {file}: found no strategy, expected a class under" in done.stderr
