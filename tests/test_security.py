@@ -2,7 +2,9 @@
 
 import ast
 import io
+import os
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from fusionlab.data.dataset import DATASETS
 from fusionlab.data.sealed import write_sums
 from fusionlab.data.table_files import UNPACKED_AT_LEAST, read_jsonl
 from fusionlab.encoders.audio.voice import AudioVoice
+from fusionlab.encoders.contract import ENCODERS
 from fusionlab.encoders.weights import load_weights
 from fusionlab.errors import FusionlabError
 from fusionlab.layers import read_layers
@@ -153,6 +156,41 @@ def test_a_pickle_for_the_weights_of_voices_is_refused(trace, tmp_path):
     file.write_bytes(evil_weights(trace))
     with pytest.raises(FusionlabError, match="weights"):
         AudioVoice(weights=str(file))
+
+
+class Crooked:
+    """Nothing to pickle, but a `TypeError` to torch's reader of tensors."""
+
+    def __reduce__(self):
+        return OrderedDict, (), (None, {})
+
+
+def crooked_weights(trace):
+    buffer = io.BytesIO()
+    torch.save([Crooked(), Evil(trace)], buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "file"),
+    [
+        ("image_torchvision", "resnet18", "resnet18-f37072fd.pth"),
+        ("image_timm", "gcvit_xxtiny", "gcvit_xxtiny_224_nvidia-d1d86009.pth"),
+    ],
+)
+@pytest.mark.parametrize("content", [evil_weights, crooked_weights, lambda trace: b"nothing"])
+def test_a_pickle_for_published_weights_is_refused(
+    name, model, file, content, trace, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / file).write_bytes(content(trace))
+    part = ENCODERS.parse({"name": name, "model": model})
+    with pytest.raises(FusionlabError, match=f"weights of '{model}' cannot be read") as told:
+        part.build()
+    assert len(str(told.value).splitlines()) == 1
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
 
 
 SMALL = {
