@@ -73,7 +73,7 @@ def _only_weights() -> Iterator[None]:
 
 
 def why_unreadable(error: Exception) -> str:
-    """What is wrong with weights, in one line: of a pickle torch says how to open it all the same."""
+    """What is wrong with weights, in one line; of a pickle torch says how to open it anyway."""
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
         return "found more than tensors, or none, expected tensors by their names"
     return (str(error).strip() or type(error).__name__).splitlines()[0]
