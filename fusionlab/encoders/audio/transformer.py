@@ -20,6 +20,7 @@ from fusionlab.encoders.audio.frames import AUDIO_STEPS, Steps, token_spec
 from fusionlab.encoders.audio.steps import AudioSteps
 from fusionlab.encoders.contract import ENCODERS, Batch, Encoder, Sample
 from fusionlab.encoders.sources import locate
+from fusionlab.encoders.weights import why_unreadable
 from fusionlab.errors import ConfigError, FusionlabError
 
 NOT_IN_FEATURES = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
@@ -188,6 +189,9 @@ def _load(model: str) -> tuple[Any, Any]:
         extractor = AutoFeatureExtractor.from_pretrained(place)
     except (OSError, ValueError) as error:
         raise FusionlabError(f"model: {model!r} cannot be loaded: {error}") from None
+    except Exception as error:  # torch fails on bad bytes in every way there is
+        problem = f"model: the weights of {model!r} cannot be read: {why_unreadable(error)}"
+        raise FusionlabError(problem) from None
     kind = network.config.model_type
     if not hasattr(network, "_get_feat_extract_output_lengths"):
         raise FusionlabError(

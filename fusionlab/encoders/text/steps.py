@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib import metadata, util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -38,8 +39,9 @@ class TextSteps(BaseModel):
         language: whose rules cut the text into words: English, Chinese, or "auto": runs of Chinese
             characters by the Chinese rules and all else by the English ones
         unicode: normal form of the characters; the default makes full-width letters plain ones
-        tagger: a spaCy pipeline that is installed (en_core_web_sm) or a folder of one; it cuts the
-            text too, so `language` must be its language
+        tagger: a spaCy pipeline that is installed (en_core_web_sm) or a folder of one, which must
+            be of someone you trust (SECURITY.md); it cuts the text too, so `language` must be its
+            language
         parts_of_speech: keep only the words that the tagger calls so (NOUN, VERB, ...); empty: all
         keep_stop_words: keep the words that say little (the, of); spaCy's lists
         keep_punctuation: keep what has neither letter nor digit
@@ -179,14 +181,23 @@ def _blank(language: Spoken) -> Language:
 
 
 def _tagger(name: str, language: Spoken) -> Language:
+    """The pipeline of a package that calls itself one of spaCy's, or of a folder."""
     import spacy
 
-    try:
-        pipeline = spacy.load(name, exclude=["parser", "ner", "lemmatizer"])
-    except OSError:
+    packages = metadata.entry_points(group="spacy_models").names
+    if name not in packages and not Path(name).is_dir():
         raise FusionlabError(
-            f"tagger: found {name!r}, which is neither an installed spaCy pipeline nor a folder "
-            f"of one: python -m spacy download {name}"
+            f"tagger: found {name!r}, which is neither an installed spaCy pipeline "
+            f"({', '.join(sorted(packages)) or 'none is installed'}) nor a folder of one: "
+            f"python -m spacy download {name}"
+        )
+    try:
+        source = name if name in packages else Path(name)  # spaCy imports what a text names
+        pipeline = spacy.load(source, exclude=["parser", "ner", "lemmatizer"])
+    except Exception as error:  # spaCy fails on bad files in every way there is
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FusionlabError(
+            f"tagger: found {name!r}, which cannot be loaded, expected a spaCy pipeline: {reason}"
         ) from None
     if pipeline.lang != language:
         raise FusionlabError(

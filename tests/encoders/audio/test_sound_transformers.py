@@ -1,6 +1,7 @@
 """Tiny random models of each kind, saved to a folder: no network, no weights."""
 
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -187,3 +188,11 @@ def test_a_checkpoint_without_its_encoder_is_refused(folders, tmp_path):
     extractor.save_pretrained(tmp_path)
     with pytest.raises(FusionlabError, match=r"lacks weights: encoder\.layers\.1"):
         build(tmp_path)
+
+
+def test_weights_that_run_code_are_refused(folders, tmp_path):
+    shutil.copytree(folders["wav2vec2"], tmp_path / "evil")
+    (tmp_path / "evil" / "model.safetensors").unlink()
+    torch.save({"more": torch.nn.Linear(1, 1)}, tmp_path / "evil" / "pytorch_model.bin")
+    with pytest.raises(FusionlabError, match=r"cannot be read: found more than tensors"):
+        build(tmp_path / "evil")

@@ -199,6 +199,19 @@ def test_weights_that_run_code_are_refused(tmp_path):
         built(RESNET, weights=str(tmp_path))
 
 
+def test_published_weights_that_were_fetched_before_are_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    kept = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    kept.parent.mkdir(parents=True)
+    state = models.resnet18().state_dict()
+    torch.save(state, kept)
+    loaded = built(RESNET18, weights="DEFAULT").network.state_dict()
+    assert all(torch.equal(weight, state[name]) for name, weight in loaded.items())
+    torch.save(models.resnet34().state_dict(), kept)
+    with pytest.raises(FusionlabError, match=r"'resnet18' cannot be read: Error.* in loading"):
+        built(RESNET18, weights="DEFAULT")
+
+
 def test_weights_that_are_not_there(tmp_path):
     with pytest.raises(FusionlabError, match="expected a file, a folder or package:NAME"):
         built(RESNET, weights="nowhere.pth")

@@ -1,7 +1,9 @@
 """A text to words: what each step leaves, in English and Chinese."""
 
 import pickle
+import shutil
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -136,6 +138,52 @@ def test_a_pipeline_that_does_not_tag_is_refused(tmp_path):
 def test_a_tagger_of_another_language_is_refused(tagger):
     with pytest.raises(FusionlabError, match="is for language 'en', but language is 'zh'"):
         Words(TextSteps(language="zh", tagger=tagger, parts_of_speech=("NOUN",)))
+
+
+@pytest.mark.parametrize("name", ["numpy", "json", "blank:en", "en"])
+def test_a_tagger_that_is_no_pipeline_is_not_imported(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.import_module", lambda found: pytest.fail(f"imports {found}"))
+    with pytest.raises(FusionlabError, match=f"found '{name}', which is neither an installed"):
+        Words(TextSteps(language="en", tagger=name, parts_of_speech=("NOUN",)))
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("meta.json", "{}"),
+        ("meta.json", "nothing"),
+        ("meta.json", None),
+        ("config.cfg", "[nlp"),
+        ("config.cfg", "[nlp]\nlang = 'xx'\n[components.x]\nfactory = 'nowhere'"),
+        ("vocab/strings.json", "nothing"),
+        ("attribute_ruler/patterns", b"\xc1nothing"),
+    ],
+)
+def test_a_damaged_folder_of_a_tagger_is_refused(file, content, tagger):
+    place = Path(tagger) / file
+    place.unlink()
+    if content is not None:
+        place.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(FusionlabError, match="cannot be loaded, expected a spaCy pipel") as told:
+        Words(TextSteps(language="en", tagger=tagger, parts_of_speech=("NOUN",)))
+    assert tagger in str(told.value)
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_a_tagger_of_a_package_is_loaded(tagger, tmp_path, monkeypatch):
+    site, home = tmp_path / "site", tmp_path / "site" / "en_by_rules"
+    shutil.copytree(tagger, home / "data")
+    (home / "__init__.py").write_text(
+        "import spacy\nfrom pathlib import Path\n"
+        "def load(**more):\n    return spacy.load(Path(__file__).parent / 'data', **more)\n"
+    )
+    about = site / "en_by_rules-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: en_by_rules\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[spacy_models]\nen_by_rules = en_by_rules\n")
+    monkeypatch.syspath_prepend(str(site))
+    options = {"language": "en", "tagger": "en_by_rules", "parts_of_speech": ("NOUN",)}
+    assert words("Red dog runs", **options) == ["dog"]
 
 
 def test_a_tagger_that_is_not_installed_says_how_to_install_it():
