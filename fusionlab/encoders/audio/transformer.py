@@ -184,9 +184,9 @@ def _load(model: str) -> tuple[Any, Any]:
         with torch.random.fork_rng(devices=[]):  # what a checkpoint lacks is drawn
             torch.manual_seed(0)
             network, told = AutoModel.from_pretrained(
-                place, dtype=torch.float32, output_loading_info=True
+                place, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
             )
-        extractor = AutoFeatureExtractor.from_pretrained(place)
+        extractor = AutoFeatureExtractor.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise FusionlabError(f"model: {model!r} cannot be loaded: {error}") from None
     except Exception as error:  # torch fails on bad bytes in every way there is

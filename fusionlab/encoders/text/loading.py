@@ -45,7 +45,7 @@ def load_tokenizer(source: str) -> Any:
     """The tokenizer of the model at ``source``; ValueError if how much it reads is no number."""
     from transformers import AutoTokenizer
 
-    found = AutoTokenizer.from_pretrained(source)
+    found = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     if not isinstance(found.model_max_length, int | float):
         raise ValueError(f"model_max_length: found {found.model_max_length!r}, expected a number")
     return found
@@ -79,7 +79,7 @@ def load_causal(key: str, source: str, layers: int | None, dtype: str) -> Any:
 def _load(kind: Any, key: str, source: str, layers: int | None, dtype: str) -> tuple[Any, Any]:
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(source)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     if layers is not None:
         _keep_layers(key, config.get_text_config(), layers)
     model, info = kind.from_pretrained(
@@ -87,6 +87,7 @@ def _load(kind: Any, key: str, source: str, layers: int | None, dtype: str) -> t
         config=config,
         dtype=getattr(torch, dtype),
         use_safetensors=True,  # pickles can run code
+        trust_remote_code=False,
         output_loading_info=True,
     )
     return model, info["missing_keys"]
