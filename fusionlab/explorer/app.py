@@ -19,11 +19,13 @@ from fastapi import FastAPI, Request
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
 
+from fusionlab.explorer.feedback_tab import feedback_tab
 from fusionlab.explorer.media import media_route
 from fusionlab.explorer.reasons import Reasons
 from fusionlab.explorer.recommend_tab import recommend_tab
 from fusionlab.explorer.state import Explorer
-from fusionlab.explorer.tabs import compare_tab, feedback_tab, your_item_tab
+from fusionlab.explorer.tabs import compare_tab, your_item_tab
+from fusionlab.explorer.widgets import QUIET
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 LARGEST = "20mb"
@@ -54,14 +56,18 @@ def page(explorer: Explorer, reasons: Reasons | None = None) -> gr.Blocks:
         title="fusionlab explorer", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as blocks:
         gr.Markdown("# fusionlab explorer")
-        board = gr.Dropdown(names, value=0, label="Study and dataset", type="value")
+        chosen = gr.Dropdown(names, value=0, label="Study and dataset", type="value")
+        # tabs hear of it by a state: what hears a widget itself is asked one after the other, and
+        # anew from the first while any of it is under way
+        board, heard = gr.State(0), gr.State("")
+        chosen.change(lambda index: index, chosen, board, **QUIET)
         with gr.Tabs():
             with gr.Tab("Compare"):
                 compare_tab(explorer, board, blocks)
-            with gr.Tab("Recommend"):
-                recommend_tab(explorer, board, blocks, reasons)
+            with gr.Tab("Recommend") as tab:
+                recommend_tab(explorer, board, blocks, tab, heard, reasons)
             with gr.Tab("Feedback") as tab:
-                feedback_tab(explorer, board, blocks, tab)
+                feedback_tab(explorer, board, tab, heard)
             with gr.Tab("Your item"):
                 your_item_tab(explorer, board)
     return blocks

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
+from threading import Lock
+from uuid import uuid4
 
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.explorer.cards import note
@@ -12,10 +16,64 @@ from fusionlab.explorer.run_log import log_of
 from fusionlab.explorer.state import Explorer
 from fusionlab.serving.events import SAID, Event, Kind, standing
 
-ACTIONS = {"Open": Kind.CLICK, "Like": Kind.LIKE, "Dislike": Kind.DISLIKE}
+ACTIONS = {"Count a click": Kind.CLICK, "Like": Kind.LIKE, "Dislike": Kind.DISLIKE}
 """What stands on the buttons of a card, and what is logged."""
 TOLD = 20
 """So many events are shown, the latest."""
+LISTS = 5000
+"""So many lists are remembered, the last that were made."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list that was shown: whose, by which row of which board, and its items."""
+
+    board: int
+    label: str
+    user: str
+    items: tuple[str, ...]
+
+
+class Listings:
+    """Lists by name, so that what is said on one counts for its user and items, whatever a browser
+    says besides; any number of threads may ask at once."""
+
+    def __init__(self) -> None:
+        self._lists: OrderedDict[str, Listing] = OrderedDict()
+        self._lock = Lock()
+
+    def add(self, listing: Listing) -> str:
+        """The name that the list has from now on."""
+        name = uuid4().hex
+        with self._lock:
+            self._lists[name] = listing
+            while len(self._lists) > LISTS:
+                self._lists.popitem(last=False)
+        return name
+
+    def named(self, name: str) -> Listing:
+        """The list of this name.
+
+        Raises:
+            FusionlabError: there is none, or it was made too long ago.
+        """
+        with self._lock:
+            if name not in self._lists:
+                raise FusionlabError("this list is not known any more: Enter makes it anew")
+            return self._lists[name]
+
+
+def act_on(explorer: Explorer, listings: Listings, name: str, kind: str, item: str) -> Listing:
+    """Log what the user of a list did with one of its items; the list.
+
+    Raises:
+        FusionlabError: as of `act`, an unknown list, or an item of another one.
+    """
+    of = listings.named(name)
+    if item not in of.items:
+        raise FusionlabError(f"item: {one_of(item, of.items)}")
+    act(explorer, of.board, of.label, of.user, kind, item, of.items, name)
+    return of
 
 
 def act(
@@ -79,7 +137,9 @@ def log_html(explorer: Explorer, board: int, label: str, user: str) -> str:
     except FusionlabError:
         return ""  # the list beside it says what is wrong
     if not events:
-        return note("nothing yet: open, like or dislike what stands in the list")
+        return note(
+            "nothing yet: say of what stands in the list whether it is clicked, liked or disliked"
+        )
     rows = "".join(_row(catalogue, event) for event in events[::-1][:TOLD])
     return f'<ol class="fl-log" aria-label="Log of {escape(user)}">{rows}</ol>'
 

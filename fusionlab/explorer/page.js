@@ -22,13 +22,8 @@ element.addEventListener('click', (event) => {
   if (heading) return sort(heading);
   const button = event.target.closest('[data-act]');
   if (!button) return;
-  const cards = [...element.querySelectorAll('.fl-card')];
   const list = button.closest('[data-list]');
-  trigger('act', {
-    ...button.dataset,
-    list: list ? list.dataset.list : '',
-    shown: cards.map((card) => card.dataset.item),
-  });
+  trigger('act', { ...button.dataset, list: list ? list.dataset.list : '' });
 });
 
 // One sound at a time.

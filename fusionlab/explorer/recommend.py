@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from uuid import uuid4
@@ -93,7 +93,7 @@ def _ask(
 def history_of(service: Service, question: Question) -> tuple[int, ...]:
     """Rows of the items that make the profile, the latest last."""
     if question.user is None:
-        return tuple(service.item_rows[item] for item in question.liked)
+        return tuple(service.item_rows[one] for one in question.liked if one in service.item_rows)
     return service.person(question.user).history
 
 
@@ -105,8 +105,10 @@ def list_html(
     *,
     actions: Mapping[str, str] | None = None,
     reasons: Reasons | None = None,
+    named: Callable[[Sequence[str]], str] = lambda items: uuid4().hex,
 ) -> str:
-    """The list of a strategy, under a name of its own, or what is wrong with the question."""
+    """The list of a strategy, under a name of its own, which ``named`` gives its items, or what is
+    wrong with the question."""
     try:
         if question.user is None and not question.liked:
             raise FusionlabError("the profile is empty: add what you like from the catalogue")
@@ -117,7 +119,8 @@ def list_html(
             history = history_of(service, question) if reasons else ()
             unheard = log_of(service).fault
         said = reasons.of(catalogue, told.found, history) if reasons else {}
-        made = _html(catalogue, board, label, told, question, actions or {}, said)
+        name = named([item.item for item in told.found.items])
+        made = _html(catalogue, board, label, told, question, actions or {}, said, name)
         return alert(unheard and f"without feedback: {unheard}") + made
     except FusionlabError as error:
         return alert(str(error))
@@ -136,9 +139,14 @@ def history_html(explorer: Explorer, board: int, label: str, question: Question)
     actions = {"Remove": "remove"} if question.user is None else {}
     made = [card(catalogue, board, row, Shown(actions=actions)) for row in latest]
     who = "Your profile" if question.user is None else f"History of {question.user}"
-    count = f"{len(history)} items" + (f", the latest {HISTORY}" if len(history) > HISTORY else "")
+    count = counted(len(history)) + (f", the latest {HISTORY}" if len(history) > HISTORY else "")
     heading = f'<h3 class="fl-heading">{escape(who)} <small>{count}</small></h3>'
     return heading + (cards(made, who, "fl-strip") if made else note("nothing yet"))
+
+
+def counted(n: int) -> str:
+    """A number of items."""
+    return f"{n:,} item" if n == 1 else f"{n:,} items"
 
 
 def _html(
@@ -149,6 +157,7 @@ def _html(
     question: Question,
     actions: Mapping[str, str],
     said: Mapping[str, str],
+    name: str,
 ) -> str:
     found = told.found
     amounts = [abs(x) for item in found.items for x in item.contributions.values()]
@@ -171,11 +180,11 @@ def _html(
         for place, item in enumerate(found.items, 1)
     ]
     milliseconds = 1000 * told.seconds
-    counted = f"{len(made)} of {len(catalogue):,} items in {milliseconds:.0f} ms"
-    notes = [*found.notes, *_counted(found, bool(amounts)), *_off(found, question)]
-    attributes = f' data-ms="{milliseconds:.1f}" data-list="{uuid4().hex}"'
+    count = f"{len(made)} of {counted(len(catalogue))} in {milliseconds:.0f} ms"
+    notes = [*found.notes, *_trained(found, bool(amounts)), *_off(found, question)]
+    attributes = f' data-ms="{milliseconds:.1f}" data-list="{escape(name)}"'
     return (
-        f'<h3 class="fl-heading">{escape(label)} <small>{counted}</small></h3>'
+        f'<h3 class="fl-heading" aria-live="polite">{escape(label)} <small>{count}</small></h3>'
         + "".join(map(note, notes))
         + cards(made, f"List of {label}", attributes=attributes)
     )
@@ -190,7 +199,7 @@ def _moved(item: str, place: int, before: Mapping[str, int] | None) -> str:
     return f"▲ {steps}" if steps > 0 else f"▼ {-steps}" if steps < 0 else "="
 
 
-def _counted(found: Recommended, explained: bool) -> list[str]:
+def _trained(found: Recommended, explained: bool) -> list[str]:
     if found.hidden:
         return [
             "what modalities count is left out: the model has seen no subset of them in training "

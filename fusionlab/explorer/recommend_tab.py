@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
 from fusionlab.errors import FusionlabError
 from fusionlab.explorer.cards import Shown, alert, card, cards, note
 from fusionlab.explorer.reasons import Reasons
-from fusionlab.explorer.recommend import Question, history_html, list_html
+from fusionlab.explorer.recommend import Question, counted, history_html, list_html
 from fusionlab.explorer.state import Explorer
 from fusionlab.explorer.widgets import (
     EVERY,
@@ -21,25 +22,35 @@ from fusionlab.explorer.widgets import (
     another_user,
     first_user,
     modalities,
+    modalities_read,
     own_html,
+    status,
     strategies,
     text_in,
     told_by,
+    untrained_box,
     user_picker,
 )
-from fusionlab.reporting.courses import modalities_of
 
 PAGE = 12
 """Items of the catalogue side by side."""
 USER, PROFILE = "A user of the data", "A profile of your own"
+At = tuple[int, str, int]
+"""A page of the catalogue: board, words that were searched for, place of its first item."""
 PICKING = {**EVERY, "concurrency_id": "profile"}
 
 
 def recommend_tab(
-    explorer: Explorer, board: gr.Dropdown, page: gr.Blocks, reasons: Reasons | None
+    explorer: Explorer,
+    board: gr.State,
+    page: gr.Blocks,
+    tab: gr.Tab,
+    heard: gr.State,
+    reasons: Reasons | None,
 ) -> None:
-    """Two strategies side by side for a user or a profile."""
-    liked = gr.State([])
+    """Two strategies side by side for a user or a profile; ``heard`` is another value after
+    feedback was given."""
+    liked, known, drawn, told = gr.State([]), gr.State(0), gr.State(""), gr.State("")
     with gr.Row(elem_classes="fl-row"):
         who = gr.Radio([USER, PROFILE], value=USER, label="Whose list", min_width=240)
         user, another = user_picker(explorer, "who-recommend")
@@ -48,7 +59,7 @@ def recommend_tab(
         browser(explorer, board, page, liked, who)
     with gr.Row():
         on = gr.CheckboxGroup(label="Modalities that count", **modalities(explorer, 0))
-        untrained = gr.Checkbox(label="Tell untrained", info="of models that saw no subsets")
+        untrained = untrained_box()
         worded = gr.Checkbox(label="Reasons in words", visible=reasons is not None)
     past = own_html("history")
     with gr.Row(equal_height=False):
@@ -57,34 +68,26 @@ def recommend_tab(
             with gr.Column(min_width=300):
                 choice = gr.Dropdown(label=f"Strategy, {name}", **strategies(explorer, 0, place))
                 sides.append((choice, own_html(f"list-{name}")))
-    asked = [board, who, user, liked, k, on, untrained]
-    lists = Lists(explorer, reasons)
+    choices, places = [choice for choice, _ in sides], [place for _, place in sides]
+    # one event for all that is shown: a page asks for it once at a time, and at last for the newest
+    changed = [board.change, user.submit, k.change, on.input, untrained.input, worded.input]
+    changed += [who.input, *(choice.input for choice in choices), page.load]
+    changed += [liked.change, drawn.change, told.change]
+    asked = [known, *choices, worded, board, who, user, liked, k, on, untrained]
+    shown = [known, user, liked, on, *choices, *places, past]
+    gr.on(changed, Lists(explorer, reasons).shown, asked, shown, **READING)
 
-    def switched(index: int) -> list[Any]:
-        return [
-            gr.update(value=first_user(explorer, index)),
-            [],
-            gr.update(**modalities(explorer, index)),
-            *(gr.update(**strategies(explorer, index, place)) for place in (0, 1)),
-        ]
+    def another_one(index: int, user: str) -> tuple[str, str]:
+        return another_user(explorer)(index, user), uuid4().hex
 
-    choices = [choice for choice, _ in sides]
-    switch = board.input(switched, board, [user, liked, on, *choices], **QUIET)
-    pick = another.click(another_user(explorer), [board, user], user, **QUIET)
-    changed = [user.submit, k.change, on.input, untrained.input, worded.input, who.input]
-    changed += [liked.change, page.load]
-    everything = [*choices, worded, *asked], [*(place for _, place in sides), past]
-    gr.on(changed, lists.all, *everything, **READING)
-    switch.then(lists.all, *everything, **READING)
-    pick.then(lists.all, *everything, **READING)
-    for choice, side in sides:
-        choice.input(lists.one, [choice, worded, *asked], side, **READING)
+    another.click(another_one, [board, user], [user, drawn], **QUIET)
+    tab.select(lambda last: last, heard, told, **QUIET)
 
     def removed(some: list[str], event: gr.EventData) -> list[str]:
         return [item for item in some if item != told_by(event, "item")]
 
     past.act(removed, liked, liked, **PICKING)
-    who.input(lambda whose: gr.update(open=whose == PROFILE), who, builder, **QUIET)
+    who.change(lambda whose: gr.update(open=whose == PROFILE), who, builder, **QUIET)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,21 @@ class Lists:
 
     explorer: Explorer
     reasons: Reasons | None
+
+    def shown(
+        self, known: int, left: str, right: str | None, words: bool, *given: Any
+    ) -> list[Any]:
+        """Board, user, liked, on, the strategies, both lists and the history: of another board than
+        the ``known`` one nothing that was chosen counts."""
+        index, changes = given[0], [gr.skip() for _ in range(5)]
+        if index != known:
+            explorer, user = self.explorer, first_user(self.explorer, index)
+            read = modalities(explorer, index)
+            sides = [strategies(explorer, index, place) for place in (0, 1)]
+            changes = [user, [], gr.update(**read), *(gr.update(**one) for one in sides)]
+            left, right = (one["value"] for one in sides)
+            given = (index, given[1], user, [], given[4], read["value"], given[6])
+        return [index, *changes, *self.all(left, right, words, *given)]
 
     def one(self, label: str | None, words: bool, *given: Any) -> str:
         """The list of a strategy."""
@@ -123,48 +141,56 @@ class Lists:
 
 
 def browser(
-    explorer: Explorer, board: gr.Dropdown, page: gr.Blocks, liked: gr.State, who: gr.Radio
+    explorer: Explorer, board: gr.State, page: gr.Blocks, liked: gr.State, who: gr.Radio
 ) -> None:
     """The catalogue, a page at a time, to pick from."""
-    start = gr.State(0)
+    at = gr.State((0, "", 0))  # board, words, first
     words = gr.Textbox("", label="Search the catalogue", info="by title or id; Enter searches")
     found = own_html("catalogue")
     with gr.Row():
         back, on = gr.Button("Previous", size="sm"), gr.Button("Next", size="sm")
 
-    def paged(index: int, text: str, first: int) -> str:
+    def paged(index: int, at: At, liked: Sequence[str]) -> str:
         try:
             catalogue = explorer.catalogue(index)
         except FusionlabError as error:
             return alert(str(error))
         if catalogue is None:
             return note("this board has no catalogue")
-        rows, total = catalogue.search(text_in(text), first, PAGE)
-        made = [card(catalogue, index, row, Shown(actions={"Add": "add"})) for row in rows]
+        _, text, first = _of(index, at)
+        rows, total = catalogue.search(text, first, PAGE)
+        label = {row: "Added" if catalogue.ids[row] in liked else "Add" for row in rows}
+        made = [card(catalogue, index, row, Shown(actions={label[row]: "add"})) for row in rows]
         told = f"{first + 1:,} to {first + len(rows):,} of {total:,}" if rows else "nothing found"
-        return note(told) + cards(made, "Catalogue", "fl-grid")
+        profile = f"; {counted(len(liked))} in your profile" if liked else ""
+        return status(told + profile) + cards(made, "Catalogue", "fl-grid")
 
-    def turned(by: int) -> Callable[..., int]:
-        def to(index: int, text: str, first: int) -> int:
+    def turned(by: int) -> Callable[..., At]:
+        def to(index: int, at: At) -> At:
             try:
                 catalogue = explorer.catalogue(index)
             except FusionlabError:
-                return first  # the page of the catalogue says what is wrong
-            total = 0 if catalogue is None else catalogue.search(text_in(text), 0, 0)[1]
-            return max(0, first + by) if first + by < total else first
+                return at  # the page of the catalogue says what is wrong
+            _, text, first = _of(index, at)
+            total = 0 if catalogue is None else catalogue.search(text, 0, 0)[1]
+            return (index, text, max(0, first + by) if first + by < total else first)
 
         return to
 
     def added(some: list[str], event: gr.EventData) -> tuple[list[str], str]:
         return [*dict.fromkeys([*some, told_by(event, "item")])], PROFILE
 
-    at = [board, words, start]
     for button, by in ((back, -PAGE), (on, PAGE)):
-        button.click(turned(by), at, start, **QUIET).then(paged, at, found, **QUIET)
-    for again in (words.submit, board.input):
-        again(lambda: 0, None, start, **QUIET).then(paged, at, found, **QUIET)
-    page.load(paged, at, found, **QUIET)
+        button.click(turned(by), [board, at], at, **QUIET)
+    words.submit(lambda index, text: (index, text_in(text), 0), [board, words], at, **QUIET)
+    changed = [at.change, board.change, liked.change, page.load]
+    gr.on(changed, paged, [board, at, liked], found, **QUIET)
     found.act(added, liked, [liked, who], **PICKING)
+
+
+def _of(index: int, at: At) -> At:
+    """The page of a board: of another one than the last it is the first."""
+    return at if at[0] == index else (index, at[1], 0)
 
 
 def _question(
@@ -177,7 +203,7 @@ def _question(
     on: Sequence[str],
     untrained: bool,
 ) -> Question:
-    every = modalities_of(explorer.boards[index].rows)
+    every = modalities_read(explorer, index)
     off = tuple(name for name in every if name not in on)
     whose = text_in(user).strip() if who == USER else None
     return Question(whose, tuple(liked), int(k), off, untrained)

@@ -1,61 +1,55 @@
-"""The tabs that compare, that listen, and that take an item."""
+"""The tabs that compare and that take an item."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
 from fusionlab.data.media import Raw
-from fusionlab.errors import FusionlabError
-from fusionlab.explorer.cards import alert, note
+from fusionlab.explorer.cards import note
 from fusionlab.explorer.compare import figures_html, levels_of, row_html, table_html
-from fusionlab.explorer.feedback import ACTIONS, act, log_html, undo
-from fusionlab.explorer.recommend import Question, list_html
 from fusionlab.explorer.state import Explorer
-from fusionlab.explorer.widgets import (
-    EVERY,
-    QUIET,
-    another_user,
-    first_user,
-    own_html,
-    strategies,
-    text_in,
-    told_by,
-    user_picker,
-)
+from fusionlab.explorer.widgets import QUIET, READING, own_html, strategies, text_in, told_by
 from fusionlab.explorer.your_item import your_item_html
 
-SAYING = {**EVERY, "concurrency_id": "feedback"}
-SHOWN = 100
-"""No more impressions are taken from a browser at once."""
+Known = tuple[int, tuple[str, ...]]
+"""The board and the levels that the table shows."""
+Chosen = tuple[int, str | None]
+"""Board and strategy."""
+NOTHING = note(
+    "bring a text, a picture or a sound: what is like it, and who would like it, stands here then"
+)
 
 
-def compare_tab(explorer: Explorer, board: gr.Dropdown, page: gr.Blocks) -> None:
+def compare_tab(explorer: Explorer, board: gr.State, page: gr.Blocks) -> None:
     """The table, the figures, and what stands behind a row."""
     levels = gr.CheckboxGroup(label="Levels", **_levels(explorer, 0))
     table, behind, figures = (own_html(name) for name in ("table", "behind", "figures"))
+    known = gr.State((0, tuple(levels_of(explorer.boards[0]))))
 
-    def filtered(index: int, chosen: Sequence[str]) -> str:
-        return table_html(explorer.boards[index], chosen)
+    def filtered(index: int, known: Known, some: Sequence[str]) -> list[Any]:
+        """Of another board than the last one the levels that were chosen count no more."""
+        changes = [gr.skip(), gr.skip()]
+        if known[0] != index:
+            some = levels_of(explorer.boards[index])
+            changes = [gr.update(**_levels(explorer, index)), ""]
+        return [(index, tuple(some)), *changes, table_html(explorer.boards[index], some)]
 
-    def drawn(index: int, chosen: Sequence[str]) -> str:
-        return figures_html(explorer.boards[index], chosen)
+    def drawn(known: Known) -> str:
+        return figures_html(explorer.boards[known[0]], known[1])
 
     def opened(index: int, event: gr.EventData) -> str:
         labels = [row.label for row in explorer.boards[index].rows]
         label = told_by(event, "row")
         return row_html(explorer.boards[index], label) if label in labels else ""
 
-    def switched(index: int) -> tuple[Any, str]:
-        return gr.update(**_levels(explorer, index)), ""
-
-    switch = board.input(switched, board, [levels, behind], **QUIET)
-    for fill, place in ((filtered, table), (drawn, figures)):
-        gr.on([levels.input, page.load], fill, [board, levels], place, **QUIET)
-        switch.then(fill, [board, levels], place, **QUIET)
+    changed, shown = [board.change, levels.input, page.load], [known, levels, behind, table]
+    gr.on(changed, filtered, [board, known, levels], shown, **QUIET)
+    gr.on([known.change, page.load], drawn, known, figures, **QUIET)
     table.act(opened, board, behind, **QUIET)
 
 
@@ -64,58 +58,7 @@ def _levels(explorer: Explorer, index: int) -> dict[str, Any]:
     return {"choices": found, "value": found}
 
 
-def feedback_tab(explorer: Explorer, board: gr.Dropdown, page: gr.Blocks, tab: gr.Tab) -> None:
-    """One list that listens."""
-    with gr.Row(elem_classes="fl-row"):
-        user, another = user_picker(explorer, "who-feedback")
-        label = gr.Dropdown(label="Strategy", **strategies(explorer, 0, 0))
-        back = gr.Button("Undo", size="sm", scale=0, min_width=130)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=300):
-            listed = own_html("feedback-list")
-        with gr.Column(scale=2, min_width=260):
-            log = own_html("feedback-log")
-    asked, views = [board, label, user], [listed, log]
-
-    def shown(index: int, label: str, user: object, wrong: str = "") -> tuple[str, str]:
-        if not explorer.boards[index].strategies:
-            return note("this board has nobody to listen to"), ""
-        who = text_in(user).strip()
-        made = list_html(explorer, index, label, Question(who), actions=ACTIONS)
-        heading = '<h3 class="fl-heading">What was said</h3>'
-        return alert(wrong) + made, heading + log_html(explorer, index, label, who)
-
-    def acted(index: int, label: str, user: object, event: gr.EventData) -> tuple[str, str]:
-        told = {key: told_by(event, key) for key in ("act", "item", "list")}
-        items = getattr(event, "shown", [])
-        items = [text_in(one) for one in items[:SHOWN]] if isinstance(items, list) else []
-        try:
-            who = text_in(user).strip()
-            act(explorer, index, label, who, told["act"], told["item"], items, told["list"][:64])
-        except FusionlabError as error:
-            return shown(index, label, user, str(error))
-        return shown(index, label, user)
-
-    def undone(index: int, label: str, user: object) -> tuple[str, str]:
-        try:
-            event = undo(explorer, index, label, text_in(user).strip())
-        except FusionlabError as error:
-            return shown(index, label, user, str(error))
-        return shown(index, label, user, "" if event else "nothing is left to take back")
-
-    def switched(index: int) -> tuple[Any, Any]:
-        return first_user(explorer, index), gr.update(**strategies(explorer, index, 0))
-
-    listed.act(acted, asked, views, **SAYING)
-    back.click(undone, asked, views, **SAYING)
-    gr.on([user.submit, label.input, tab.select], shown, asked, views, **QUIET)
-    another.click(another_user(explorer), [board, user], user, **QUIET).then(
-        shown, asked, views, **QUIET
-    )
-    board.input(switched, board, [user, label], **QUIET).then(shown, asked, views, **QUIET)
-
-
-def your_item_tab(explorer: Explorer, board: gr.Dropdown) -> None:
+def your_item_tab(explorer: Explorer, board: gr.State) -> None:
     """An item that somebody brings."""
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
@@ -126,16 +69,31 @@ def your_item_tab(explorer: Explorer, board: gr.Dropdown) -> None:
             go = gr.Button("Look it up", variant="primary")
         with gr.Column(scale=2, min_width=300):
             alike, fans = own_html("alike"), own_html("fans")
-            alike.value = note(
-                "bring a text, a picture or a sound: what is like it, and who "
-                "would like it, stands here then"
-            )
+            alike.value = NOTHING
+    known = gr.State((0, strategies(explorer, 0, 0)["value"]))
+    looked = gr.State((0, ""))  # the board, and another text after each look
+
+    def switched(index: int) -> tuple[Chosen, Any]:
+        choices = strategies(explorer, index, 0)
+        return (index, choices["value"]), gr.update(**choices)
+
+    def kept(index: int, known: Chosen, looked: tuple[int, str]) -> list[Any]:
+        """Of another board than the last one nothing counts any more."""
+        new = known[0] != index
+        found = [NOTHING, ""] if new or looked[0] != index else [gr.skip(), gr.skip()]
+        return [*(switched(index) if new else (gr.skip(), gr.skip())), *found]
 
     def looked_up(
-        index: int, label: str, text: object, image: str | None, audio: str | None
-    ) -> tuple[str, str]:
-        if not explorer.boards[index].strategies:
-            return note("this board has nobody to recommend to"), ""
+        index: int, known: Chosen, text: object, image: str | None, audio: str | None
+    ) -> list[Any]:
+        """It may be asked for before another board has come to the page."""
+        changes = [gr.skip(), gr.skip()]
+        if known[0] != index:
+            known, changes[1] = switched(index)
+            changes[0] = known
+        done = (index, uuid4().hex)
+        if known[1] is None:
+            return [done, *changes, note("this board has nobody to recommend to"), ""]
         said = text_in(text).strip()
         media: dict[str, Raw] = {"text": said} if said else {}
         media |= {
@@ -143,7 +101,9 @@ def your_item_tab(explorer: Explorer, board: gr.Dropdown) -> None:
             for medium, file in (("image", image), ("audio", audio))
             if file is not None
         }
-        return your_item_html(explorer, index, label, media)
+        return [done, *changes, *your_item_html(explorer, index, known[1], media)]
 
-    go.click(looked_up, [board, label, text, image, audio], [alike, fans], **QUIET)
-    board.input(lambda index: gr.update(**strategies(explorer, index, 0)), board, label, **QUIET)
+    shown = [known, label, alike, fans]
+    gr.on([board.change, looked.change], kept, [board, known, looked], shown, **READING)
+    label.input(lambda *chosen: chosen, [board, label], known, **READING)
+    go.click(looked_up, [board, known, text, image, audio], [looked, *shown], **QUIET)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ QUIET: dict[str, Any] = {
     "trigger_mode": "always_last",
 }
 READING: dict[str, Any] = {**QUIET, "queue": False}
-"""Of what changes nothing and is answered at once: it waits in no line."""
+"""Of what changes nothing and is answered at once: it waits in no line. No `change` of a
+state that it sets is heard."""
 EVERY: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": 1}
 """Of what is said again while an answer is under way: each is heard, one after the other."""
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -39,6 +41,11 @@ def user_picker(explorer: Explorer, name: str) -> tuple[gr.Textbox, gr.Button]:
     return user, gr.Button("Another user", size="sm", scale=0, min_width=130)
 
 
+def untrained_box() -> gr.Checkbox:
+    """Tell what modalities count of every model."""
+    return gr.Checkbox(label="Tell untrained", info="of models that saw no subsets", min_width=160)
+
+
 def strategies(explorer: Explorer, index: int, place: int) -> dict[str, Any]:
     """The choices of a board's strategies, the one at ``place`` chosen where there is one."""
     found = explorer.boards[index].strategies
@@ -47,8 +54,14 @@ def strategies(explorer: Explorer, index: int, place: int) -> dict[str, Any]:
 
 def modalities(explorer: Explorer, index: int) -> dict[str, Any]:
     """The choices of a board's modalities, all chosen."""
-    found = modalities_of(explorer.boards[index].rows)
+    found = modalities_read(explorer, index)
     return {"choices": found, "value": found}
+
+
+def modalities_read(explorer: Explorer, index: int) -> list[str]:
+    """What the strategies of a board that recommend read; ceilings may read more."""
+    board = explorer.boards[index]
+    return modalities_of([board.row(label) for label in board.strategies])
 
 
 def first_user(explorer: Explorer, index: int) -> str:
@@ -64,6 +77,12 @@ def another_user(explorer: Explorer) -> Callable[[int, str], str]:
         return random.choice(users) if users else text_in(user)
 
     return drawn
+
+
+def status(text: str) -> str:
+    """What has just been done, read out when there is time; only what changes is read out, so an
+    empty one holds its place."""
+    return f'<p class="fl-note" role="status">{escape(text)}</p>'
 
 
 def told_by(event: gr.EventData, key: str) -> str:

@@ -9,6 +9,8 @@ from fusionlab.errors import FusionlabError
 
 COMPARED = 10_000
 """Names among which the nearest one is looked for."""
+SHOWN = 80
+"""Characters of an id that a message repeats."""
 
 
 def require_known(what: str, found: str, known: Collection[str] | None) -> None:
@@ -19,4 +21,5 @@ def require_known(what: str, found: str, known: Collection[str] | None) -> None:
     alike: Sequence[str] = [name for name in known if name.startswith(half)] or [*known]
     near = difflib.get_close_matches(found, alike[:COMPARED], n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise FusionlabError(f"{what}: found {found!r}, expected one of {len(known):,} ids{hint}")
+    told = repr(found) if len(found) <= SHOWN else f"{found[:SHOWN]!r}… ({len(found):,} characters)"
+    raise FusionlabError(f"{what}: found {told}, expected one of {len(known):,} ids{hint}")

@@ -37,6 +37,22 @@ STUDY = {
 }
 STUDY["experiment"]["dataset"]["features"] = "rendered"
 
+OTHER = {
+    "title": "Words alone",
+    "experiment": {
+        **STUDY["experiment"],
+        "dataset": {**STUDY["experiment"]["dataset"], "users": 50, "items": 30},
+        "encoders": {"text": STUDY["experiment"]["encoders"]["text"]},
+        "evaluation": {"cutoffs": [5]},
+        "training": {"epochs": 1, "batch_size": 128},
+    },
+    "axes": {"fusion": ["gated"]},
+    "seeds": [0],
+    "controls": ["achievable"],
+}
+"""With another level, another strategy, one modality, and a ceiling that reads what none else does;
+its model saw no subsets."""
+
 SECRET = b"the salary of the director"
 
 
@@ -61,8 +77,18 @@ class Tags(HTMLParser):
 @cache
 def finished(folder: Path) -> tuple[Path, RunStore]:
     """The file of the study and the store of its runs."""
-    file, store = folder / "study.yaml", RunStore(folder / "runs")
-    file.write_text(json.dumps(STUDY))  # JSON is YAML
+    return trained(folder, "study.yaml", STUDY)
+
+
+@cache
+def other(folder: Path) -> tuple[Path, RunStore]:
+    """The file of another study, whose runs are in the same store."""
+    return trained(folder, "other.yaml", OTHER)
+
+
+def trained(folder: Path, name: str, study: dict) -> tuple[Path, RunStore]:
+    file, store = folder / name, RunStore(folder / "runs")
+    file.write_text(json.dumps(study))  # JSON is YAML
     planned = plan(load_study(file), partial(load_dataset, features=store.features))
     execute(planned.runs, store, workers=1, on_run=lambda *_: None)
     return file, store

@@ -65,7 +65,12 @@ def test_a_profile_is_a_stranger_with_that_history(explorer):
     assert items_in(list_html(explorer, 0, "concat", question)) == [
         item.item for item in expected.items
     ]
-    assert items_in(history_html(explorer, 0, "concat", question)) == ["i8", "i3"]
+    html = history_html(explorer, 0, "concat", question)
+    assert items_in(html) == ["i8", "i3"]
+    assert "2 items" in html
+    html = history_html(explorer, 0, "concat", Question(None, ("i3", "of another board")))
+    assert items_in(html) == ["i3"]
+    assert "1 item<" in html
 
 
 @pytest.mark.parametrize(
@@ -75,6 +80,7 @@ def test_a_profile_is_a_stranger_with_that_history(explorer):
         ("concat", Question(None), "the profile is empty"),
         ("popularity", Question(None, ("i1",)), "nothing of a stranger"),
         ("concat", Question("<script>"), "&lt;script&gt;"),
+        ("concat", Question("u" * 10**5), f"{'u' * 80}&#x27;… (100,000 characters), expected one"),
         ("concat", Question("\ud800"), r"found &#x27;\ud800&#x27;, expected one of 60 ids"),
         ("concat", Question("u1", without=("text", "image", "audio")), "all that the model reads"),
     ],
@@ -84,6 +90,7 @@ def test_what_cannot_be_answered_is_said(label, question, message, explorer):
     assert 'role="alert"' in html
     assert message in html
     assert "<script>" not in html
+    assert len(html) < 1000
 
 
 def test_a_control_without_content_has_a_list_and_no_bars(explorer):

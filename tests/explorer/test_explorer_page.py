@@ -104,6 +104,8 @@ def test_a_profile_is_put_together_from_the_catalogue(chromium, address):
         page.wait_for_function("document.querySelector('#history').innerText.includes('profile')")
         profile = items_of(page, "history")
         assert profile == ["i3"]
+        page.wait_for_selector("#catalogue [data-act=add] >> text=Added")
+        assert "; 1 item in your profile" in page.inner_text("#catalogue [role=status]")
         assert "i3" not in wait_for_change(page, "list-left", left)
         page.locator("#history [data-act=remove]").first.click()
         page.wait_for_selector("#list-left [role=alert]")
@@ -133,9 +135,8 @@ def test_fast_likes_are_all_heard_and_each_counts_once(chromium, address):
         page.locator("#who-feedback input, #who-feedback textarea").fill("u9")
         page.keyboard.press("Enter")
         page.wait_for_function(
-            "document.querySelector('#feedback-log').innerText.includes('nothing yet')"
+            "/by u9[^]*nothing yet/.test(document.querySelector('#feedback-log').innerText)"
         )
-        page.wait_for_timeout(500)  # the list of before is gone
         first = items_of(page, "feedback-list")
         page.eval_on_selector_all(
             "#feedback-list [data-act=like]",
@@ -151,6 +152,57 @@ def test_fast_likes_are_all_heard_and_each_counts_once(chromium, address):
             "document.querySelector('#feedback-log').innerText.includes('nothing yet')"
         )
         assert items_of(page, "feedback-list") == first
+
+
+def test_a_name_that_is_typed_counts_once_it_is_entered(chromium, address):
+    """What is said counts for the user whose list is on the page, and Undo for the same."""
+    with opened(chromium, address) as page:
+        turn_to(page, "Feedback")
+        who = page.locator("#who-feedback input, #who-feedback textarea")
+        who.fill("u11")
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            "document.querySelector('#feedback-log').innerText.includes('by u11')"
+        )
+        first = items_of(page, "feedback-list")
+        who.fill("u12")
+        page.locator("#feedback-list [data-act=like]").first.click()
+        liked = wait_for_change(page, "feedback-list", first)
+        assert "by u11" in page.inner_text("#feedback-log")
+        assert page.locator("#feedback-log li").count() == 1
+        assert ", by u11" in page.inner_text("#feedback-said [role=status]")
+        page.get_by_role("button", name="Undo").click()
+        assert wait_for_change(page, "feedback-list", liked) == first
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_text("nothing is left to take back").wait_for()
+        who.press("Enter")
+        page.wait_for_function(
+            "document.querySelector('#feedback-log').innerText.includes('by u12')"
+        )
+        assert "nothing yet" in page.inner_text("#feedback-log")
+        assert page.locator("#feedback-said [role=alert]").count() == 0
+
+
+def test_lists_are_made_anew_after_feedback(chromium, address):
+    with opened(chromium, address) as page:
+        turn_to(page, "Recommend")
+        page.wait_for_selector("#list-left .fl-card")
+        left = items_of(page, "list-left")
+        name = "document.querySelector('#list-left ol').dataset.list"
+        before = page.evaluate(name)
+        turn_to(page, "Feedback")
+        page.wait_for_selector("#feedback-list .fl-card")
+        turn_to(page, "Recommend")
+        page.wait_for_timeout(1000)
+        assert page.evaluate(name) == before  # nothing was said
+        turn_to(page, "Feedback")
+        page.locator("#feedback-list [data-act=dislike]").first.click()
+        now = wait_for_change(page, "feedback-list", left)
+        turn_to(page, "Recommend")
+        assert wait_for_change(page, "list-left", left) == now
+        turn_to(page, "Feedback")
+        page.get_by_role("button", name="Undo").click()
+        assert wait_for_change(page, "feedback-list", now) == left
 
 
 def test_fast_picks_all_enter_the_profile(chromium, address):
@@ -215,7 +267,7 @@ def test_your_item_finds_what_is_like_it(chromium, address, explorer, tmp_path):
         page.get_by_role("button", name="Look it up").click()
         page.wait_for_selector("#alike [role=alert]")
         told = "image: b.png: no image, or its header is damaged"
-        assert page.inner_text("#alike").strip() == told
+        assert page.inner_text("#alike [role=alert]") == told
 
 
 def test_the_keyboard_is_enough(chromium, address):

@@ -8,7 +8,8 @@ from explored import explorer_of, finished
 
 from fusionlab.cli import main
 from fusionlab.errors import FusionlabError
-from fusionlab.explorer.feedback import act, log_html, undo
+from fusionlab.explorer import feedback
+from fusionlab.explorer.feedback import Listing, Listings, act, act_on, log_html, undo
 from fusionlab.explorer.recommend import Question, list_html
 from fusionlab.serving.feedback import FeedbackLog
 
@@ -92,3 +93,29 @@ def test_a_browser_may_say_nothing_else(kind, item, message, said):
         do(kind, item, shown=["i1"], name="l1")
     with explorer.service(0, "concat") as service:
         assert service.log.events("u7") == []
+
+
+def test_what_is_said_counts_for_the_list_that_was_shown(said):
+    _, explorer = said
+    listings, of = Listings(), Listing(0, "concat", "u7", ("i1", "i2"))
+    name = listings.add(of)
+    assert act_on(explorer, listings, name, "like", "i2") == of
+    for wrong, item, message in ((name, "i3", "item: found 'i3'"), ("l9", "i2", "not known")):
+        with pytest.raises(FusionlabError, match=message):
+            act_on(explorer, listings, wrong, "like", item)
+    with explorer.service(0, "concat") as service:
+        events = service.log.events("u7")
+    assert [(event.kind, event.item, event.list) for event in events] == [
+        ("impression", "i1", name),
+        ("impression", "i2", name),
+        ("like", "i2", name),
+    ]
+
+
+def test_the_last_lists_are_remembered(monkeypatch):
+    monkeypatch.setattr(feedback, "LISTS", 2)
+    listings = Listings()
+    names = [listings.add(Listing(0, "concat", f"u{n}", ())) for n in range(3)]
+    assert [listings.named(name).user for name in names[1:]] == ["u1", "u2"]
+    with pytest.raises(FusionlabError, match="not known any more"):
+        listings.named(names[0])
