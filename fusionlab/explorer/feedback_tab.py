@@ -64,7 +64,7 @@ def feedback_tab(explorer: Explorer, board: gr.State, tab: gr.Tab, heard: gr.Sta
         return (index, text_in(user).strip()), uuid4().hex, status("")
 
     def drawn(index: int, user: str) -> tuple[str, Asked, str, str]:
-        new = another_user(explorer)(index, user)
+        new = another_user(explorer, index, user)
         return new, *entered(index, new)
 
     asking = [asked, again, said]

@@ -78,7 +78,7 @@ def recommend_tab(
     gr.on(changed, Lists(explorer, reasons).shown, asked, shown, **READING)
 
     def another_one(index: int, user: str) -> tuple[str, str]:
-        return another_user(explorer)(index, user), uuid4().hex
+        return another_user(explorer, index, user), uuid4().hex
 
     another.click(another_one, [board, user], [user, drawn], **QUIET)
     tab.select(lambda last: last, heard, told, **QUIET)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -69,14 +68,10 @@ def first_user(explorer: Explorer, index: int) -> str:
     return next(iter(explorer.users(index)), "")
 
 
-def another_user(explorer: Explorer) -> Callable[[int, str], str]:
-    """From a board and a user to a user drawn at random."""
-
-    def drawn(index: int, user: str) -> str:
-        users = explorer.users(index)
-        return random.choice(users) if users else text_in(user)
-
-    return drawn
+def another_user(explorer: Explorer, index: int, user: object) -> str:
+    """A board's user drawn at random; the same ``user`` where it has none."""
+    users = explorer.users(index)
+    return random.choice(users) if users else text_in(user)
 
 
 def status(text: str) -> str:

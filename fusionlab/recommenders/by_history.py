@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.recommenders.contract import Recommender
@@ -25,10 +24,10 @@ class ByHistory(Recommender):
         self.n_users = clicks.n_users
         self.history = History(clicks)
 
-    def of_people(self, clicks: Clicks) -> Self:
+    def of_people(self, clicks: Clicks) -> Recommender:
         """See `Recommender.of_people`."""
         if not self.by_history:  # as it was set up: it has learned ID factors of users besides
-            raise NotImplementedError
+            return super().of_people(clicks)
         shared: dict[int, object] = {id(x): x for x in (*self.parameters(), *self.buffers())}
         people = copy.deepcopy(self, shared | {id(self.fusion): self.fusion})
         people.know(clicks)

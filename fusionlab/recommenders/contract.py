@@ -180,7 +180,7 @@ class Recommender(nn.Module):
         """The same recommender, with all that it has learned, for other people: the rows of
         ``clicks`` (P rows, N items or more: those beyond N were added after training). Only of
         those who are `by_history`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} is not by_history")
 
     # Item side
 
@@ -202,9 +202,9 @@ class Recommender(nn.Module):
         """Views of ``users`` (B,) as (B, K, D).
 
         ``leave_out`` (B,) are positions of train clicks: row b's view must not know that click, or
-        training would be shown the answer.
+        training would be shown the answer. A recommender whose `ranker` is its own needs none.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has neither user_views nor a ranker")
 
     # IDs
 

@@ -134,8 +134,10 @@ class LlmReranker:
             raise FusionlabError(f"weight: found {weight}, expected a share from 0 to 1")
         if base is None and weight < 1:
             raise FusionlabError(f"weight: found {weight} without base scores, expected 1")
-        mixed = weight * standardised(self.log_likelihoods(history, candidates))
-        if base is not None:
+        likely = self.log_likelihoods(history, candidates)
+        if base is None:
+            scores = standardised(likely)
+        else:
             base = base.cpu().float()
             if base.shape != there.shape or not base[there].isfinite().all():
                 raise FusionlabError(
@@ -143,8 +145,8 @@ class LlmReranker:
                     f"{int((~base.isfinite()).sum())} are not finite; expected a finite score for "
                     f"each of {len(candidates)} candidates"
                 )
-            mixed = mixed + (1 - weight) * standardised(base.where(there, torch.nan))
-        return mixed.masked_fill(~there, -torch.inf)
+            scores = mixed(likely, base.where(there, torch.nan), weight)
+        return scores.masked_fill(~there, -torch.inf)
 
     def rerank(
         self,
@@ -233,6 +235,11 @@ class LlmReranker:
                 f"around them may be {needed} tokens, expected at most {self.lm.longest}, which is "
                 "what the model can read: lower history or max_tokens"
             )
+
+
+def mixed(likely: Tensor, base: Tensor, weight: float) -> Tensor:
+    """weight z(likely) + (1 - weight) z(base), z standardised over the candidates (C,)."""
+    return weight * standardised(likely) + (1 - weight) * standardised(base)
 
 
 def standardised(values: Tensor) -> Tensor:

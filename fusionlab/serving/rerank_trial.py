@@ -18,7 +18,7 @@ from fusionlab.evaluation.metrics import hits_of, list_metrics
 from fusionlab.evaluation.ranking import NOTHING, top_k
 from fusionlab.fusion.model_level.llm_prefix import LlmPrefix
 from fusionlab.serving.causal import CausalLm
-from fusionlab.serving.llm_rerank import LlmReranker, standardised
+from fusionlab.serving.llm_rerank import LlmReranker, mixed
 from fusionlab.studies.trained import Trained
 from fusionlab.training.ranking import RankingTask
 
@@ -124,9 +124,9 @@ class Candidates:
             items = self.lists[row][self.lists[row] != NOTHING]
             first, last = self.train.indptr[user : user + 2].tolist()
             history = self.train.items[first:last].tolist()
-            likely = standardised(reranker.log_likelihoods(history, items.tolist()))
-            own = standardised(self.scores[row, : len(items)].float())
+            likely = reranker.log_likelihoods(history, items.tolist())
+            own = self.scores[row, : len(items)].float()
             for weight, lists in found.items():
-                mixed = weight * likely + (1 - weight) * own
-                lists[row, : len(items)] = items[mixed.argsort(descending=True, stable=True)]
+                order = mixed(likely, own, weight).argsort(descending=True, stable=True)
+                lists[row, : len(items)] = items[order]
         return found, (time.perf_counter() - started) / max(len(self.users), 1)

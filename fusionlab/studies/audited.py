@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.contribution import Effect
@@ -87,9 +87,13 @@ class Audit:
             raise FusionlabError(
                 f"{file}: no such file; `fusionlab audit RUN --json {file}` writes it"
             ) from None
-        except (OSError, ValueError) as error:
-            first = str(error).splitlines()[1:2] or [str(error)]
-            raise FusionlabError(f"{file}: not the audit of a run ({first[0]})") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "all of it"
+            problem = f"{file}: not the audit of a run ({place}: {first['msg']})"
+            raise FusionlabError(problem) from None
+        except OSError as error:
+            raise FusionlabError(f"{file}: cannot be read ({error})") from None
         for name, one in found.modalities.items():
             if one.knockouts.keys() != KNOCKOUTS.keys():
                 told = ", ".join(one.knockouts) or "none"

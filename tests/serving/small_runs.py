@@ -6,9 +6,12 @@ from fusionlab.config import experiment_from
 from fusionlab.seal import Openings
 from fusionlab.serving.events import Event
 from fusionlab.serving.run_feedback import open_feedback
+from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.trained import load_trained
 
+GOOD = FineTuning(epochs=40, learning_rate=5.0)
+BAD = FineTuning(epochs=5, learning_rate=1000.0)
 SMALL = {
     "dataset": {"name": "synthetic", "users": 60, "items": 40, "clicks": 12},
     "dim": 8,
@@ -28,6 +31,11 @@ RENDERED = {
 def trained_run(store, **changes):
     """A finished run of `SMALL` with some keys changed."""
     return load_trained(run_experiment(experiment_from({**SMALL, **changes}), store).id, store)
+
+
+def bpr(store):
+    """A finished run of matrix factorisation."""
+    return trained_run(store, recommender="bpr_mf")
 
 
 def log_test_clicks(trained, store, seed=0):

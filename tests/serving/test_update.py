@@ -6,7 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
-from small_runs import SMALL, log_test_clicks, trained_run
+from small_runs import GOOD, SMALL, bpr, log_test_clicks, trained_run
 
 from fusionlab.cli import main
 from fusionlab.config import experiment_from
@@ -23,17 +23,10 @@ from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
 
-GOOD = FineTuning(epochs=40, learning_rate=5.0)
-BAD = FineTuning(epochs=5, learning_rate=1000.0)
-
 
 @pytest.fixture
 def store(tmp_path):
     return RunStore(tmp_path / "runs")
-
-
-def bpr(store):
-    return trained_run(store, recommender="bpr_mf")
 
 
 def test_an_update_is_a_run_beside_the_other(store):

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
-from small_runs import log_test_clicks, trained_run
+from small_runs import BAD, GOOD, bpr, log_test_clicks, trained_run
 
 from fusionlab.cli import main
 from fusionlab.data.words import SCHEMA, in_rows, keys_of
@@ -17,21 +17,13 @@ from fusionlab.serving.last_words import last_words
 from fusionlab.serving.run_feedback import open_feedback
 from fusionlab.serving.update import told_by, update
 from fusionlab.studies import update as update_module
-from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
-
-GOOD = FineTuning(epochs=40, learning_rate=5.0)
-BAD = FineTuning(epochs=5, learning_rate=1000.0)
 
 
 @pytest.fixture
 def store(tmp_path):
     return RunStore(tmp_path / "runs")
-
-
-def bpr(store):
-    return trained_run(store, recommender="bpr_mf")
 
 
 def test_a_worse_model_does_not_replace_the_present_one(store):

@@ -40,7 +40,7 @@ class Imputer(nn.Module):
 
     def guess(self, modality: str, items: ItemFeatures, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Features (n, T, d) and mask (n, T) for the ``rows`` (n,) of ``items`` that lack it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has neither guess nor a forward")
 
     def forward(self, items: ItemFeatures) -> ItemFeatures:
         """The items with what they lack filled in, of modalities too that ``items`` has no column
