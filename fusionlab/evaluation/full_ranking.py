@@ -76,6 +76,7 @@ def evaluate(
         for name in metrics
         if name in FULL_METRICS
     }
+    people = None if people is None else people.to(device)
     for part in score_blocks(scores, exclude, users, block=block, device=device):
         names = part.users if people is None else people[part.users]
         shown, drawn = fair_k(part, lists.shape[1], names)
