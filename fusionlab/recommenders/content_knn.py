@@ -27,7 +27,6 @@ class ContentKnn(ByHistory):
     """
 
     reads_features = True
-    ranks_features = True
 
     def __init__(self, context: Context, fusion: Fusion | None) -> None:
         super().__init__(context, fusion)

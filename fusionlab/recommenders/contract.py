@@ -149,8 +149,6 @@ class Recommender(nn.Module):
     """Does it read item features through the fusion?"""
     reads_features: ClassVar[bool] = False
     """Does it read item features itself (`Context.features`), beside a fusion or without one?"""
-    ranks_features: ClassVar[bool] = False
-    """Can its `ranker` do with features alone, also of items added after the context's?"""
     by_history: bool = False
     """Is a user nothing but a history? Then `of_people` serves people that training never saw."""
     on_ids: ClassVar[str] = "bpr_mf"
@@ -292,7 +290,8 @@ class Recommender(nn.Module):
         """Everything needed to score all N items for any user, computed once.
 
         ``items`` are the views of the catalogue and ``features`` what they were made of, which may
-        lack modalities that `Context.features` has; None: those of the context.
+        lack modalities that `Context.features` has, and have more rows: items added after training.
+        None: those of the context.
         """
         return Ranker(self, items)
 

@@ -42,7 +42,8 @@ class ItemGraph(LightGcn):
     of modality m, as `inputs` prepares them, have the largest cosine; D are the row sums. It is
     made once and stays. An item that lacks a modality has no edge in its graph, and a view that an
     item lacks is not filled in by its neighbours'. Users' vectors are those of LightGCN: they are
-    smoothed over the clicked items' ID factors, never over their content.
+    smoothed over the clicked items' ID factors, never over their content. An item added after
+    training has neighbours in the catalogue and is nobody's: of the ID score it has what they lend.
 
     A step fuses its candidates and their neighbours, up to k M times as many items as it ranks.
     Published forms differ: LATTICE and FREEDOM spread IDs alone, FREEDOM reads content in a loss of
@@ -90,7 +91,10 @@ class ItemGraph(LightGcn):
         self.distinct = Distinct(self.n_items)
 
     def _graph_of(self, features: ItemFeatures) -> SparseRows:
-        return SparseRows(similarity_graph(features, self.neighbours, self.importance, self.name))
+        graph = similarity_graph(
+            features, self.neighbours, self.importance, self.name, self.n_items
+        )
+        return SparseRows(graph)
 
     # A step
 
@@ -162,7 +166,10 @@ class ItemGraph(LightGcn):
         if features is not None and features is not self.context.features:
             similar = self._graph_of(features).to(items.views.device)
         users, table = self.smoothed()
-        factors = table + similar.times(self.items.weight) if self.item_ids else None
+        factors = None
+        if self.item_ids:
+            factors = similar.times(self.items.weight)
+            factors[: self.n_items] += table
         return _ItemGraphRanker(self, _spread(items, items, similar), users, factors)
 
 

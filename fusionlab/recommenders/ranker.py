@@ -45,7 +45,7 @@ class Ranker:
         device = next((p.device for p in recommender.parameters()), torch.device("cpu"))
         self.item_factors = self.factors_of_items(torch.arange(recommender.n_items, device=device))
         if self.item_factors is not None:
-            more = 0 if items is None else len(items.views) - recommender.n_items
+            more = 0 if items is None else len(items.views) - len(self.item_factors)
             if more:  # items added after training have no ID score
                 self.item_factors = F.pad(self.item_factors, (0, 0, 0, more))
             columns.append(self.item_factors)

@@ -18,7 +18,6 @@ from fusionlab.encoders.more import encode_more, encoder_of
 from fusionlab.encoders.trained import TrainedEncoders
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import Recommender
 from fusionlab.studies.datasets import items_in
 from fusionlab.studies.inputs import as_given, prepare_more
 from fusionlab.studies.trained import Trained
@@ -46,11 +45,11 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> tuple[ItemFeature
     experiment = experiment_from(trained.record.config)
     dataset = as_given(experiment, trained.dataset)
     clicks, read, task = dataset.interactions, trained.task.features, trained.task
-    if clicks is None or read is None or not isinstance(task, RankingTask) or not _able(task.model):
+    if clicks is None or read is None or not isinstance(task, RankingTask):
         raise FusionlabError(
             f"recommender {experiment.recommender.name!r} cannot rank items added after training: "
-            "its scores need their ids, or a graph of the catalogue that was trained on; expected "
-            "one that scores an item by its content, such as 'content', 'hybrid' or 'content_knn'"
+            "its scores need their ids; expected one that scores an item by its content, such as "
+            "'content', 'hybrid' or 'content_knn'"
         )
     read_of = _Reader(experiment, dataset, task.model.fusion)
     columns = {name: read_of.column(name, items) for name in read.modalities}
@@ -69,11 +68,6 @@ def features_of(trained: Trained, items: Sequence[NewItem]) -> tuple[ItemFeature
             )
     assert task.worlds is not None
     return prepare_more(experiment, dataset, task.worlds.train_items, raw), read_of.notes
-
-
-def _able(model: Recommender) -> bool:
-    """Are an item's features all that its scores need?"""
-    return model.ranks_features or (model.uses_content and not model.reads_features)
 
 
 class _Reader:

@@ -118,10 +118,12 @@ class Scoring:
             return self.task.ranker(without)
         assert self.task.judged is not None
         parts = [self.task.judged, *more]
-        if not self.model.ranks_features:
-            return self.model.ranker(_joined([self._views(part, without) for part in parts]))
-        features = reduce(joined, [part.to(self.device) for part in parts])
-        return self.model.ranker(None, _lacking(features, without))
+        views = features = None
+        if self.model.uses_content:
+            views = _joined([self._views(part, without) for part in parts])
+        if self.model.reads_features:
+            features = _lacking(reduce(joined, [part.to(self.device) for part in parts]), without)
+        return self.model.ranker(views, features)
 
     def _views(self, features: ItemFeatures, without: Collection[str]) -> ItemViews:
         assert self.model.fusion is not None

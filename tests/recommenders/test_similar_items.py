@@ -70,7 +70,7 @@ def test_new_features_make_a_new_graph_and_the_same_ones_do_not(features, monkey
     found = graph(changed)
     assert not np.array_equal(found, first)
     np.testing.assert_allclose(found, dense_graph(changed, 3, {}), atol=1e-6)
-    assert searched[2:] == [("text", 3)]
+    assert searched[2:] == [("text", 3, range(30), 30)]
     assert not np.array_equal(graph(features, 4), first)
     assert np.array_equal(graph(features), first)
 

@@ -125,7 +125,7 @@ def test_what_is_wrong_is_refused(content, tmp_path, line, message):
         features_of(content, read_new_items(file, content))
 
 
-@pytest.mark.parametrize("name", ["bpr_mf", "item_graph", "ease"])
+@pytest.mark.parametrize("name", ["bpr_mf", "lightgcn_id", "ease"])
 def test_recommenders_that_score_otherwise_refuse_new_items(name, tmp_path):
     trained = trained_run(RunStore(tmp_path), recommender=name)
     with pytest.raises(FusionlabError, match=f"'{name}' cannot rank items added after"):
@@ -160,6 +160,44 @@ def test_content_knn_ranks_a_new_item_where_it_would_have_stood(tmp_path):
     without = service.scoring.ranker_without(["text"])(torch.arange(60))
     assert (without[:, 41] == 0).all()
     assert (without[:, 40] != expected[:, 40]).any()
+
+
+def test_item_graph_lends_a_new_item_what_its_neighbours_have(tmp_path):
+    """The graph written out from cosines; the catalogue's own scores stay what they were."""
+    recommender = {"name": "item_graph", "neighbours": 3}
+    trained = trained_run(RunStore(tmp_path), recommender=recommender, fusion="sum")
+    own = {name: x + 1 for name, x in raw(trained, 3).items()}
+    service = Service(
+        trained, [NewItem("n", vectors=own), NewItem("m", vectors={"text": own["text"]})]
+    )
+    task, model = trained.task, trained.task.model
+    found = service.scoring.ranker(torch.arange(60)).clone()
+    before = task.ranker()(torch.arange(60)).clone()
+    torch.testing.assert_close(found[:, :40], before, atol=1e-5, rtol=1e-5)
+
+    joint = np.zeros((2, 40))
+    counts = np.zeros(40)
+    for name, present in {"text": [0, 1], "image": [0], "audio": [0]}.items():
+        known, new = (
+            np.nan_to_num(one.values[name].numpy().mean(1))
+            for one in (task.judged, service.scoring.new)
+        )
+        known, new = (
+            x / np.maximum(np.linalg.norm(x, axis=1), 1e-12)[:, None] for x in (known, new)
+        )
+        on = task.judged.present(name).numpy()
+        counts += on * np.minimum(3, on.sum() - 1)
+        for row in present:
+            joint[row, np.argsort(-(new[row] @ known.T - 9 * ~on))[:3]] += 1
+    graph = joint / np.sqrt(joint.sum(1, keepdims=True)) / np.sqrt(counts)
+    views = catalogue_views(model.fusion, joined(task.judged, service.scoring.new)).views[:, 0]
+    users, _ = (x.detach().numpy() for x in model.smoothed())
+    lent = graph @ (views[:40].numpy() + model.items.weight.detach().numpy())
+    expected = users @ (views[40:].numpy() + lent).T
+    torch.testing.assert_close(
+        found[:, 40:].numpy(), expected.astype(np.float32), atol=1e-5, rtol=1e-4
+    )
+    assert service.recommend(["u1"], 3)[0].notes == []
 
 
 def test_content_knn_reads_new_and_described_items_as_history(tmp_path):
@@ -220,13 +258,14 @@ def shop(folder, seed):
     return whole
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(seed, tmp_path):
+@pytest.mark.parametrize(("recommender", "seed"), [("hybrid", 0), ("hybrid", 1), ("item_graph", 0)])
+def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(recommender, seed, tmp_path):
     whole = shop(tmp_path / "shop", seed)
     training = {"epochs": 8, "batch_size": 512, "learning_rate": 0.01, "modality_dropout": 0.3}
     trained = trained_run(
         RunStore(tmp_path / "runs"),
         dataset={"name": "folder", "path": str(tmp_path / "shop")},
+        recommender=recommender,
         fusion="sum",
         training=training,
         seed=seed,
