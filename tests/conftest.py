@@ -1,8 +1,9 @@
-"""Small worlds that many tests share."""
+"""Small worlds that many tests share, and the count of messages that tests provoked."""
 
 import numpy as np
 import pytest
 import torch
+import user_messages
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
@@ -37,3 +38,33 @@ def clicks():
 @pytest.fixture
 def features():
     return random_features()
+
+
+# Every message that a user may be told is provoked by some test
+
+user_messages.watch()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-message", action="store_true", help="fail if a message to users was never told"
+    )
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["told"] = sorted(user_messages.told)
+    elif session.config.getoption("--every-message") and user_messages.untold():
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    user_messages.told.update(map(tuple, getattr(node, "workeroutput", {}).get("told", [])))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not config.getoption("--every-message"):
+        return
+    for one in user_messages.untold():
+        terminalreporter.write_line(f"never told: {one.file}:{one.first}: {one.text}", red=True)

@@ -1,0 +1,119 @@
+"""What the package tells users who made a mistake: where each message stands, and which were told.
+
+    python tests/user_messages.py > tests/user_messages.txt
+
+A message is the text of an exception that the command line prints without a traceback, or of a
+`BadMedia`, which the report of `fusionlab encode` prints, or of a ``ValueError``, which whoever
+checks a file or a configuration puts into one of the others.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+import fusionlab
+from fusionlab.encoders.contract import BadMedia
+from fusionlab.errors import FusionlabError
+
+PACKAGE = Path(fusionlab.__file__).parent
+NAMES = {
+    *("FusionlabError", "ConfigError", "NotANumberError", "DivergedError", "BadMedia"),
+    *("UsageError", "BadParameter", "ClickException", "ValueError"),
+}
+BASES = (FusionlabError, BadMedia, click.ClickException)
+"""What they derive from, but for ``ValueError``, which cannot be watched."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A text in the source: its file, the lines it stands on, whose it is, and the text itself."""
+
+    file: str
+    first: int
+    last: int
+    error: str
+    text: str
+
+
+def messages() -> Iterator[Message]:
+    """Every message of the package, file by file."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(PACKAGE).as_posix()
+        calls = (one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Call))
+        for call in sorted(calls, key=lambda one: one.lineno):
+            error = ast.unparse(call.func).split(".")[-1]
+            if error in NAMES:
+                text = " ".join(template(one) for one in call.args)
+                yield Message(file, call.lineno, call.end_lineno, error, text)
+
+
+def template(node: ast.expr) -> str:
+    """The text as it will be read, with what is filled in between braces."""
+    if isinstance(node, ast.Constant):
+        return str(node.value).replace("\n", "\\n")
+    if isinstance(node, ast.JoinedStr):
+        return "".join(template(part) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return "{" + ast.unparse(node.value) + "}"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return template(node.left) + template(node.right)
+    if isinstance(node, ast.List | ast.Tuple):
+        return ": ".join(template(one) for one in node.elts)
+    return "{" + ast.unparse(node) + "}"
+
+
+def listed() -> str:
+    """All messages, under the file each stands in."""
+    lines, file = [], ""
+    for message in messages():
+        if message.file != file:
+            file = message.file
+            lines += ["", file] if lines else [file]
+        lines.append("    " + message.text)
+    return "\n".join(lines) + "\n"
+
+
+told: set[tuple[str, int]] = set()
+"""Where a message was made: the file and the line."""
+
+
+def watch() -> None:
+    """From now on every message that is made is noted in `told`."""
+    for base in BASES:
+        base.__init__ = _noting(base.__init__)
+
+
+def untold() -> list[Message]:
+    """The messages that were not made."""
+    lines: dict[str, set[int]] = {}
+    for file, line in told:
+        lines.setdefault(file, set()).add(line)
+    return [
+        one
+        for one in messages()
+        if one.error != "ValueError"
+        and lines.get(one.file, set()).isdisjoint(range(one.first, one.last + 1))
+    ]
+
+
+def _noting(init):
+    def noted(self, *args, **options):
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_code.co_name == "__init__":  # of what derives from it
+            frame = frame.f_back
+        while frame.f_back and frame.f_code.co_filename.endswith("fusionlab/errors.py"):
+            frame = frame.f_back
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(PACKAGE):
+            told.add((path.relative_to(PACKAGE).as_posix(), frame.f_lineno))
+        init(self, *args, **options)
+
+    return noted
+
+
+if __name__ == "__main__":
+    sys.stdout.write(listed())
