@@ -37,6 +37,8 @@ PAGE = 12
 USER, PROFILE = "A user of the data", "A profile of your own"
 At = tuple[int, str, int]
 """A page of the catalogue: board, words that were searched for, place of its first item."""
+Liked = tuple[int, Sequence[str]]
+"""A profile: board, and what of its catalogue was picked."""
 PICKING = {**EVERY, "concurrency_id": "profile"}
 
 
@@ -50,7 +52,7 @@ def recommend_tab(
 ) -> None:
     """Two strategies side by side for a user or a profile; ``heard`` is another value after
     feedback was given."""
-    liked, known, drawn, told = gr.State([]), gr.State(0), gr.State(""), gr.State("")
+    liked, known, drawn, told = gr.State((0, [])), gr.State(0), gr.State(""), gr.State("")
     with gr.Row(elem_classes="fl-row"):
         who = gr.Radio([USER, PROFILE], value=USER, label="Whose list", min_width=240)
         user, another = user_picker(explorer, "who-recommend")
@@ -74,7 +76,7 @@ def recommend_tab(
     changed += [who.input, *(choice.input for choice in choices), page.load]
     changed += [liked.change, drawn.change, told.change]
     asked = [known, *choices, worded, board, who, user, liked, k, on, untrained]
-    shown = [known, user, liked, on, *choices, *places, past]
+    shown = [known, user, on, *choices, *places, past]
     gr.on(changed, Lists(explorer, reasons).shown, asked, shown, **READING)
 
     def another_one(index: int, user: str) -> tuple[str, str]:
@@ -83,10 +85,10 @@ def recommend_tab(
     another.click(another_one, [board, user], [user, drawn], **QUIET)
     tab.select(lambda last: last, heard, told, **QUIET)
 
-    def removed(some: list[str], event: gr.EventData) -> list[str]:
-        return [item for item in some if item != told_by(event, "item")]
+    def removed(index: int, liked: Liked, event: gr.EventData) -> Liked:
+        return index, [item for item in _picked(index, liked) if item != told_by(event, "item")]
 
-    past.act(removed, liked, liked, **PICKING)
+    past.act(removed, [board, liked], liked, **PICKING)
     who.change(lambda whose: gr.update(open=whose == PROFILE), who, builder, **QUIET)
 
 
@@ -100,16 +102,16 @@ class Lists:
     def shown(
         self, known: int, left: str, right: str | None, words: bool, *given: Any
     ) -> list[Any]:
-        """Board, user, liked, on, the strategies, both lists and the history: of another board than
-        the ``known`` one nothing that was chosen counts."""
-        index, changes = given[0], [gr.skip() for _ in range(5)]
+        """Board, user, on, the strategies, both lists and the history: of another board than the
+        ``known`` one nothing that was chosen counts."""
+        index, changes = given[0], [gr.skip() for _ in range(4)]
         if index != known:
             explorer, user = self.explorer, first_user(self.explorer, index)
             read = modalities(explorer, index)
             sides = [strategies(explorer, index, place) for place in (0, 1)]
-            changes = [user, [], gr.update(**read), *(gr.update(**one) for one in sides)]
+            changes = [user, gr.update(**read), *(gr.update(**one) for one in sides)]
             left, right = (one["value"] for one in sides)
-            given = (index, given[1], user, [], given[4], read["value"], given[6])
+            given = (index, given[1], user, *given[3:5], read["value"], given[6])
         return [index, *changes, *self.all(left, right, words, *given)]
 
     def one(self, label: str | None, words: bool, *given: Any) -> str:
@@ -150,7 +152,7 @@ def browser(
     with gr.Row():
         back, on = gr.Button("Previous", size="sm"), gr.Button("Next", size="sm")
 
-    def paged(index: int, at: At, liked: Sequence[str]) -> str:
+    def paged(index: int, at: At, liked: Liked) -> str:
         try:
             catalogue = explorer.catalogue(index)
         except FusionlabError as error:
@@ -159,10 +161,11 @@ def browser(
             return note("this board has no catalogue")
         _, text, first = _of(index, at)
         rows, total = catalogue.search(text, first, PAGE)
-        label = {row: "Added" if catalogue.ids[row] in liked else "Add" for row in rows}
+        picked = _picked(index, liked)
+        label = {row: "Added" if catalogue.ids[row] in picked else "Add" for row in rows}
         made = [card(catalogue, index, row, Shown(actions={label[row]: "add"})) for row in rows]
         told = f"{first + 1:,} to {first + len(rows):,} of {total:,}" if rows else "nothing found"
-        profile = f"; {counted(len(liked))} in your profile" if liked else ""
+        profile = f"; {counted(len(picked))} in your profile" if picked else ""
         return status(told + profile) + cards(made, "Catalogue", "fl-grid")
 
     def turned(by: int) -> Callable[..., At]:
@@ -177,15 +180,16 @@ def browser(
 
         return to
 
-    def added(some: list[str], event: gr.EventData) -> tuple[list[str], str]:
-        return [*dict.fromkeys([*some, told_by(event, "item")])], PROFILE
+    def added(index: int, liked: Liked, event: gr.EventData) -> tuple[Liked, str]:
+        picked = dict.fromkeys([*_picked(index, liked), told_by(event, "item")])
+        return (index, [*picked]), PROFILE
 
     for button, by in ((back, -PAGE), (on, PAGE)):
         button.click(turned(by), [board, at], at, **QUIET)
     words.submit(lambda index, text: (index, text_in(text), 0), [board, words], at, **QUIET)
     changed = [at.change, board.change, liked.change, page.load]
     gr.on(changed, paged, [board, at, liked], found, **QUIET)
-    found.act(added, liked, [liked, who], **PICKING)
+    found.act(added, [board, liked], [liked, who], **PICKING)
 
 
 def _of(index: int, at: At) -> At:
@@ -193,12 +197,17 @@ def _of(index: int, at: At) -> At:
     return at if at[0] == index else (index, at[1], 0)
 
 
+def _picked(index: int, liked: Liked) -> Sequence[str]:
+    """The profile for a board: what was picked on another one does not count."""
+    return liked[1] if liked[0] == index else ()
+
+
 def _question(
     explorer: Explorer,
     index: int,
     who: str,
     user: object,
-    liked: Sequence[str],
+    liked: Liked,
     k: float,
     on: Sequence[str],
     untrained: bool,
@@ -206,4 +215,4 @@ def _question(
     every = modalities_read(explorer, index)
     off = tuple(name for name in every if name not in on)
     whose = text_in(user).strip() if who == USER else None
-    return Question(whose, tuple(liked), int(k), off, untrained)
+    return Question(whose, tuple(_picked(index, liked)), int(k), off, untrained)

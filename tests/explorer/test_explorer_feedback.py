@@ -93,6 +93,17 @@ def test_a_name_that_is_typed_counts_once_it_is_entered(chromium, address):
         assert page.locator("#feedback-said [role=alert]").count() == 0
 
 
+def test_lists_are_made_once_when_the_page_opens(chromium, address):
+    with opened(chromium, address) as page:
+        asked = []
+        page.on("request", lambda one: "run/predict" in one.url and asked.append(one.post_data))
+        page.reload()
+        turn_to(page, "Recommend")
+        page.wait_for_selector("#list-left .fl-card")
+        page.wait_for_timeout(1500)
+        assert len(asked) == 1, asked
+
+
 def test_lists_are_made_anew_after_feedback(chromium, address):
     with opened(chromium, address) as page:
         turn_to(page, "Recommend")
