@@ -117,7 +117,7 @@ def feedback(context: click.Context, run: str) -> None:
 @runs_option
 @click.pass_obj
 def add(
-    run: str, runs: Path, told: str | None, new_user: bool, items: Path | None, **event: Any
+    run: str, /, runs: Path, told: str | None, new_user: bool, items: Path | None, **event: Any
 ) -> None:
     """Log an event; it is on the disk when this returns."""
     import json

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fusionlab.config import experiment_from
+from fusionlab.data.new_items import NewItem
 from fusionlab.data.privacy import OPEN
 from fusionlab.errors import FusionlabError, one_of
 from fusionlab.evaluation.ranking import NOTHING, block_of, top_k
@@ -20,7 +21,7 @@ from fusionlab.serving.explain import explained
 from fusionlab.serving.faiss_index import Against, FaissIndex
 from fusionlab.serving.ids import require_known
 from fusionlab.serving.lists import Recommendation, Recommended
-from fusionlab.serving.new_items import NewItem, features_of, title_column
+from fusionlab.serving.new_items import features_of, title_column
 from fusionlab.serving.people import Asked, Person, as_clicks, known_person
 from fusionlab.serving.scoring import Scoring
 from fusionlab.serving.situation import notes_on, situation_asked

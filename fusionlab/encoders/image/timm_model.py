@@ -90,7 +90,7 @@ def _create(model: str, pretrained: bool) -> Any:
 
 def _trained_with(network: nn.Module, steps: ImageSteps) -> ModelSteps:
     """The model's own data configuration."""
-    from timm.data import resolve_data_config
+    from timm.data.config import resolve_data_config
 
     config = resolve_data_config(model=network)
     _, height, width = config["input_size"]

@@ -45,7 +45,9 @@ class Mirror:
                 self._write(search, self._journal(search))
 
     def _write(self, search: Search, storage: BaseStorage) -> None:
-        from fusionlab.studies.trials.optuna_study import frozen, optuna
+        import optuna
+
+        from fusionlab.studies.trials.optuna_study import frozen
 
         study = optuna.create_study(
             storage=storage,

@@ -14,9 +14,8 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.registry import Part
 from fusionlab.spaces import Range, Space, Spaces
-from fusionlab.studies.build import as_given
 from fusionlab.studies.checks import check, fuses, reads_content
-from fusionlab.studies.inputs import readable
+from fusionlab.studies.inputs import as_given, readable
 
 TUNED = ("inputs", "dim", "fusion", "recommender", "balancer", "augmentation", "training")
 """Sections that make a model. How it is judged, on what data and from which seed is no option of
