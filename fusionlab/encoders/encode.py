@@ -22,6 +22,7 @@ from fusionlab.encoders.work import (
     prepared_entries,
 )
 from fusionlab.errors import ConfigError, one_of
+from fusionlab.processes import check_not_importing
 from fusionlab.registry import family
 from fusionlab.sections import Encoding
 
@@ -40,6 +41,7 @@ def encode(
     Raises `FusionlabError` where a column is unknown, is of another medium than its encoder, or the
     name of a modality cannot be used or is taken by the dataset's own features.
     """
+    check_not_importing()
     machine, on_items = machine or Machine(), on_items or (lambda *_: None)
     for name, encoding in encodings.items():
         _check(name, encoding, dataset)

@@ -15,7 +15,8 @@ import torch
 
 from fusionlab.data.media import Raw
 from fusionlab.encoders.contract import BadMedia, Fault, Sample
-from fusionlab.processes import end_with_parent
+from fusionlab.errors import FusionlabError
+from fusionlab.processes import GUARD, end_with_parent
 
 Prepare = Callable[[Raw], Sample]
 Prepared = Sample | BadMedia
@@ -32,6 +33,9 @@ def prepared(
     With ``workers`` it happens in that many other processes, which are at least ``ahead`` entries
     ahead of what is asked for. An entry whose decoder takes the whole process down is corrupt, like
     any other.
+
+    Raises:
+        FusionlabError: no process can be started.
     """
     if not workers:
         for entry in entries:
@@ -40,6 +44,12 @@ def prepared(
     starts = range(0, len(entries), ENTRIES_A_TASK)
     tasks = iter([entries[start : start + ENTRIES_A_TASK] for start in starts])
     pool = _pool(workers, prepare)
+    try:
+        pool.submit(_ready).result()
+    except (BrokenProcessPool, OSError, EOFError) as error:
+        raise FusionlabError(
+            f"encoders: a process that decodes died as it began; {GUARD}"
+        ) from error
     room = 2 * workers + ahead // ENTRIES_A_TASK
     waiting: deque[tuple[Sequence[Raw], Future[Any]]] = deque()
     try:
@@ -88,6 +98,10 @@ def _start(prepare: Prepare) -> None:
     _prepare = prepare
     torch.set_num_threads(1)
     end_with_parent()
+
+
+def _ready() -> None:
+    """In a worker: it has begun."""
 
 
 def attempt(prepare: Prepare, entry: Raw) -> Prepared:
