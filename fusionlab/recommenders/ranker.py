@@ -9,8 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import combined
+from fusionlab.plugins import place
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.rows import take_rows
+from fusionlab.returned import check_returned
 
 if TYPE_CHECKING:
     from fusionlab.data.interactions import Clicks
@@ -38,6 +42,8 @@ class Ranker:
             assert recommender.fusion is not None
             weights = recommender.fusion.fold(items.present)
             if weights is not None:
+                shape = items.present.shape
+                check_returned(recommender.fusion, "fold", "weights", weights, shape, "(N, K)")
                 self.folded = True
                 columns.append((items.views * weights[..., None]).flatten(1))
         if items is not None and not self.folded:
@@ -49,6 +55,11 @@ class Ranker:
             if more:  # items added after training have no ID score
                 self.item_factors = F.pad(self.item_factors, (0, 0, 0, more))
             columns.append(self.item_factors)
+        if items is None and not columns:
+            raise FusionlabError(
+                f"{place(type(recommender))}: found no scores: neither item views nor ID factors, "
+                "expected `uses_content = True`, or user_factors and item_factors"
+            )
         # put together as the product holds them, or the whole table would be copied once more
         rows = torch.cat([column.T for column in columns]) if columns else None
         self.product = None if rows is None else CatalogueProduct(rows.T)
@@ -96,7 +107,7 @@ class Ranker:
 
     def views_of_users(self, users: Tensor, items: ItemViews) -> Tensor:
         """Views of ``users`` (b,) as (b, K, D)."""
-        return self.recommender.user_views(users, items)
+        return self.recommender.views_of(users, items)
 
     def factors_of_users(self, users: Tensor) -> Tensor | None:
         """ID factors of ``users`` (b,) as (b, E), or None."""
@@ -111,7 +122,7 @@ class Ranker:
         by_view = torch.einsum("bkd,nkd->bnk", query, items.views)
         present = items.present.expand(len(query), -1, -1)
         asking = self.recommender.asking(query, situations)
-        return self.recommender.fusion.combine(by_view, asking, present)
+        return combined(self.recommender.fusion, by_view, asking, present)
 
 
 class TableRanker(Ranker):
