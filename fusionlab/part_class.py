@@ -35,8 +35,8 @@ def build(cls: type, base: type, runtime: tuple[Any, ...], options: dict[str, An
     except (AttributeError, TypeError) as error:
         if _begun(part, base):
             raise
-        line, kind = line_of(error, source_file(cls)), type(error).__name__
-        raise FusionlabError(f"{_uncalled(cls, base)}; line {line}: {kind}: {error}") from error
+        line = line_of(error, source_file(cls))
+        raise FusionlabError(f"{_uncalled(cls, base)}; line {line}: {error}") from error
     if not _begun(part, base):
         raise FusionlabError(_uncalled(cls, base))
     return part

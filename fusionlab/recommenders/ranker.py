@@ -55,11 +55,6 @@ class Ranker:
             if more:  # items added after training have no ID score
                 self.item_factors = F.pad(self.item_factors, (0, 0, 0, more))
             columns.append(self.item_factors)
-        if items is None and not columns:
-            raise FusionlabError(
-                f"{place(type(recommender))}: found no scores: neither item views nor ID factors, "
-                "expected `uses_content = True`, or user_factors and item_factors"
-            )
         # put together as the product holds them, or the whole table would be copied once more
         rows = torch.cat([column.T for column in columns]) if columns else None
         self.product = None if rows is None else CatalogueProduct(rows.T)
@@ -99,7 +94,11 @@ class Ranker:
         if self.product is not None:
             total = self.product(self.product_rows(query, factors))
         if self.items is None or self.folded:
-            assert total is not None
+            if total is None:
+                raise FusionlabError(
+                    f"{place(type(self.recommender))}: found no scores: neither item views nor ID "
+                    "factors, expected `uses_content = True`, or user_factors and item_factors"
+                )
             return total
         assert query is not None
         content = self._combine(query, self.items, situations)
