@@ -29,7 +29,7 @@ def build(cls: type, base: type, runtime: tuple[Any, ...], options: dict[str, An
 
     In two steps, to see how far it was made where its own ``__init__`` fails.
     """
-    part: Any = cls.__new__(cls)
+    part: Any = cls.__new__(cls)  # type: ignore[call-overload]
     try:
         part.__init__(*runtime, **options)
     except (AttributeError, TypeError) as error:
