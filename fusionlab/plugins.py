@@ -13,6 +13,7 @@ import sys
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
+from traceback import walk_tb
 
 from fusionlab.errors import FusionlabError
 from fusionlab.seal import shut
@@ -60,6 +61,10 @@ def _load(source: str, path: Path) -> None:
     except SyntaxError as error:
         del sys.modules[name]
         raise FusionlabError(f"--plugin {source}, line {error.lineno}: {error.msg}") from None
+    except ImportError as error:
+        del sys.modules[name]
+        line = line_of(error, str(spec.origin))
+        raise FusionlabError(f"--plugin {source}, line {line}: {error}") from error
     except BaseException:
         del sys.modules[name]
         raise
@@ -67,11 +72,30 @@ def _load(source: str, path: Path) -> None:
 
 def source_hash(cls: type) -> str | None:
     """Hash of the file of a part from outside the package (None for a built-in part)."""
-    if cls.__module__.split(".")[0] == "fusionlab":
+    if is_own(cls):
         return None
     return sha256(Path(source_file(cls)).read_bytes()).hexdigest()
 
 
+def is_own(cls: type) -> bool:
+    """Is a class part of this package?"""
+    return cls.__module__.split(".")[0] == "fusionlab"
+
+
 def source_file(cls: type) -> str:
-    """The file that defines a class."""
-    return inspect.getsourcefile(cls) or cls.__module__
+    """The file that defines a class, or its module where there is no file."""
+    try:
+        return inspect.getsourcefile(cls) or cls.__module__
+    except TypeError:
+        return cls.__module__
+
+
+def line_of(error: BaseException, file: str) -> int:
+    """The last line of ``file`` that an error came through, 0 if none."""
+    frames = walk_tb(error.__traceback__)
+    return ([0] + [line for frame, line in frames if frame.f_code.co_filename == file])[-1]
+
+
+def place(cls: type) -> str:
+    """Where a class stands, as errors name it: ``mine.py: Mine``."""
+    return f"{source_file(cls)}: {cls.__qualname__}"

@@ -24,10 +24,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticUndefined, core_schema
 
 from fusionlab.errors import ConfigError, FusionlabError, one_of
-from fusionlab.plugins import load_installed, source_file
+from fusionlab.part_class import build, check_class, check_defaults, option_types
+from fusionlab.plugins import is_own, load_installed, place
 from fusionlab.schema import field_of, json_schema, read_by_name, validate
 
 T = TypeVar("T")
@@ -61,7 +63,7 @@ def family(name: str) -> Registry[Any]:
 class Part(BaseModel):
     """The validated configuration of one part: its ``name`` and its keyword-only arguments."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
     registry: ClassVar[Registry[Any]]
     name: str
 
@@ -72,7 +74,11 @@ class Part(BaseModel):
             for key in type(self).model_fields
             if key != "name"
         }
-        return self.registry[self.name](*runtime, **options)
+        return build(self.registry[self.name], self.registry.base, runtime, options)
+
+
+TAKEN = {*dir(Part), *Part.__annotations__}
+"""What no option can be called."""
 
 
 def _build_nested(value: Any) -> Any:
@@ -108,19 +114,31 @@ class Registry(Generic[T]):
         Registry.families[family] = self
 
     def register(self, name: str) -> Callable[[type], type]:
-        """Class decorator that enters a part under ``name``."""
+        """Class decorator that enters a part under ``name``.
+
+        Raises:
+            FusionlabError: a class that breaks the contract (`check_class`), or a name of another.
+        """
+        if not isinstance(name, str):
+            found = place(name) if isinstance(name, type) else repr(name)
+            raise FusionlabError(
+                f"{found}: found no name to register under, expected a {self.family} with one: "
+                '.register("NAME")'
+            )
 
         def enter(cls: type) -> type:
-            if not issubclass(cls, self.base):
+            if not isinstance(cls, type) or not issubclass(cls, self.base):
                 raise FusionlabError(
-                    f"{cls.__module__}.{cls.__qualname__}: a {self.family} must be a subclass of "
+                    f"{place(cls)}: a {self.family} must be a subclass of "
                     f"{self.base.__module__}.{self.base.__qualname__}"
                 )
+            if not is_own(cls):  # those are held against it in tests
+                check_class(cls, self.base)
             other = self._parts.get(name)
-            if other is not None and source_file(other) != source_file(cls):
+            if other is not None and place(other) != place(cls):
                 raise FusionlabError(
-                    f"{self.family} {name!r} is registered twice: in {source_file(other)} "
-                    f"and in {source_file(cls)}"
+                    f"{self.family} {name!r} is registered twice: by {place(other)} and by "
+                    f"{place(cls)}; expected another name for one of them"
                 )
             self._parts[name] = cls
             self._schemas.pop(name, None)
@@ -232,16 +250,23 @@ class PartsOf:
 
 
 def _schema_of(registry: Registry[Any], name: str, cls: type) -> type[Part]:
-    hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    hints = option_types(cls, TAKEN)
     notes = option_notes(cls)
     fields: dict[str, Any] = {"name": (Literal[name], Field(name, description="the part"))}
     for key, parameter in inspect.signature(cls).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         default = PydanticUndefined if parameter.default is parameter.empty else parameter.default
-        annotation = _nested_annotation(hints.get(key, Any))
+        annotation = _nested_annotation(hints[key])
         fields[key] = (annotation, Field(default, description=notes.get(key)))
-    schema = create_model(f"{registry.family}:{name}", __base__=Part, **fields)
+    try:
+        schema = create_model(f"{registry.family}:{name}", __base__=Part, **fields)
+    except PydanticUserError as error:
+        raise FusionlabError(
+            f"{place(cls)}.__init__: found an option that YAML cannot hold, expected types such as "
+            f"int, str, Literal or a part of another family: {error.message.partition('. ')[0]}"
+        ) from error
+    check_defaults(cls, schema)
     schema.registry = registry
     schema.__doc__ = inspect.getdoc(cls)
     return schema

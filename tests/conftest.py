@@ -1,12 +1,17 @@
 """Small worlds that many tests share, and the count of messages that tests provoked."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 import user_messages
+from click.testing import CliRunner
 
+from fusionlab.cli import main
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
+from fusionlab.registry import FAMILIES, family
 
 
 def random_clicks(users=20, items=30, per_user=6, seed=0):
@@ -38,6 +43,32 @@ def clicks():
 @pytest.fixture
 def features():
     return random_features()
+
+
+@pytest.fixture
+def run_with_plugin(tmp_path, monkeypatch):
+    """Runs a tiny experiment with a part whose file is given: the result, and what was printed.
+
+    What the file registers is forgotten afterwards; a run that failed leaves no file behind.
+    """
+    monkeypatch.chdir(tmp_path)
+    for registry in map(family, FAMILIES):
+        registry.names()
+        monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+        monkeypatch.setattr(registry, "_schemas", dict(registry._schemas))
+    data = "dataset: {name: synthetic, users: 20, items: 16, clicks: 6}"
+    (tmp_path / "x.yaml").write_text(f"{data}\ntraining: {{epochs: 1}}\ndim: 4\n")
+
+    def run(source, typed):
+        (tmp_path / "mine.py").write_text(source)
+        for name in [name for name in sys.modules if name.startswith("fusionlab_plugin_mine_")]:
+            del sys.modules[name]
+        result = CliRunner().invoke(main, ["run", "x.yaml", *typed.split(), "--plugin", "mine.py"])
+        left = [one for one in tmp_path.glob("runs/**/*") if one.is_file()]
+        assert not result.exception or {one.suffix for one in left} <= {".lock"}
+        return result, " ".join(result.output.split())
+
+    return run
 
 
 # Every message that a user may be told is provoked by some test

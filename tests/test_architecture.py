@@ -9,7 +9,8 @@ import fusionlab
 
 PACKAGE = Path(fusionlab.__file__).parent
 STAGES = [
-    ("errors", "schema", "seal", "plugins", "processes", "clusters", "registry", "layers"),
+    ("errors", "schema", "seal", "plugins", "processes", "clusters", "part_class", "registry"),
+    ("layers", "returned"),
     ("spaces", "sections", "tuning", "config"),
     ("data",),
     ("encoders",),

@@ -11,7 +11,8 @@ from fusionlab.registry import Registry, family
 
 
 class Shape:
-    pass
+    def __init__(self, canvas: str):
+        self.canvas = canvas
 
 
 class Paint:

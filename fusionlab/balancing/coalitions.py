@@ -12,6 +12,7 @@ from fusionlab.balancing.contract import Balancer, Coalition, Listen, Said
 from fusionlab.data.features import ItemFeatures
 from fusionlab.evaluation.shapley import shapley
 from fusionlab.fusion.contract import FusedItems, Fusion
+from fusionlab.returned import refusal
 
 NARROW = 1024
 """Numbers an item, all modalities and tokens together. Up to here copies of the items go through
@@ -38,6 +39,10 @@ def heard(balancer: Balancer, listen: Listen) -> Mapping[Coalition, Said]:
     wanted = balancer.coalitions
     if not wanted:
         return {}
+    for one in wanted:
+        if not isinstance(one, frozenset) or not one <= {*balancer.modalities}:
+            allowed = f"frozensets of {', '.join(balancer.modalities)}"
+            raise refusal(balancer, "coalitions", f"found {one!r}, expected {allowed}")
     with torch.set_grad_enabled(balancer.differentiates):
         return listen(wanted)
 

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.data.features import ItemFeatures
+from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import Registry
+from fusionlab.returned import check_returned
 from fusionlab.spaces import Spaces
 
 Coalition = frozenset[str]
@@ -83,6 +85,11 @@ class Step:
         return [p for p in self.fusion.modality_parameters(modality) if p.requires_grad]
 
     def _mean(self, measure: Callable[[Tensor], Tensor], coalition: Coalition) -> Tensor:
+        if coalition not in self.said:
+            raise FusionlabError(
+                f"Step: found nothing that the coalition {'+'.join(sorted(coalition))} says, "
+                "expected it among the balancer's `coalitions`"
+            )
         said = self.said[coalition]
         values = measure(said.scores)
         total = torch.where(said.counted, values, torch.zeros_like(values)).sum()
@@ -196,6 +203,7 @@ class Balancer(nn.Module):
     def backward(self, step: Step) -> Tensor:
         """Leave the gradients of the step in ``.grad`` (None before); the loss, for the log."""
         loss = self.loss(step)
+        check_returned(self, "loss", "a loss", loss, (), "a scalar")
         torch.autograd.backward(loss)
         return loss.detach()
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.balancing.contract import Balancer, Step, name_of
+from fusionlab.returned import check_returned
 
 SIGNALS = ("loss", "certainty", "gradient", "speed")
 """Kinds of them: ``loss.text`` is that of the modality text."""
@@ -92,6 +93,8 @@ class Signals:
 
     def _add_told(self) -> None:
         for kind, values in self.balancer.told().items():
+            count = len(self.balancer.names(kind, values.numel()))
+            check_returned(self.balancer, "told", repr(kind), values, (count,), "(M,) or (M + 1,)")
             known = ~values.isnan()
             self._add(kind, values.nan_to_num(0), known)
 

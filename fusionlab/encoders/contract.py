@@ -10,13 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec
 from fusionlab.data.media import Medium, Raw
 from fusionlab.registry import Registry
+from fusionlab.returned import check_returned, pair_returned
 
 Sample = dict[str, Tensor]
 """One prepared item: tensors by name, whose first axis may differ from item to item."""
@@ -76,6 +79,20 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (B, T', d), T' at most T, and which tokens are on, (B, T') bool."""
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`forward`.
+
+        Raises:
+            FusionlabError: it returned something else.
+        """
+        values, mask = pair_returned(self, "forward", super().__call__(batch))
+        n, tokens = len(next(iter(batch.values()))), min([*mask.shape[-1:], self.spec.tokens])
+        check = partial(check_returned, self, "forward")
+        check("a mask", mask, (n, tokens), "(B items, T' tokens at most T)", torch.bool)
+        if not self.spec.vocabulary:
+            check("features", values, (n, tokens, self.spec.dim), "(B items, T' tokens, d)")
+        return values, mask
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, "fusionlab.encoders")

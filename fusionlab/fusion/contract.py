@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -17,8 +18,11 @@ from torch import Tensor, nn
 
 from fusionlab.data.by_name import ByName, OfModalities
 from fusionlab.data.features import FUSED, FeatureSpec, ItemFeatures
+from fusionlab.errors import FusionlabError
 from fusionlab.fusion.layers import clean
+from fusionlab.plugins import place
 from fusionlab.registry import Part, Registry
+from fusionlab.returned import check_returned, refusal, told
 from fusionlab.spaces import Spaces
 
 
@@ -125,6 +129,27 @@ class Fusion(nn.Module, ABC):
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Fuse B items."""
 
+    def __call__(self, items: ItemFeatures) -> FusedItems:
+        """`forward`, and what was attached to run before it.
+
+        Raises:
+            FusionlabError: what it returned is not `FusedItems` of the shapes stated there.
+        """
+        fused: FusedItems = super().__call__(items)
+        if not torch.compiler.is_compiling():
+            self._check(fused, len(items))
+        return fused
+
+    def _check(self, fused: Any, n: int) -> None:
+        if not isinstance(fused, FusedItems):
+            expected = "FusedItems(views, present), such as one_view makes"
+            raise refusal(self, "forward", f"found {told(fused)}, expected {expected}")
+        k, check = self.n_views, partial(check_returned, self, "forward")
+        check("views", fused.views, (n, k, self.dim), "(B items, K = n_views, D = dim)")
+        check("present", fused.present, (n, k), "(B items, K = n_views)", torch.bool)
+        if fused.penalty is not None:
+            check("penalty", fused.penalty, (n,), "(B items,)")
+
     def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """How much each view counts, for the combination and for explanations.
 
@@ -134,7 +159,10 @@ class Fusion(nn.Module, ABC):
         """
         weights = self.fold(present)
         if weights is None:
-            raise NotImplementedError(f"{type(self).__name__} has neither fold nor view_weights")
+            raise FusionlabError(
+                f"{place(type(self))}: found {self.n_views} views and neither fold, view_weights "
+                "nor combine, expected one of them: how scores by view become one"
+            )
         return weights
 
     def modality_weights(self, items: ItemFeatures) -> Tensor | None:
@@ -149,7 +177,11 @@ class Fusion(nn.Module, ABC):
         """Scores of N candidates by view (..., N, K) to one score each (..., N)."""
         if scores.shape[-1] == 1:
             return scores[..., 0]
-        return (self.view_weights(scores, query, present) * scores).sum(-1)
+        weights = self.view_weights(scores, query, present)
+        if weights.shape != scores.shape:
+            method = "fold" if type(self).view_weights is Fusion.view_weights else "view_weights"
+            check_returned(self, method, "weights", weights, scores.shape, "(..., N, K)")
+        return (weights * scores).sum(-1)
 
     def fold(self, present: Tensor) -> Tensor | None:
         """Weights (N, K) that make `combine` a plain sum whatever the query; None where it is not.
@@ -210,6 +242,13 @@ def logsumexp_present(scores: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
 def at_least_float32(scores: Tensor) -> Tensor:
     """Widen half-precision scores, whose steps are too coarse to tell many candidates apart."""
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
+def combined(fusion: Fusion, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
+    """`Fusion.combine`, held against its shape."""
+    found = fusion.combine(scores, query, present)
+    check_returned(fusion, "combine", "scores", found, scores.shape[:-1], "(..., N candidates)")
+    return found
 
 
 MODALITY = "a modality of the dataset"

@@ -18,12 +18,14 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.data.situations import Situations
 from fusionlab.errors import FusionlabError
-from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.fusion.contract import FusedItems, Fusion, Objective, combined
+from fusionlab.plugins import place
 from fusionlab.recommenders.pairs import pair_products, view_scores
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.rows import take_rows
 from fusionlab.recommenders.situation import situation_of
 from fusionlab.registry import Registry
+from fusionlab.returned import check_returned
 from fusionlab.spaces import Spaces
 
 if TYPE_CHECKING:
@@ -202,7 +204,17 @@ class Recommender(nn.Module):
         ``leave_out`` (B,) are positions of train clicks: row b's view must not know that click, or
         training would be shown the answer. A recommender whose `ranker` is its own needs none.
         """
-        raise NotImplementedError(f"{type(self).__name__} has neither user_views nor a ranker")
+        raise FusionlabError(
+            f"{place(type(self))}: found neither user_views nor a ranker, expected "
+            "def user_views(self, users, items, leave_out=None)"
+        )
+
+    def views_of(self, users: Tensor, items: ItemViews, leave_out: Tensor | None = None) -> Tensor:
+        """`user_views`, held against its shape."""
+        found = self.user_views(users, items, leave_out)
+        shape = (len(users), *items.views.shape[1:])
+        check_returned(self, "user_views", "views", found, shape, "(B users, K, D)")
+        return found
 
     # IDs
 
@@ -230,7 +242,7 @@ class Recommender(nn.Module):
 
     def touch_content(self, batch: Batch, items: ItemViews, leave_out: Tensor | None) -> Touched:
         """The views alone of both sides, without what users know of the clicks ``leave_out``."""
-        return Touched(batch, items, self.user_views(batch.users, items, leave_out), None)
+        return Touched(batch, items, self.views_of(batch.users, items, leave_out), None)
 
     def penalty(self, touched: Touched) -> Tensor | None:
         """The recommender's own loss term for a step, e.g. the size of what the step touches."""
@@ -251,7 +263,7 @@ class Recommender(nn.Module):
             return ids.scores()
         assert self.fusion is not None
         present = items.present[items.rows(touched.batch.candidates)]
-        scores = self.fusion.combine(view_scores(touched), self._asking(touched), present)
+        scores = combined(self.fusion, view_scores(touched), self._asking(touched), present)
         return scores if ids is None else scores + ids.scores()
 
     def scores_by_view(self, touched: Touched) -> list[tuple[Tensor, Tensor]]:
@@ -275,7 +287,7 @@ class Recommender(nn.Module):
         by_view = view_scores(touched)
         if self.trains_by_view:
             return torch.where(present, by_view, 0).sum(-1)
-        return self.fusion.combine(by_view, self._asking(touched), present)
+        return combined(self.fusion, by_view, self._asking(touched), present)
 
     def asking(self, query: Tensor, situations: Tensor | None = None) -> Tensor:
         """What `Fusion.combine` gets to see of users with the views ``query`` (b, K, D), in

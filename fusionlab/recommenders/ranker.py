@@ -9,8 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionlab.errors import FusionlabError
+from fusionlab.fusion.contract import combined
+from fusionlab.plugins import place
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
 from fusionlab.recommenders.rows import take_rows
+from fusionlab.returned import check_returned
 
 if TYPE_CHECKING:
     from fusionlab.data.interactions import Clicks
@@ -38,6 +42,8 @@ class Ranker:
             assert recommender.fusion is not None
             weights = recommender.fusion.fold(items.present)
             if weights is not None:
+                shape = items.present.shape
+                check_returned(recommender.fusion, "fold", "weights", weights, shape, "(N, K)")
                 self.folded = True
                 columns.append((items.views * weights[..., None]).flatten(1))
         if items is not None and not self.folded:
@@ -88,7 +94,11 @@ class Ranker:
         if self.product is not None:
             total = self.product(self.product_rows(query, factors))
         if self.items is None or self.folded:
-            assert total is not None
+            if total is None:
+                raise FusionlabError(
+                    f"{place(type(self.recommender))}: found no scores: neither item views nor ID "
+                    "factors, expected `uses_content = True`, or user_factors and item_factors"
+                )
             return total
         assert query is not None
         content = self._combine(query, self.items, situations)
@@ -96,7 +106,7 @@ class Ranker:
 
     def views_of_users(self, users: Tensor, items: ItemViews) -> Tensor:
         """Views of ``users`` (b,) as (b, K, D)."""
-        return self.recommender.user_views(users, items)
+        return self.recommender.views_of(users, items)
 
     def factors_of_users(self, users: Tensor) -> Tensor | None:
         """ID factors of ``users`` (b,) as (b, E), or None."""
@@ -111,7 +121,7 @@ class Ranker:
         by_view = torch.einsum("bkd,nkd->bnk", query, items.views)
         present = items.present.expand(len(query), -1, -1)
         asking = self.recommender.asking(query, situations)
-        return self.recommender.fusion.combine(by_view, asking, present)
+        return combined(self.recommender.fusion, by_view, asking, present)
 
 
 class TableRanker(Ranker):

@@ -22,7 +22,7 @@ class Control(ABC):
     """
 
     name: ClassVar[str]
-    label: ClassVar[str]
+    label: str
     kind: ClassVar[Kind] = "control"
 
     @abstractmethod

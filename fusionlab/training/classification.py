@@ -17,7 +17,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.worlds import Worlds
 from fusionlab.evaluation.classification import classify
 from fusionlab.evaluation.result import Evaluation
-from fusionlab.fusion.contract import FusedItems, Fusion, Objective
+from fusionlab.fusion.contract import FusedItems, Fusion, Objective, combined
 from fusionlab.sections import Training
 from fusionlab.training.augmented import Augmented
 from fusionlab.training.items import fuse_catalogue
@@ -45,7 +45,7 @@ class Classifier(nn.Module):
     def combine(self, logits: Tensor, fused: FusedItems) -> Tensor:
         """Logits by view (B, C, K) to logits (B, C)."""
         present = fused.present[:, None].expand(logits.shape)
-        return self.fusion.combine(logits, fused.views, present)
+        return combined(self.fusion, logits, fused.views, present)
 
     def forward(self, items: ItemFeatures) -> Tensor:
         """Logits (B, C)."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.errors import FusionlabError
+from fusionlab.plugins import place
 from fusionlab.registry import Registry
+from fusionlab.returned import check_returned, pair_returned
 
 
 class Imputer(nn.Module):
@@ -40,7 +44,10 @@ class Imputer(nn.Module):
 
     def guess(self, modality: str, items: ItemFeatures, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Features (n, T, d) and mask (n, T) for the ``rows`` (n,) of ``items`` that lack it."""
-        raise NotImplementedError(f"{type(self).__name__} has neither guess nor a forward")
+        raise FusionlabError(
+            f"{place(type(self))}: found neither guess nor a forward, expected "
+            "def guess(self, modality, items, rows)"
+        )
 
     def forward(self, items: ItemFeatures) -> ItemFeatures:
         """The items with what they lack filled in, of modalities too that ``items`` has no column
@@ -52,7 +59,7 @@ class Imputer(nn.Module):
                 values[name], mask[name] = _nothing(spec, items)
             rows = (some & ~mask[name].any(1)).nonzero()[:, 0]
             if len(rows) or self._learns:
-                found, on = self.guess(name, items, rows)
+                found, on = self._guessed(name, items, rows)
                 x = values[name]
                 values[name] = x.index_copy(0, rows, found.to(x.dtype).expand(len(rows), -1, -1))
                 mask[name] = mask[name].index_copy(0, rows, on.expand(len(rows), -1))
@@ -62,6 +69,15 @@ class Imputer(nn.Module):
             values={name: values[name] for name in names},
             mask={name: mask[name] for name in names},
         )
+
+    def _guessed(self, name: str, items: ItemFeatures, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """`guess`, held against its shapes; one row may stand for all."""
+        found, on = pair_returned(self, "guess", self.guess(name, items, rows))
+        spec, check = self.specs[name], partial(check_returned, self, "guess")
+        n = [1 if x.shape[:1] == (1,) else len(rows) for x in (found, on)]
+        check("features", found, (n[0], spec.tokens, spec.dim), "(n rows, T, d)")
+        check("a mask", on, (n[1], spec.tokens), "(n rows, T)", torch.bool)
+        return found, on
 
     @property
     def _learns(self) -> bool:
