@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -61,9 +62,13 @@ def encode_more(
     for name, (values, mask) in features.items():
         x = torch.from_numpy(values)
         if not encoding.trained and x.is_floating_point():
-            x = torch.from_numpy(values.astype(TYPES[encoding.store]))
+            with np.errstate(over="ignore"):
+                x = torch.from_numpy(values.astype(TYPES[encoding.store]))
             if not x.isfinite().all():
-                raise FusionlabError(f"{name}: its features are beyond what {x.dtype} holds")
+                raise FusionlabError(
+                    f"{name}: found features beyond what {encoding.store} holds, expected smaller "
+                    "ones, or a run whose encoder has store: fp32"
+                )
         more = encoder.spec.tokens - len(mask)
         found[name] = F.pad(x, (0, 0, 0, more)), F.pad(torch.from_numpy(mask), (0, more))
     return found
