@@ -14,15 +14,15 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.media import Media, Raw
 from fusionlab.encoders.blocks import BlockEncoder
 from fusionlab.encoders.contract import BadMedia, Encoder, Sample
-from fusionlab.encoders.work import TYPES, train_rows
+from fusionlab.encoders.work import TYPES, built, train_rows
 from fusionlab.encoders.workers import attempt, prepared
 from fusionlab.errors import FusionlabError
 from fusionlab.sections import Encoding
 
 
-def encoder_of(encoding: Encoding, dataset: Dataset) -> Encoder:
-    """A frozen encoder, fitted on the train items as it was for the catalogue."""
-    encoder: Encoder = encoding.encoder.build().eval()
+def encoder_of(modality: str, encoding: Encoding, dataset: Dataset) -> Encoder:
+    """A modality's frozen encoder, fitted on the train items as it was for the catalogue."""
+    encoder = built(modality, encoding).eval()
     if encoder.fitted:
         media = dataset.media[encoding.of]
         encoder.fit(_samples(media.take(train_rows(dataset, encoder)), encoder))
