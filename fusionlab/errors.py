@@ -49,7 +49,11 @@ class ConfigError(FusionlabError):
 def one_of(found: object, allowed: Iterable[str]) -> str:
     """Say what was found, what is allowed, and which allowed name is nearest."""
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names) if names else "nothing"
-    return f"found {found!r}, expected one of: {listed}{hint}"
+    return f"found {found!r}, expected one of: {listed}{nearest(found, names)}"
+
+
+def nearest(found: object, names: Iterable[str]) -> str:
+    """The end of a message that says which name is nearest; empty where none is near."""
+    near = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -40,7 +40,7 @@ def _explain(model: type[BaseModel], value: Any, problem: Any) -> tuple[tuple[st
         return path, one_of(problem["input"], allowed)
     if problem["type"] == "missing":
         return path, "this key is required"
-    return path, f"found {problem['input']!r}: {problem['msg']}"
+    return path, f"found {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _written(value: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:

@@ -106,10 +106,7 @@ def test_a_pipe_gets_whole_formulas_and_whole_tables():
 def test_a_plug_in_without_a_strategy_is_not_checked_in_silence(tmp_path):
     file = tmp_path / "forgotten.py"
     file.write_text("import torch\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "fusionlab", "check", "--plugin", str(file)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert f"--plugin {file}: found no strategy, expected a class under" in done.stderr
+    result = CliRunner().invoke(main, ["check", "--plugin", str(file)])
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert f"--plugin {file}: found no strategy, expected a class under @FUSIONS" in said

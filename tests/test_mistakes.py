@@ -93,6 +93,13 @@ MISTAKES = {
         "found 'smell'",
         "expected one of: audio, image, text",
     ),
+    "more items of a classifier": (
+        "run x.yaml task=classification dataset.task=classification more_items=more.jsonl",
+        EXPERIMENT,
+        "more_items",
+        "found dataset 'synthetic', which has classes",
+        "expected one with clicks",
+    ),
     "no such plug-in": ("list --plugin mine.py", "", "--plugin mine.py", "no such file", ""),
     "a module that is none": ("list --plugin mine!", "", "--plugin mine!", "no such module", ".py"),
     "a family misspelt": ("list fusions", "", "", "found 'fusions'", "did you mean 'fusion'?"),
@@ -114,6 +121,7 @@ def test_a_mistake_is_told_with_place_finding_and_way_out(mistake, tmp_path, mon
     typed, content, *told = mistake
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.yaml").write_text(content)
+    (tmp_path / "more.jsonl").write_text('{"item": "new"}')
     result = CliRunner().invoke(main, typed.split())
     said = " ".join(result.output.split())
     assert result.exit_code in (1, 2), said

@@ -209,7 +209,10 @@ def _check_device(device: str) -> None:
     count = torch.cuda.device_count()
     index = torch.device(device).index or 0
     if index >= count:
-        raise FusionlabError(f"device: found {device!r}, but torch sees {count} GPUs; expected cpu")
+        raise FusionlabError(
+            f"device: found {device!r}, but torch sees {count} GPUs here; expected one of them, or "
+            "cpu"
+        )
 
 
 def _machine(device: str) -> Machine:

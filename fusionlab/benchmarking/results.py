@@ -166,12 +166,14 @@ def parse_modalities(written: Sequence[str]) -> dict[str, FeatureSpec]:
         match = re.fullmatch(r"(\w+)=(?:([1-9]\d*)x)?([1-9]\d*)", one)
         if match is None:
             raise FusionlabError(
-                f"modality: found {one!r}, expected NAME=WIDTH or NAME=TOKENSxWIDTH"
+                f"--modality: found {one!r}, expected NAME=WIDTH or NAME=TOKENSxWIDTH"
             )
         if not is_modality_name(match[1]):
-            raise FusionlabError(f"modality: found the name {match[1]!r}, which is reserved")
+            raise FusionlabError(
+                f"--modality: found the name {match[1]!r}, which is reserved; expected another"
+            )
         if match[1] in specs:
-            raise FusionlabError(f"modality: found {match[1]!r} twice, expected each name once")
+            raise FusionlabError(f"--modality: found {match[1]!r} twice, expected each name once")
         specs[match[1]] = FeatureSpec(int(match[3]), int(match[2] or 1))
     return specs
 

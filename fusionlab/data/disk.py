@@ -63,7 +63,9 @@ def writable(file: Path) -> None:
         draft.touch()
         draft.unlink()
     except OSError as error:
-        raise FusionlabError(f"{file}: cannot be written ({error.strerror})") from None
+        raise FusionlabError(
+            f"{file}: cannot be written ({error.strerror}); allow it, or name another place"
+        ) from None
 
 
 def flush(path: Path) -> None:

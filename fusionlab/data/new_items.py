@@ -82,12 +82,13 @@ def _read_line(
     modalities: Collection[str],
     folder: Path,
 ) -> NewItem:
+    expected = f"an object with an id under {id_column!r}"
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise FusionlabError(f"{where}: not JSON ({error})") from None
+        raise FusionlabError(f"{where}: not JSON ({error}), expected {expected}") from None
     if not isinstance(entry, dict) or not isinstance(entry.get(id_column), str | int):
-        raise FusionlabError(f"{where}: expected an object with an id under {id_column!r}")
+        raise FusionlabError(f"{where}: found {_short(entry)}, expected {expected}")
     media: dict[str, Raw] = {}
     vectors: dict[str, Tensor] = {}
     for key, value in entry.items():
@@ -119,7 +120,7 @@ def row_of_vectors(where: str, x: Tensor, spec: FeatureSpec) -> tuple[Tensor, Te
             f"{where}: found shape {tuple(x.shape)}, expected {up_to} of {spec.dim} numbers"
         )
     if not x.isfinite().all():
-        raise FusionlabError(f"{where}: found a number that is not finite")
+        raise FusionlabError(f"{where}: found NaN or infinity, expected finite numbers")
     more = spec.tokens - len(x)
     return F.pad(x, (0, 0, 0, more)), torch.arange(spec.tokens) < len(x)
 
@@ -132,7 +133,10 @@ def with_items(dataset: Dataset, items: Sequence[NewItem]) -> Dataset:
     """
     clicks = dataset.interactions
     if clicks is None:
-        raise FusionlabError(f"dataset {dataset.name!r}: found classes, expected clicks")
+        raise FusionlabError(
+            f"more_items: found dataset {dataset.name!r}, which has classes; expected one with "
+            "clicks, or no more items"
+        )
     ids = pl.concat([dataset.item_ids.cast(pl.String), pl.Series([one.id for one in items])])
     more = None if dataset.features is None else _features(dataset.features.specs, items)
     content = [dataset.fingerprint, "items", *text_content(ids.tail(len(items))), more]

@@ -207,7 +207,9 @@ def _refuse_json(file: Path) -> None:
             try:
                 value = json.loads(line.rstrip()) if line.strip() else {}
             except RecursionError:
-                raise FusionlabError(f"{file}, line {number}: nested too deeply") from None
+                raise FusionlabError(
+                    f"{file}, line {number}: nested too deeply, expected one JSON object"
+                ) from None
             except json.JSONDecodeError as error:
                 raise FusionlabError(
                     f"{file}, line {number}: {error.msg} at character {error.colno}, "

@@ -23,7 +23,6 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.fingerprint import fingerprint, text_content
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.data.situations import context_content, context_in
-from fusionlab.errors import FusionlabError
 
 SCHEMA = {"user": pl.String, "item": pl.String, "liked": pl.Boolean}
 Ints = npt.NDArray[np.int64]
@@ -145,6 +144,5 @@ def _codes(liked: pl.Series) -> npt.NDArray[np.int8]:
 
 
 def _interactions(dataset: Dataset) -> Interactions:
-    if dataset.interactions is None:
-        raise FusionlabError(f"dataset {dataset.name!r}: found no users, expected clicks")
+    assert dataset.interactions is not None
     return dataset.interactions

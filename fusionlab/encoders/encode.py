@@ -18,6 +18,7 @@ from fusionlab.encoders.work import (
     ColumnWork,
     Machine,
     OnItems,
+    built,
     encoder_identity,
     prepared_entries,
 )
@@ -47,7 +48,7 @@ def encode(
         _check(name, encoding, dataset)
     found = {}
     for name, encoding in encodings.items():
-        media, encoder = dataset.media[encoding.of], encoding.encoder.build().eval()
+        media, encoder = dataset.media[encoding.of], built(name, encoding).eval()
         work = ColumnWork(name, encoding, encoder, media, dataset, store, machine, on_items)
         found[name] = work.run()
     return found
@@ -73,9 +74,9 @@ def encoded_dataset(
     for name, encoding in encodings.items():
         if encoding.trained:
             _check(name, encoding, dataset)
-            encoder: Encoder = encoding.encoder.build()
+            encoder = built(name, encoding)
             if encoder.spec.vocabulary:
-                problem = f"found true, but {encoder.name!r} has nothing to train"
+                problem = f"found true, expected false: {encoder.name!r} has nothing to train"
                 raise ConfigError([(("encoders", name, "trained"), problem)])
             found = prepared_entries(dataset.media[encoding.of].entries, encoder, machine)
             samples[name] = found
@@ -112,14 +113,21 @@ def with_encoded(dataset: Dataset, encoded: Mapping[str, Encoded]) -> Dataset:
 def _check(name: str, encoding: Encoding, dataset: Dataset) -> None:
     """Refuse what cannot be encoded before anything is."""
     if not is_modality_name(name):
-        raise ConfigError([(("encoders",), f"found the modality name {name!r}, which is reserved")])
-    if dataset.features is not None and name in dataset.features.values:
-        raise ConfigError([(("encoders",), f"found {name!r}, but the dataset has such features")])
+        problem = f"found the modality name {name!r}, which is reserved; expected another"
+        raise ConfigError([(("encoders",), problem)])
+    own = () if dataset.features is None else dataset.features.modalities
+    if name in own:
+        problem = f"found {name!r}, expected a name the dataset lacks: not {', '.join(own)}"
+        raise ConfigError([(("encoders",), problem)])
     if encoding.of not in dataset.media:
         problem = one_of(encoding.of, dataset.media)
         raise ConfigError([(("encoders", name, "of"), f"columns of raw media: {problem}")])
     encoder: type[Encoder] = family("encoder")[encoding.encoder.name]
     medium = dataset.media[encoding.of].medium
     if encoder.medium is not medium:
-        problem = f"found {encoding.of!r}, which is {medium}, but {encoder.name!r} reads"
-        raise ConfigError([(("encoders", name, "of"), f"{problem} {encoder.medium}")])
+        fit = sorted(of for of, one in dataset.media.items() if one.medium is encoder.medium)
+        problem = (
+            f"found {encoding.of!r}, which is {medium}; {encoder.name!r} reads {encoder.medium}, "
+            f"expected one of: {', '.join(fit) or 'nothing'}"
+        )
+        raise ConfigError([(("encoders", name, "of"), problem)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,15 +14,15 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.media import Media, Raw
 from fusionlab.encoders.blocks import BlockEncoder
 from fusionlab.encoders.contract import BadMedia, Encoder, Sample
-from fusionlab.encoders.work import TYPES, train_rows
+from fusionlab.encoders.work import TYPES, built, train_rows
 from fusionlab.encoders.workers import attempt, prepared
 from fusionlab.errors import FusionlabError
 from fusionlab.sections import Encoding
 
 
-def encoder_of(encoding: Encoding, dataset: Dataset) -> Encoder:
-    """A frozen encoder, fitted on the train items as it was for the catalogue."""
-    encoder: Encoder = encoding.encoder.build().eval()
+def encoder_of(modality: str, encoding: Encoding, dataset: Dataset) -> Encoder:
+    """A modality's frozen encoder, fitted on the train items as it was for the catalogue."""
+    encoder = built(modality, encoding).eval()
     if encoder.fitted:
         media = dataset.media[encoding.of]
         encoder.fit(_samples(media.take(train_rows(dataset, encoder)), encoder))
@@ -61,9 +62,13 @@ def encode_more(
     for name, (values, mask) in features.items():
         x = torch.from_numpy(values)
         if not encoding.trained and x.is_floating_point():
-            x = torch.from_numpy(values.astype(TYPES[encoding.store]))
+            with np.errstate(over="ignore"):
+                x = torch.from_numpy(values.astype(TYPES[encoding.store]))
             if not x.isfinite().all():
-                raise FusionlabError(f"{name}: its features are beyond what {x.dtype} holds")
+                raise FusionlabError(
+                    f"{name}: found features beyond what {encoding.store} holds, expected smaller "
+                    "ones, or a run whose encoder has store: fp32"
+                )
         more = encoder.spec.tokens - len(mask)
         found[name] = F.pad(x, (0, 0, 0, more)), F.pad(torch.from_numpy(mask), (0, more))
     return found

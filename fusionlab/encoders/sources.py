@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 from filelock import FileLock
 
 from fusionlab.data.fingerprint import file_fingerprint
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import FusionlabError, nearest
 
 PACKAGE = "package:"
 
@@ -40,7 +40,10 @@ def locate(model: str) -> Path | str:
     if inner:
         found = Path(str(metadata.distribution(name).locate_file(inner)))
         if not found.exists():
-            raise FusionlabError(f"model: the package {name} has no file {inner!r}")
+            raise FusionlabError(
+                f"model: found {model!r}, expected a folder or file of the package {name}"
+                f"{nearest(inner, map(str, files))}"
+            )
         return found
     paths = [Path(str(file.locate())) for file in files]
     named = [path for path in paths if path.name == "config.json"]

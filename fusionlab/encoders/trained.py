@@ -19,6 +19,7 @@ from fusionlab.data.by_name import OfModalities
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.encoders.contract import Encoder, Sample
+from fusionlab.encoders.work import built
 
 Samples = Sequence[Sample | None]
 Change = Callable[[Sample], Sample]
@@ -131,7 +132,7 @@ def trained_encoders(dataset: Dataset, encodings: Mapping[str, Any]) -> TrainedE
     if not chosen:
         return None
     return TrainedEncoders(
-        {name: encoding.encoder.build() for name, encoding in chosen.items()},
+        {name: built(name, encoding) for name, encoding in chosen.items()},
         {name: dataset.prepared[name] for name in chosen},
         {name: encoding.batch_size for name, encoding in chosen.items()},
         {name: encoding.learning_rate for name, encoding in chosen.items()},

@@ -128,14 +128,16 @@ def _read(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(_NUMBERS):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch fails on bad bytes in every way there is
-        raise FusionlabError(f"weights: {path} holds more than tensors, or none: {error}") from None
+        raise FusionlabError(f"weights: {path} cannot be read: {why_unreadable(error)}") from None
     if isinstance(loaded, tuple | list) and loaded:
         loaded = loaded[0]
     for key in _NESTED:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not all(isinstance(x, Tensor) for x in loaded.values()):
-        raise FusionlabError(f"weights: {path} is no state dict of tensors")
+        raise FusionlabError(
+            f"weights: {path}: found {type(loaded).__name__}, expected tensors by their names"
+        )
     return dict(loaded)
 
 

@@ -40,7 +40,7 @@ from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
 from fusionlab.encoders.hashes import ContentHashes
 from fusionlab.encoders.store import OK, Encoded, FeatureStore, Status
 from fusionlab.encoders.workers import get_ready, prepared
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.plugins import source_file
 from fusionlab.sections import Encoding
 
@@ -216,6 +216,18 @@ class ColumnWork:
         }
 
 
+def built(modality: str, encoding: Encoding) -> Encoder:
+    """The encoder of a modality; what it refuses is told with its place among the encoders."""
+    place = ("encoders", modality, "encoder")
+    try:
+        encoder: Encoder = encoding.encoder.build()
+    except ConfigError as error:
+        raise error.under(*place) from None
+    except FusionlabError as error:
+        raise FusionlabError(f"{'.'.join(place)}: {error}") from error
+    return encoder
+
+
 def train_rows(dataset: Dataset, encoder: Encoder) -> list[int]:
     """Items that ``encoder`` may be fitted on: those clicked, or labelled, in train."""
     if dataset.labels is not None:
@@ -224,7 +236,8 @@ def train_rows(dataset: Dataset, encoder: Encoder) -> list[int]:
         rows = dataset.interactions.train.popularity.nonzero().flatten()
     else:
         raise FusionlabError(
-            f"dataset {dataset.name!r} has no train items to fit {encoder.name!r} on"
+            f"dataset {dataset.name!r}: found neither clicks nor classes, expected either: "
+            f"{encoder.name!r} is fitted on train items"
         )
     found: list[int] = rows.tolist()
     return found

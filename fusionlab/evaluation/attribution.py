@@ -111,7 +111,8 @@ def token_attributions(
         if steps >= MOST_STEPS:
             raise FusionlabError(
                 f"integrated gradients: attributions miss {float(gap.abs().max()):.2g} of the "
-                f"scores with {steps} points; this fusion bends too sharply for them"
+                f"scores with {steps} points; fusion {fusion.name!r} bends too sharply for them, "
+                "expected a smoother one"
             )
         steps *= 2
 
@@ -131,7 +132,8 @@ def _captum() -> type:
 def _readable(recommender: Recommender, features: ItemFeatures) -> Fusion:
     if not recommender.uses_content:
         raise FusionlabError(
-            f"recommender {recommender.name!r} reads no item features: no token counts in it"
+            f"integrated gradients: recommender {recommender.name!r} reads no item features; "
+            "expected one that does, such as 'content' or 'hybrid'"
         )
     if type(recommender).touch_content is not Recommender.touch_content:
         raise FusionlabError(

@@ -137,8 +137,9 @@ class LanguageModel:
         kept = [x[:, :, -count:] for layer in layers for x in (layer.keys, layer.values)]
         if len({x.shape for x in kept}) > 1:
             raise FusionlabError(
-                f"model: the layers of {self.name!r} keep keys and values of different shapes, "
-                "which cannot be stored; expected a model whose layers are alike"
+                f"fusion.model: the layers of {self.name!r} keep keys and values of different "
+                "shapes, which cannot be stored; expected a model with one shape for all, such as "
+                "Llama, Qwen, Mistral or GPT-2"
             )
         return hidden, torch.stack(kept)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import FusionlabError, nearest
 
 COMPARED = 10_000
 """Names among which the nearest one is looked for."""
@@ -19,7 +18,6 @@ def require_known(what: str, found: str, known: Collection[str] | None) -> None:
         return
     half = found[: max(1, len(found) // 2)]
     alike: Sequence[str] = [name for name in known if name.startswith(half)] or [*known]
-    near = difflib.get_close_matches(found, alike[:COMPARED], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(found, alike[:COMPARED])
     told = repr(found) if len(found) <= SHOWN else f"{found[:SHOWN]!r}… ({len(found):,} characters)"
-    raise FusionlabError(f"{what}: found {told}, expected one of {len(known):,} ids{hint}")
+    raise FusionlabError(f"{what}: found {told}, expected one of {len(known):,} ids{near}")

@@ -99,7 +99,7 @@ class _Reader:
         encoded: dict[str, tuple[Tensor, Tensor]] = {}
         if encoding is not None and entries:
             device = self.experiment.runtime.device if own is not None else "cpu"
-            encoder = own or encoder_of(encoding, self.dataset)
+            encoder = own or encoder_of(name, encoding, self.dataset)
             encoded = encode_more(encoder, encoding, entries, device)
         dtype = torch.int64 if spec.vocabulary else torch.float32
         values = torch.zeros(len(items), spec.tokens, spec.dim, dtype=dtype)

@@ -164,9 +164,16 @@ def test_a_wrong_modality_says_what_is_expected(written):
         parse_modalities((written,))
 
 
-def test_a_modality_stands_once():
-    with pytest.raises(FusionlabError, match="'text' twice"):
-        parse_modalities(("text=3", "text=4"))
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (("text=3", "text=4"), "--modality: found 'text' twice, expected each name once"),
+        (("fused=3",), "--modality: found the name 'fused', which is reserved; expected another"),
+    ],
+)
+def test_a_name_is_free_and_stands_once(written, said):
+    with pytest.raises(FusionlabError, match=said):
+        parse_modalities(written)
 
 
 def test_three_digits():

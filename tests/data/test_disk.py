@@ -1,12 +1,15 @@
 """A full disk is an error with advice, and never the end of the process."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from fusionlab.cli import main
 from fusionlab.data.disk import reserve, whole, write_whole, writing
 from fusionlab.errors import FusionlabError
 
@@ -97,3 +100,12 @@ def test_who_may_write_at_once_has_a_draft_of_its_own(tmp_path):
         one.write_bytes(b"1")
         other.write_bytes(b"2")
     assert (tmp_path / "x").read_bytes() == b"1"  # the outer one came last
+
+
+def test_where_nothing_can_be_written_long_work_does_not_begin(tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "bench.json"
+    result = CliRunner().invoke(main, ["bench", "sum", "--out", str(out)])
+    said = " ".join(result.output.split())
+    assert result.exit_code == 1
+    assert re.search(rf"{out}: cannot be written \(.+\); allow it, or name another place", said)

@@ -5,8 +5,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from click.testing import CliRunner
 from worlds import SHOP, SHOP_ITEMS, array, table
 
+from fusionlab.cli import main
 from fusionlab.data.formats.folder import Folder
 from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits.group import Group
@@ -205,3 +207,13 @@ def test_a_name_that_is_no_text_is_refused(shop):
     (shop / "features" / "text.npy").rename(shop / "features" / "\udcff.npy")
     with pytest.raises(FusionlabError, match=r"found a file named b'.xff.npy', expected UTF-8"):
         Folder(path="shop").load()
+
+
+def test_a_dataset_without_features_says_what_wants_some(shop):
+    for file in Path("shop/features").iterdir():
+        file.unlink()
+    Path("x.yaml").write_text(f"dataset: {{name: folder, path: {shop}}}\n")
+    result = CliRunner().invoke(main, ["run", "x.yaml"])
+    said = " ".join(result.output.split())
+    assert result.exit_code == 1
+    assert "dataset 'shop' has no features, but recommender 'content' needs them: add" in said

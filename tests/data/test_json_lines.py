@@ -34,6 +34,14 @@ def test_a_broken_line_of_a_compressed_file_is_named(tmp_path):
         read_jsonl(file, ("id",))
 
 
+def test_a_line_that_is_nested_too_deeply_is_named(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"id": 1}\n{"id": ' + 100_000 * "[" + "\n")
+    said = r"rows\.jsonl, line 2: nested too deeply, expected one JSON object"
+    with pytest.raises(FusionlabError, match=said):
+        read_jsonl(file, ("id",))
+
+
 @pytest.mark.parametrize("content", [b"no archive", gzip.compress(ROWS.encode())[:-9]])
 def test_a_broken_archive_is_refused(tmp_path, content):
     file = tmp_path / "rows.jsonl.gz"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,16 @@ import pytest
 import torch
 from letters import WORDS, Letters, catalogue, encoding
 
-from fusionlab.data.features import FeatureSpec
+from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.data.media import Media, Medium
 from fusionlab.encoders.column import Column
 from fusionlab.encoders.contract import BadMedia, Fault
 from fusionlab.encoders.encode import Machine, encode, with_encoded
+from fusionlab.encoders.more import encode_more
 from fusionlab.encoders.store import FeatureStore, Status
-from fusionlab.errors import ConfigError
+from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.schema import validate
+from fusionlab.sections import Encoding
 
 HERE = Machine(workers=0)
 
@@ -77,12 +82,12 @@ def test_what_half_precision_does_not_hold_is_a_row_of_the_report(tmp_path, monk
     assert not np.load(column.folder / "mask.npy")[0].any()
 
 
-def beyond(forward):
+def beyond(forward, factor=1e6):
     """Features of words as long as "mug" become too large."""
 
     def found(self, batch):
         values, mask = forward(self, batch)
-        return torch.where((batch["lengths"] == 3)[:, None, None], 1e6 * values, values), mask
+        return torch.where((batch["lengths"] == 3)[:, None, None], factor * values, values), mask
 
     return found
 
@@ -267,3 +272,68 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path):
         assert whole.read_bytes() == killed.read_bytes()
     cards = [json.loads(f.read_text()) for f in tmp_path.glob("*/*/*/card.json")]
     assert cards[0]["features"] == cards[1]["features"]
+
+
+OWN = ItemFeatures({"image": torch.ones(10, 1, 2)}, {"image": torch.ones(10, 1, dtype=torch.bool)})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("fused", {}, "encoders: found the modality name 'fused', which is reserved; expected an"),
+        ("image", {}, "encoders: found 'image', expected a name the dataset lacks: not image"),
+        ("text", {"of": "titel"}, "encoders.text.of: .* found 'titel', .* did you mean 'title'"),
+        (
+            "text",
+            {"encoder": "pixels"},
+            "encoders.text.of: found 'title', which is text; 'pixels' reads image, .*: cover",
+        ),
+        (
+            "text",
+            {"encoder": {"name": "text_transformer", "model": "tiny", "layers": 9}},
+            "encoders.text.encoder: encoder 'text_transformer': layers: found 9, but",
+        ),
+        (
+            "cover",
+            {"of": "cover", "encoder": {"name": "pixels", "patch": 5}},
+            "encoders.cover.encoder: patch: found 5, expected a divisor of side",
+        ),
+        (
+            "sound",
+            {"of": "sound", "encoder": {"name": "audio_mfcc", "coefficients": 100}},
+            "encoders.sound.encoder.coefficients: found 100, more than",
+        ),
+    ],
+)
+def test_what_cannot_be_encoded_is_refused_with_its_place(tmp_path, name, changes, said):
+    media = {
+        "title": Media(Medium.TEXT, WORDS),
+        "cover": Media(Medium.IMAGE, [None] * 10),
+        "sound": Media(Medium.AUDIO, [None] * 10),
+    }
+    dataset = replace(catalogue(), features=OWN, media=media)
+    part = validate(Encoding, {"of": "title", "encoder": "letters", **changes})
+    with pytest.raises(FusionlabError, match=said):
+        encode(dataset, {name: part}, FeatureStore(tmp_path), HERE)
+
+
+def test_without_train_items_there_is_nothing_to_fit_on(tmp_path):
+    dataset = replace(catalogue(), labels=None)
+    said = "'texts': found neither clicks nor classes, expected either: 'centred_letters' is fitted"
+    with pytest.raises(FusionlabError, match=said):
+        encode(dataset, {"text": encoding("centred_letters")}, FeatureStore(tmp_path), HERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "factor", "said"),
+    [
+        ("bad", 1, "item 'n', title: it says so"),
+        ("mug", float("nan"), "item 'n', title: its features are not finite"),
+        ("mug", 1e6, "item 'n', title: found features beyond what fp16 holds, .* store: fp32"),
+    ],
+)
+def test_a_new_item_that_cannot_be_encoded_is_refused(text, factor, said, monkeypatch):
+    part = encoding().model_copy(update={"store": "fp16"})
+    monkeypatch.setattr(Letters, "forward", beyond(Letters.forward, factor))
+    with pytest.raises(FusionlabError, match=said):
+        encode_more(part.encoder.build(), part, {"item 'n', title": text})

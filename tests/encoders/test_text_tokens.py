@@ -77,7 +77,10 @@ def test_they_stay_integers_on_the_way_to_a_strategy(dataset):
 
 
 def test_they_cannot_be_trained(tmp_path):
-    with pytest.raises(ConfigError, match=r"encoders\.title\.trained.*nothing to train"):
+    with pytest.raises(
+        ConfigError,
+        match=r"encoders\.title\.trained: found true, expected false: .*nothing to train",
+    ):
         encoded_dataset(
             catalogue(TEXTS), {"title": encoding(trained=True)}, FeatureStore(tmp_path), MACHINE
         )

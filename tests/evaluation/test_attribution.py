@@ -34,7 +34,7 @@ def setting(fusion, recommender="content", **changes):
     torch.manual_seed(0)
     task = build_task(experiment, experiment.dataset.build().load())
     task.model.eval()
-    views = catalogue_views(task.model.fusion, task.features)
+    views = catalogue_views(task.model.fusion, task.features) if task.model.fusion else None
     return task, (task.model, task.features, views, torch.arange(6), torch.arange(10, 16))
 
 
@@ -122,6 +122,10 @@ def test_what_has_no_attributions_is_said(monkeypatch):
     ids = ItemFeatures(features.values, features.mask, {"text": 9})
     with pytest.raises(FusionlabError, match="token ids"):
         token_attributions(model, ids, *rest)
+    with pytest.raises(FusionlabError, match=r"'popularity' reads no item features; .*'content'"):
+        token_attributions(setting("concat", "popularity")[0].model, *given[1:])
+    with pytest.raises(FusionlabError, match=r"with 1024 points; fusion 'concat' bends too"):
+        token_attributions(*given, steps=1024, tolerance=0.0)
     with pytest.raises(FusionlabError, match="depends on the whole list"):
         token_attributions(*setting("rank_fusion")[1])
     monkeypatch.setitem(sys.modules, "captum.attr", None)

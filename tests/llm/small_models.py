@@ -69,6 +69,34 @@ def write_bert(folder):
     return str(folder)
 
 
+def write_deepseek(folder):
+    """A random DeepSeek V3 without experts, whose keys are wider than its values."""
+    from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+
+    tokenizer = byte_tokenizer()
+    torch.manual_seed(0)
+    config = DeepseekV3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        first_k_dense_replace=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        q_lora_rank=8,
+        kv_lora_rank=8,
+        qk_rope_head_dim=4,
+        qk_nope_head_dim=8,
+        v_head_dim=8,
+        max_position_embeddings=512,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    DeepseekV3ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def exact(model, layers=None):
     """The model in float64, so that only a mistake can show."""
     llm = load(model, layers)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from small_models import draw, exact, ids, on, write_bert, write_gemma, write_gpt2
+from small_models import draw, exact, ids, on, write_bert, write_deepseek, write_gemma, write_gpt2
 
 from fusionlab.encoders.text import loading
 from fusionlab.encoders.text.tiny import TINY
@@ -242,3 +242,11 @@ def test_a_model_without_positions_is_refused():
 
     with pytest.raises(FusionlabError, match="takes no position_ids"):
         LanguageModel(Causal(), None, "bloom")
+
+
+def test_keys_and_values_of_different_shapes_are_refused(tmp_path):
+    llm = load(write_deepseek(tmp_path))
+    llm.states(draw(1, 3, WIDTH).float(), ones(1, 3))
+    said = r"fusion\.model: the layers of '.*' keep .*different shapes.*one shape for all"
+    with pytest.raises(FusionlabError, match=said):
+        llm.remember(draw(1, 3, WIDTH).float(), ones(1, 3))

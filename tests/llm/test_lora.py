@@ -1,12 +1,14 @@
 """Low-rank changes: nothing at the start, trained beside a frozen model, held by the strategy."""
 
 import io
+import sys
 
 import pytest
 import torch
 from small_models import draw, ids
 
 from fusionlab.data.features import ItemFeatures
+from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.llm.lora import add_lora
 from fusionlab.llm.model import load
@@ -92,3 +94,10 @@ def test_two_strategies_share_nothing(model):
     for p in first.lora.parameters():
         torch.nn.init.normal_(p)
     assert torch.equal(second(items()).views, build(model)(items()).views)
+
+
+def test_without_peft_it_is_said_how_to_get_it(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    said = r"fusion\.lora_rank: found 2, .*pip install .*\[lora\]', or fusion\.lora_rank=0"
+    with pytest.raises(FusionlabError, match=said):
+        build(model)

@@ -105,9 +105,9 @@ def test_lines_are_read_and_a_modality_may_be_missing(content, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 1: not JSON"),
+        ("{", "line 1: not JSON .*expected an object with an id under 'item'"),
         ("", "found no item, expected one a line"),
-        ("[1]", "an object with an id under 'item'"),
+        ("[1]", r"line 1: found \[1\], expected an object with an id under 'item'"),
         ('{"item": "i3"}', "'i3', which is in the catalogue"),
         ('{"item": "n", "txt": [1]}', "txt: found 'txt', expected .*did you mean 'text'"),
         ('{"item": "n", "text": "words"}', "text: found 'words', expected a list of numbers"),
@@ -115,7 +115,10 @@ def test_lines_are_read_and_a_modality_may_be_missing(content, tmp_path):
         ('{"item": "n", "text": [1' + "0" * 400 + "]}", "text: found .*expected numbers"),
         ('{"item": "n", "text": [1.0]}', r"item 'n', text: found shape \(1, 1\)"),
         ('{"item": "n"}', "item 'n': found nothing that run"),
-        ('{"item": "n", "text": [NaN' + ", 0" * 31 + "]}", "not finite"),
+        (
+            '{"item": "n", "text": [NaN' + ", 0" * 31 + "]}",
+            "item 'n', text: found NaN or infinity, expected finite",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused(content, tmp_path, line, message):
@@ -123,6 +126,19 @@ def test_what_is_wrong_is_refused(content, tmp_path, line, message):
     file.write_text(line)
     with pytest.raises(FusionlabError, match=message):
         features_of(content, read_new_items(file, content))
+
+
+def test_numbers_for_a_text_that_is_read_as_tokens_are_refused(tmp_path):
+    tokens = {"name": "text_tokens", "model": "tiny", "max_length": 8}
+    trained = trained_run(
+        RunStore(tmp_path),
+        dataset={**RENDERED["dataset"], "users": 20, "items": 16, "clicks": 6},
+        encoders={"text": {"of": "text", "encoder": tokens}},
+        fusion={"name": "llm_prefix", "model": "tiny"},
+        training={"epochs": 1, "batch_size": 512},
+    )
+    with pytest.raises(FusionlabError, match="item 'n', text: found numbers, expected the text"):
+        features_of(trained, [NewItem("n", vectors={"text": torch.ones(1)})])
 
 
 @pytest.mark.parametrize("name", ["bpr_mf", "lightgcn_id", "ease"])

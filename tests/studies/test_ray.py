@@ -200,6 +200,7 @@ def test_mistakes_are_told_at_once(study_file, tmp_path, monkeypatch):
     assert f"--ray: found '{nobody}', where nobody answers" in told("--ray", nobody)
     assert "found 'ray://there:10001', expected HOST:PORT" in told("--ray", "ray://there:10001")
     assert "found 'there', expected HOST:PORT, auto or local" in told("--ray", "there")
+    assert "found 'auto', where Ray cannot be reached (" in told("--ray", "auto")
     assert "leave it out beside --ray" in told("--ray", "local", "--workers", "2")
     assert "--gpus-per-run needs --ray ADDRESS" in told("--gpus-per-run", "0.5")
     monkeypatch.setitem(sys.modules, "ray", None)

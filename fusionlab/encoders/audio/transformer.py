@@ -201,7 +201,8 @@ def _load(model: str) -> tuple[Any, Any]:
     missing = [k for k in told["missing_keys"] if not k.startswith("decoder.") and k != UNUSED]
     if missing:
         raise FusionlabError(
-            f"model: {model!r} lacks weights: {', '.join(sorted(missing)[:3])} ..."
+            f"model: {model!r} lacks weights that would be random, such as "
+            f"{', '.join(sorted(missing)[:3])}; expected a file with all of them"
         )
     network.config.apply_spec_augment = False  # fails on clips shorter than what it hides
     if hasattr(network, UNUSED):

@@ -36,9 +36,9 @@ class Pixels(ImageEncoder):
         steps: Steps = AS_TRAINED,
     ) -> None:
         if steps.size not in (None, side):
-            raise FusionlabError(f"steps.size: found {steps.size}, but side is {side}")
+            raise FusionlabError(f"steps.size: found {steps.size}, expected side, {side}")
         if patch is not None and side % patch:
-            raise FusionlabError(f"patch: found {patch}, which does not divide side {side}")
+            raise FusionlabError(f"patch: found {patch}, expected a divisor of side, {side}")
         zero, one = ((0.0,), (1.0,)) if steps.color == "grey" else ((0.0,) * 3, (1.0,) * 3)
         own = ModelSteps(side, "exact", side, "bilinear", zero, one)
         super().__init__(steps.completed(own))

@@ -89,8 +89,6 @@ def _content(raw: Raw) -> bytes:
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
-    if min(size) < 1:
-        raise BadMedia(Fault.CORRUPT, f"{width} x {height} pixels")
     if width * height > max_pixels:
         why = f"decompression bomb: {width} x {height}, more than {max_pixels:,} pixels"
         raise BadMedia(Fault.CORRUPT, why)

@@ -77,7 +77,7 @@ class ImageSteps(BaseModel):
     @model_validator(mode="after")
     def _std_is_positive(self) -> Self:
         if self.std is not None and min(self.std) <= 0:
-            raise ValueError(f"std must be above 0, found {self.std}")
+            raise ValueError(f"expected a std above 0 in each channel, found {self.std}")
         return self
 
     def completed(self, model: ModelSteps) -> Preparation:
@@ -88,7 +88,9 @@ class ImageSteps(BaseModel):
         size = self.size or model.size
         crop_from = self.crop_from or size * model.crop_from // model.size
         if crop_from < size:
-            raise FusionlabError(f"steps: crop_from {crop_from} is below size {size}")
+            raise FusionlabError(
+                f"steps.crop_from: found {crop_from}, expected at least steps.size, {size}"
+            )
         return Preparation(
             exif=self.exif,
             background=self.background,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from fusionlab.encoders.image.base import ImageEncoder, Output
 from fusionlab.encoders.image.steps import AS_TRAINED, ImageSteps, ModelSteps, Resize, Steps
 from fusionlab.encoders.sources import locate
 from fusionlab.encoders.weights import building, load_weights
-from fusionlab.errors import FusionlabError
+from fusionlab.errors import FusionlabError, nearest
 
 
 @ENCODERS.register("image_timm")
@@ -82,9 +81,8 @@ def _create(model: str, pretrained: bool) -> Any:
     elif timm.is_model(found):
         name = found
     else:
-        near = difflib.get_close_matches(found, timm.list_models(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise FusionlabError(f"model: found {model!r}, which timm does not have{hint}")
+        near = nearest(found, timm.list_models())
+        raise FusionlabError(f"model: found {model!r}, which timm does not have{near}")
     return timm.create_model(name, pretrained=pretrained, num_classes=0)
 
 

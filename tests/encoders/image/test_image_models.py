@@ -3,6 +3,7 @@
 import copy
 import pickle
 from importlib.util import find_spec
+from urllib.error import URLError
 
 import pytest
 import timm
@@ -195,7 +196,10 @@ def test_weights_of_another_model_are_refused(tmp_path):
 
 def test_weights_that_run_code_are_refused(tmp_path):
     torch.save(timm.create_model("resnet10t"), tmp_path / "weights.pt")
-    with pytest.raises(FusionlabError, match="more than tensors"):
+    with pytest.raises(FusionlabError, match=r"found more than tensors, .* expected tensors by"):
+        built(RESNET, weights=str(tmp_path))
+    torch.save({"epoch": 3}, tmp_path / "weights.pt")
+    with pytest.raises(FusionlabError, match=r"weights\.pt: found dict, expected tensors by their"):
         built(RESNET, weights=str(tmp_path))
 
 
@@ -223,6 +227,19 @@ def test_weights_that_are_not_there(tmp_path):
         built(RESNET, weights=str(tmp_path))
     with pytest.raises(FusionlabError, match="did you mean 'IMAGENET1K_V1'"):
         built(RESNET18, weights="IMAGENET1K_V9")
+    with pytest.raises(FusionlabError, match=r"did you mean 'timm/models/resnet\.py'"):
+        built(RESNET, weights="package:timm/timm/models/resnets.py")
+
+
+def test_weights_that_no_hub_gives_are_said_to_be_given_as_a_file(tmp_path, monkeypatch):
+    def offline(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    said = r"'resnet18' cannot be fetched: .*no route to host.*\s.*give `weights`: a file, a folder"
+    with pytest.raises(FusionlabError, match=said):
+        built(RESNET18, weights="DEFAULT")
 
 
 def test_wrong_models_are_refused():
@@ -230,8 +247,25 @@ def test_wrong_models_are_refused():
         built({"name": "image_timm", "model": "resnet10tt"})
     with pytest.raises(FusionlabError, match="did you mean 'resnet18'"):
         built({"name": "image_torchvision", "model": "resnet_18"})
+    with pytest.raises(FusionlabError, match=r"whether a file of googlenet .* IMAGENET1K_V1"):
+        built({**RESNET18, "model": "googlenet"}, weights=__file__)
     with pytest.raises(FusionlabError, match="refuses 64 x 64"):
         built({**RESNET18, "model": "maxvit_t"})
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"input_size": (3, 160, 120)}, "160 x 120 with crop mode 'center'; .* squashed$"),
+        ({"crop_mode": "border"}, "160 x 160 with crop mode 'border'; .* with `steps.resize`$"),
+    ],
+)
+def test_steps_of_a_model_that_are_not_there_are_refused(config, said, monkeypatch):
+    create = timm.create_model
+    changed = {"pretrained_cfg_overlay": config}
+    monkeypatch.setattr(timm, "create_model", lambda *a, **more: create(*a, **more, **changed))
+    with pytest.raises(FusionlabError, match=f"model: it was trained on {said}"):
+        built({"name": "image_timm", "model": "test_vit"})
 
 
 @pytest.fixture(scope="module")

@@ -56,9 +56,9 @@ def test_normalise_is_the_last_stage():
 
 
 def test_wrong_options_are_refused():
-    with pytest.raises(FusionlabError, match="does not divide side 16"):
+    with pytest.raises(FusionlabError, match="patch: found 5, expected a divisor of side, 16"):
         built(patch=5)
-    with pytest.raises(FusionlabError, match=r"steps.size: found 9, but side is 8"):
+    with pytest.raises(FusionlabError, match=r"steps\.size: found 9, expected side, 8"):
         built(side=8, steps={"size": 9})
     with pytest.raises(FusionlabError, match=r"steps.colr: unknown key.*did you mean 'color'"):
         built(steps={"colr": "grey"})

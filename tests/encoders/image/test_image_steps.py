@@ -132,7 +132,9 @@ def test_wrong_settings_are_refused(options):
 
 
 def test_crop_from_below_size_is_refused():
-    with pytest.raises(FusionlabError, match="crop_from 16 is below size 32"):
+    with pytest.raises(
+        FusionlabError, match=r"steps\.crop_from: found 16, expected at least steps\.size, 32"
+    ):
         ImageSteps(crop_from=16).completed(MODEL)
 
 

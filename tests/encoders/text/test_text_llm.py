@@ -1,7 +1,9 @@
 """Hidden states of causal language models: a tiny random Llama, and SmolLM2 where installed."""
 
 import pickle
+import sys
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import encode
@@ -144,6 +146,49 @@ def test_conversion_happens_once_for_a_content_and_leaves_nothing_when_it_fails(
     assert (folder / "part").exists()
     assert gguf.converted(same) == folder != gguf.converted(other)
     assert calls == ["first.gguf", "first.gguf", "other.gguf"]
+
+
+def write_gguf(file, without=()):
+    """A random Llama of one layer, without some of its tensors."""
+    gguf = pytest.importorskip("gguf", reason="pip install 'fusionlab-recsys[offline-models]'")
+    writer = gguf.GGUFWriter(str(file), "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(16)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(20)
+    vector, square, table = (16,), (16, 16), (20, 16)
+    block = {f"attn_{name}": square for name in ("q", "k", "v", "output")}
+    block |= {"ffn_gate": (32, 16), "ffn_up": (32, 16), "ffn_down": (16, 32)}
+    block |= {"attn_norm": vector, "ffn_norm": vector}
+    shapes = {"token_embd": table, "output_norm": vector, "output": table}
+    shapes |= {f"blk.0.{name}": shape for name, shape in block.items()}
+    for name, shape in shapes.items():
+        if name not in without:
+            writer.add_tensor(f"{name}.weight", np.ones(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_that_lacks_weights_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_gguf(tmp_path / "a.gguf", without=["blk.0.ffn_up"])
+    said = r"model: .*a\.gguf holds other weights than .* 'llama' .*without .*up_proj.*unknown \[\]"
+    with pytest.raises(FusionlabError, match=said):
+        new(str(tmp_path / "a.gguf"))
+
+
+def test_without_the_package_gguf_it_is_said_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_gguf(tmp_path / "a.gguf")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    said = r"model: a\.gguf needs the package gguf: pip install .*\[offline-models\]"
+    with pytest.raises(FusionlabError, match=said):
+        new(str(tmp_path / "a.gguf"))
 
 
 @pytest.mark.slow

@@ -225,11 +225,18 @@ def test_what_the_model_cannot_do_is_refused(bert_folder, options, said):
         new(bert_folder, **options)
 
 
-def test_a_text_of_which_nothing_is_left_is_missing(bert_folder):
-    for text in ("", " \n"):
-        with pytest.raises(BadMedia) as caught:
-            new(bert_folder).prepare(text)
-        assert caught.value.fault is Fault.MISSING
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "is empty"), (" \n", "is empty"), ("\0\u200d", "tokenizer leaves nothing of the text")],
+)
+def test_a_text_of_which_nothing_is_left_is_missing(bert_folder, text, said):
+    from tokenizers.normalizers import BertNormalizer
+
+    encoder = new(bert_folder)
+    encoder.tokenizer.backend_tokenizer.normalizer = BertNormalizer()
+    with pytest.raises(BadMedia, match=said) as caught:
+        encoder.prepare(text)
+    assert caught.value.fault is Fault.MISSING
 
 
 def test_minilm_equals_the_formula_of_sentence_transformers():
