@@ -57,7 +57,7 @@ def _overrides(written: Sequence[str]) -> list[Layer]:
     layers = []
     for override in written:
         key, equals, _ = override.partition("=")
-        if not equals or not key:
+        if not equals or not all(key.split(".")):
             problem = f"found {override!r}, expected key.sub=value"
             raise ConfigError([((), problem, "command line")])
         try:
@@ -105,10 +105,11 @@ def _said(error: Exception) -> str:
 
 def merged(layers: Sequence[Layer]) -> dict[str, Any]:
     """Plain data of all layers; a later one wins."""
-    data: Any = {}
-    for layer in layers:
-        data = merge(data, layer.data)
-    return dict(data)
+    data: dict[str, Any] = {}
+    for layer in layers:  # key by key: a name at the top is a mistake, which makes no part of it
+        for key, value in layer.data.items():
+            data[key] = merge(data[key], value) if key in data else value
+    return data
 
 
 def merge(base: Any, change: Any) -> Any:

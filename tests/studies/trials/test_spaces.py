@@ -107,6 +107,10 @@ def test_an_option_that_changes_nothing_in_a_row_is_not_tuned_in_it(tuned_file):
             "tune.spaces={inputs.scaling: {low: 0, high: 1}}",
             "tune.spaces.inputs.scaling.low: found 0.0",
         ),
+        (
+            "tune.spaces={evaluation.cold: {low: 0, high: 1}}",
+            "tune.spaces.evaluation.cold: found a range, expected a list: true or false",
+        ),
         ("tune.spaces={inputs.missing.test: [0.0, 0.5]}", "found 'inputs.missing.test', expected"),
         ("tune.spaces={inputs.missing.seed: [0, 1]}", "found 'inputs.missing.seed', expected"),
         ("tune.spaces={inputs.noise.test: [0.0, 1.0]}", "found 'inputs.noise.test', expected"),
