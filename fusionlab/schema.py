@@ -100,7 +100,7 @@ def said_of(problem: Any) -> str:
         if isinstance(found, Mapping) or "found" in said:
             return said
         return f"found {shown}{', ' if said.startswith('expected') else ': '}{said}"
-    if kind in LISTS:
+    if kind in LISTS or context.get("class") == "Sequence":
         alone = isinstance(found, str | int | float) and found != ""
         return f"found {shown}, expected a list{f': [{found}]' if alone else ''}"
     if kind in EXPECTED:

@@ -103,7 +103,7 @@ def untold() -> list[Message]:
 def _noting(init):
     def noted(self, *args, **options):
         frame = sys._getframe(1)
-        while frame.f_back and frame.f_code.co_name == "__init__":  # of what derives from it
+        while frame.f_back and frame.f_locals.get("self") is self:  # of what derives from it
             frame = frame.f_back
         while frame.f_back and frame.f_code.co_filename.endswith("fusionlab/errors.py"):
             frame = frame.f_back

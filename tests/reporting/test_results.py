@@ -145,7 +145,7 @@ def test_what_is_no_report(tmp_path: Path, results: Results) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"metrics": 5}, r"metrics: found 5, expected a list: \\[5\\]\\)"),
+        ({"metrics": 5}, r"metrics: found 5, expected a list: \[5\]\)"),
         ({"main": None}, "main"),
         ({"title": ["Study"]}, "title"),
         ({"rows": [{"label": 1}]}, "label"),

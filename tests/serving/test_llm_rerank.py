@@ -262,6 +262,7 @@ def test_smollm2_by_the_cache_and_as_a_whole_and_knows_what_belongs_together():
 
 
 def test_a_prompt_without_a_beginning_is_refused():
-    prompt = Prompt(intro="", line="{text}\n")
+    lm, prompt = tiny("gpt2"), Prompt(intro="", line="{text}\n")
+    lm.tokenizer.bos_token = None  # as Qwen's is
     with pytest.raises(FusionlabError, match="found no token before the first text, expected an"):
-        LlmReranker(tiny("gpt2"), TEXTS, prompt=prompt)
+        LlmReranker(lm, TEXTS, prompt=prompt)

@@ -1,6 +1,7 @@
 """Lists of a finished run: those of its model, for its users, with feedback, and for strangers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from fusionlab.evaluation.ranking import top_k
 from fusionlab.serving.contributions import contributions
 from fusionlab.serving.events import Event
 from fusionlab.serving.feedback import FeedbackLog
-from fusionlab.serving.new_items import NewItem
+from fusionlab.serving.new_items import NewItem, described_by
 from fusionlab.serving.people import as_clicks
 from fusionlab.serving.recommend import Service
 from fusionlab.serving.run_feedback import open_feedback
@@ -267,12 +268,13 @@ def test_a_stranger_describes_with_media(store, tmp_path):
     )
 
 
-def test_a_medium_that_the_run_does_not_encode_is_told(store, tmp_path):
-    text_alone = {**RENDERED, "encoders": {"text": RENDERED["encoders"]["text"]}}
-    prefix = trained_run(store, **text_alone).record.id[:12]
-    asked = ("recommend", prefix, "--image", str(tmp_path / "a.png"))
-    said = " ".join(run(store, *asked, fails=True).split())
-    assert f"--image: run {prefix} encodes no image: found 'image', expected one of: text" in said
+def test_a_medium_that_the_run_does_not_encode_is_told(store):
+    trained = trained_run(store, **RENDERED)
+    config = {**trained.record.config, "encoders": {"text": RENDERED["encoders"]["text"]}}
+    trained = trained._replace(record=replace(trained.record, config=config))
+    message = "--image: run .* encodes no image: found 'image', expected one of: text"
+    with pytest.raises(FusionlabError, match=message):
+        described_by({"image": b"a picture"}, trained)
 
 
 def test_a_run_that_cannot_answer_says_which_can(store):

@@ -107,10 +107,6 @@ def test_an_option_that_changes_nothing_in_a_row_is_not_tuned_in_it(tuned_file):
             "tune.spaces={inputs.scaling: {low: 0, high: 1}}",
             "tune.spaces.inputs.scaling.low: found 0.0",
         ),
-        (
-            "tune.spaces={evaluation.cold: {low: 0, high: 1}}",
-            "tune.spaces.evaluation.cold: found a range, expected a list: true or false",
-        ),
         ("tune.spaces={inputs.missing.test: [0.0, 0.5]}", "found 'inputs.missing.test', expected"),
         ("tune.spaces={inputs.missing.seed: [0, 1]}", "found 'inputs.missing.seed', expected"),
         ("tune.spaces={inputs.noise.test: [0.0, 1.0]}", "found 'inputs.noise.test', expected"),
@@ -137,6 +133,12 @@ def test_mistakes_are_named_before_anything_runs(tuned_file, override, message):
     with pytest.raises(FusionlabError) as error:
         planned(tuned_file, override)
     assert message in str(error.value)
+
+
+def test_a_switch_has_no_range(tuned_file):
+    told = r"tune\.spaces\.fusion\.whiten: found a range, expected a list: true or false"
+    with pytest.raises(ConfigError, match=told):
+        planned(tuned_file, "axes.fusion=[pca]", "tune.spaces={fusion.whiten: {low: 0, high: 1}}")
 
 
 def test_a_study_is_not_tuned_unless_it_says_so(tuned_file):
