@@ -73,9 +73,13 @@ def _overrides(written: Sequence[str]) -> list[Layer]:
 def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = ()) -> list[Layer]:
     """The file, below it its base, and the base that its experiment names; lowest first."""
     if not os.path.isfile(file):  # false for a name too long, too
-        raise FusionlabError(f"{file}: no such file")
+        what = "found a folder, expected a file of YAML" if os.path.isdir(file) else "no such file"
+        raise FusionlabError(f"{f'{above[-1]}: base: ' if above else ''}{file}: {what}")
     if file.resolve() in above:
-        raise FusionlabError(f"{file}: base files form a circle")
+        circle = " -> ".join(one.name for one in (*above, file))
+        raise FusionlabError(
+            f"{file}: base: found a circle ({circle}), expected a file without one"
+        )
     data, above = _read_yaml(file), (*above, file.resolve())
     layers = []
     if "base" in data:

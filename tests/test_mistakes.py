@@ -14,7 +14,7 @@ STUDY = f"title: t\nexperiment: {{{EXPERIMENT.strip()}}}\n"
 # (what is typed, what stands in x.yaml, place, what was found, what is expected)
 MISTAKES = {
     "no such file": ("run nowhere.yaml", "", "nowhere.yaml", "no such file", ""),
-    "a folder for a file": ("run .", "", ".", "no such file", ""),
+    "a folder for a file": ("run .", "", ".", "found a folder", "expected a file of YAML"),
     "a study to run": ("run x.yaml", STUDY, "x.yaml", "found a study", "use `fusionlab study`"),
     "a run as study": (
         "study x.yaml",
@@ -198,7 +198,20 @@ MISTAKES = {
         "found none that is finished under runs",
         "exactly one",
     ),
-    "nobody to recommend to": ("recommend abc", "", "", "--user", "--liked"),
+    "nobody to recommend to": (
+        "recommend abc",
+        "",
+        "--user",
+        "found nobody",
+        "expected either --user or --liked",
+    ),
+    "a user and a stranger": (
+        "recommend abc --user ann --liked mug",
+        "",
+        "--user",
+        "found both",
+        "expected either --user or --liked",
+    ),
     "an option of the audit of all users": (
         "audit abc --user ann --retrain",
         "",

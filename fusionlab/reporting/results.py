@@ -109,7 +109,7 @@ class Results:
             if missing:
                 raise FusionlabError(
                     f"{file}: {len(missing)} of its runs are not under {store.root} (such as "
-                    f"{missing[0][:12]}): --runs"
+                    f"{missing[0][:12]}), expected --runs with the folder that has them"
                 )
             rows = [
                 {
