@@ -62,7 +62,7 @@ def validate(model: type[M], value: Any) -> M:
 def _follows(problem: Any) -> bool:
     """Is a list too short only because what is wrong in it was left out?"""
     length = problem.get("ctx", {}).get("actual_length")
-    return problem["type"] == "too_short" and length != len(problem["input"])
+    return bool(problem["type"] == "too_short" and length != len(problem["input"]))
 
 
 def _joined(said: list[str]) -> str:
