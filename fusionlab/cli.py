@@ -162,11 +162,20 @@ def encode(
     asked, store = load_config(config, overrides, plugins), RunStore(runs)
     machine = Machine(device, workers, ray)
     machine.get_ready()
-    for experiment in encoding_experiments(asked) if isinstance(asked, Study) else [asked]:
+    experiments = encoding_experiments(asked) if isinstance(asked, Study) else [asked]
+    frozen = [
+        {name: one for name, one in experiment.encodings.items() if not one.trained}
+        for experiment in experiments
+    ]
+    if not any(frozen):
+        raise FusionlabError(
+            f"{config}: encoders: found none that is not trained, expected at least one: the name "
+            "of a modality, with the column of raw media it is made `of` and the `encoder`"
+        )
+    for experiment, encodings in zip(experiments, frozen, strict=True):
         dataset = experiment.dataset.build().load()
         with terminal.encoding() as on_items:
-            frozen = {name: x for name, x in experiment.encodings.items() if not x.trained}
-            columns = encoded(dataset, frozen, store.features, machine, on_items)
+            columns = encoded(dataset, encodings, store.features, machine, on_items)
         terminal.show(terminal.encoded_table(columns))
         terminal.say(*(f"{modality}: {column.folder}" for modality, column in columns.items()))
 

@@ -65,7 +65,10 @@ def recommend(
     media = {"text": text, "image": image, "audio": audio}
     described = {medium: raw for medium, raw in media.items() if raw is not None}
     if (user is None) == (not liked and not described):
-        raise click.UsageError("expected either --user or --liked, --text, --image, --audio")
+        who = "nobody" if user is None else "both"
+        raise click.UsageError(
+            f"found {who}, expected either --user or --liked, --text, --image, --audio"
+        )
     if probed and not index:
         raise click.UsageError("--probed needs --index faiss")
     for one in given:

@@ -52,6 +52,7 @@ def tune(
     from fusionlab import terminal
     from fusionlab.config import load_experiment
     from fusionlab.data.disk import writable, write_whole
+    from fusionlab.errors import ConfigError
     from fusionlab.layers import changes_of
     from fusionlab.reporting.tuning import told_of, tuned_yaml
     from fusionlab.schema import validate
@@ -62,7 +63,11 @@ def tune(
     from fusionlab.tuning import Tuning
 
     store, experiment = RunStore(runs), load_experiment(config, overrides, plugins)
-    asked = validate(Tuning, {**how, "spaces": changes_of(written)})
+    spaces = changes_of(written)
+    try:
+        asked = validate(Tuning, {**how, "spaces": spaces})
+    except ConfigError as error:
+        raise error.under("tune").written_in(lambda _: "command line") from None
     if out:
         writable(out)
     with terminal.encoding() as on_items:

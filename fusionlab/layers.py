@@ -57,7 +57,7 @@ def _overrides(written: Sequence[str]) -> list[Layer]:
     layers = []
     for override in written:
         key, equals, _ = override.partition("=")
-        if not equals or not key:
+        if not equals or not all(key.split(".")):
             problem = f"found {override!r}, expected key.sub=value"
             raise ConfigError([((), problem, "command line")])
         try:
@@ -73,9 +73,13 @@ def _overrides(written: Sequence[str]) -> list[Layer]:
 def _file_layers(file: Path, above: tuple[Path, ...], inside: tuple[str, ...] = ()) -> list[Layer]:
     """The file, below it its base, and the base that its experiment names; lowest first."""
     if not os.path.isfile(file):  # false for a name too long, too
-        raise FusionlabError(f"{file}: no such file")
+        what = "found a folder, expected a file of YAML" if os.path.isdir(file) else "no such file"
+        raise FusionlabError(f"{f'{above[-1]}: base: ' if above else ''}{file}: {what}")
     if file.resolve() in above:
-        raise FusionlabError(f"{file}: base files form a circle")
+        circle = " -> ".join(one.name for one in (*above, file))
+        raise FusionlabError(
+            f"{file}: base: found a circle ({circle}), expected a file without one"
+        )
     data, above = _read_yaml(file), (*above, file.resolve())
     layers = []
     if "base" in data:
@@ -105,10 +109,11 @@ def _said(error: Exception) -> str:
 
 def merged(layers: Sequence[Layer]) -> dict[str, Any]:
     """Plain data of all layers; a later one wins."""
-    data: Any = {}
-    for layer in layers:
-        data = merge(data, layer.data)
-    return dict(data)
+    data: dict[str, Any] = {}
+    for layer in layers:  # key by key: a name at the top is a mistake, which makes no part of it
+        for key, value in layer.data.items():
+            data[key] = merge(data[key], value) if key in data else value
+    return data
 
 
 def merge(base: Any, change: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,34 @@ from fusionlab.errors import ConfigError, one_of
 M = TypeVar("M", bound=BaseModel)
 
 
+EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dataclass_type": "a mapping of keys",
+    "dict_type": "a mapping of keys",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "a number greater than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "a number less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "model_type": "a mapping of keys",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_short": "at least {min_length} characters",
+    "string_type": "text",
+    "too_long": "a list of {max_length} at most",
+    "too_short": "a list of {min_length} or more",
+}
+"""What was expected, by pydantic's name of the mistake."""
+LISTS = ("list_type", "tuple_type")
+SHOWN = 120
+"""Characters of a value that are repeated."""
+
+
 def validate(model: type[M], value: Any) -> M:
     """Validate ``value`` against ``model``; every mistake becomes a line of one `ConfigError`."""
     if isinstance(value, model):
@@ -24,23 +52,79 @@ def validate(model: type[M], value: Any) -> M:
     except ValidationError as error:
         explained: dict[tuple[str, ...], list[str]] = {}
         for problem in error.errors():
+            if _follows(problem):
+                continue
             path, message = _explain(model, value, problem)
             explained.setdefault(path, []).append(message)
-        raise ConfigError((path, "; or ".join(said)) for path, said in explained.items()) from None
+        raise ConfigError((path, _joined(said)) for path, said in explained.items()) from None
+
+
+def _follows(problem: Any) -> bool:
+    """Is a list too short only because what is wrong in it was left out?"""
+    length = problem.get("ctx", {}).get("actual_length")
+    return bool(problem["type"] == "too_short" and length != len(problem["input"]))
+
+
+def _joined(said: list[str]) -> str:
+    """What is wrong with one value, which may be told of each branch of a union."""
+    first, *others = dict.fromkeys(said)
+    found = first.partition(", expected ")[0] + ", expected "
+    return "; or ".join([first, *(one.removeprefix(found) for one in others)])
 
 
 def _explain(model: type[BaseModel], value: Any, problem: Any) -> tuple[tuple[str, ...], str]:
     path = _written(value, problem["loc"])
     if problem["type"] == "extra_forbidden":
         aside = getattr(model, "aside", "")
-        known = one_of(path[-1], model.model_fields)
+        known = one_of(path[-1], [*_beneath(model, path[-1])] or model.model_fields)
         return path, "unknown key: " + "; ".join(filter(None, (known, aside)))
-    if problem["type"] == "literal_error":
-        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        return path, one_of(problem["input"], allowed)
-    if problem["type"] == "missing":
-        return path, "this key is required"
-    return path, f"found {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    if problem["type"] == "string_pattern_mismatch":
+        field = model.model_fields.get(str(problem["loc"][0]))
+        if field is not None and field.description:
+            return path, f"found {problem['input']!r}, expected {field.description}"
+    return path, said_of(problem)
+
+
+def said_of(problem: Any) -> str:
+    """What was found and what was expected, of one of pydantic's ``errors()``."""
+    kind, found, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "missing":
+        return "this key is required"
+    if kind == "literal_error":
+        return one_of(found, re.findall(r"'([^']*)'", context["expected"]))
+    if kind == "json_invalid":
+        return f"not valid JSON: {context['error']}"
+    shown = repr(found) if len(repr(found)) <= SHOWN else f"{repr(found)[:SHOWN]} ..."
+    if kind == "value_error":
+        said = str(context["error"])
+        if isinstance(found, Mapping) or "found" in said:
+            return said
+        return f"found {shown}{', ' if said.startswith('expected') else ': '}{said}"
+    if kind in LISTS or context.get("class") == "Sequence":
+        alone = isinstance(found, str | int | float) and found != ""
+        return f"found {shown}, expected a list{f': [{found}]' if alone else ''}"
+    if kind in EXPECTED:
+        return f"found {shown}, expected {EXPECTED[kind].format(**context)}"
+    return f"found {shown}: {problem['msg']}"
+
+
+def said_by(error: Exception) -> str:
+    """What is wrong with a file, in a line: the error of whoever read or checked its data."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), said_of(first))))
+    return f"no key {error}" if isinstance(error, KeyError) else str(error) or repr(error)
+
+
+def _beneath(model: type[BaseModel], key: str) -> Iterator[str]:
+    """Where in the sections of ``model`` there is such a key."""
+    for name, field in model.model_fields.items():
+        for mark in field.metadata:
+            inner = mark.model if isinstance(mark, Section) else field.annotation
+            if key in getattr(inner, "model_fields", ()):
+                yield f"{name}.{key}"
+            elif isinstance(mark, Section):
+                yield from (f"{name}.{one}" for one in _beneath(mark.model, key))
 
 
 def _written(value: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:

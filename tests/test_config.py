@@ -57,6 +57,13 @@ def test_a_base_whose_name_is_too_long_is_no_file(tmp_path):
         load_experiment(tmp_path / "a.yaml")
 
 
+def test_a_base_that_is_not_there_is_blamed_on_the_file_that_names_it(file):
+    child = file.parent / "child.yaml"
+    child.write_text("base: experimnt.yaml\n")
+    with pytest.raises(FusionlabError, match=r"child\.yaml: base: .*experimnt\.yaml: no such file"):
+        load_experiment(child)
+
+
 @pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-this-name/data"])
 def test_a_path_that_cannot_be_is_nothing(path):
     part = {"name": "folder", "path": path}
@@ -70,7 +77,7 @@ def test_a_path_that_cannot_be_is_nothing(path):
 def test_base_circle_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b.yaml\n")
     (tmp_path / "b.yaml").write_text("base: a.yaml\n")
-    with pytest.raises(FusionlabError, match="circle"):
+    with pytest.raises(FusionlabError, match=r"b\.yaml -> a\.yaml\), expected a file without one"):
         read_layers(tmp_path / "a.yaml")
 
 

@@ -1,8 +1,11 @@
 """What a user types wrong in the first hour: one error each, with place, finding and way out."""
 
+import errno
+
 import pytest
 from click.testing import CliRunner
 
+from fusionlab import describe
 from fusionlab.cli import main
 
 EXPERIMENT = "dataset: {name: synthetic, users: 20, items: 16, clicks: 6}\n"
@@ -11,7 +14,7 @@ STUDY = f"title: t\nexperiment: {{{EXPERIMENT.strip()}}}\n"
 # (what is typed, what stands in x.yaml, place, what was found, what is expected)
 MISTAKES = {
     "no such file": ("run nowhere.yaml", "", "nowhere.yaml", "no such file", ""),
-    "a folder for a file": ("run .", "", ".", "no such file", ""),
+    "a folder for a file": ("run .", "", ".", "found a folder", "expected a file of YAML"),
     "a study to run": ("run x.yaml", STUDY, "x.yaml", "found a study", "use `fusionlab study`"),
     "a run as study": (
         "study x.yaml",
@@ -54,7 +57,98 @@ MISTAKES = {
         EXPERIMENT,
         "command line: training.epochs",
         "found 'many'",
-        "valid integer",
+        "a whole number",
+    ),
+    "a fraction for a whole number": (
+        "run x.yaml training.epochs=1.5",
+        EXPERIMENT,
+        "command line: training.epochs",
+        "found 1.5",
+        "expected a whole number",
+    ),
+    "a word for a switch": (
+        "run x.yaml runtime.compile=maybe",
+        EXPERIMENT,
+        "command line: runtime.compile",
+        "found 'maybe'",
+        "expected true or false",
+    ),
+    "a number for a list": (
+        "run x.yaml evaluation.cutoffs=5",
+        EXPERIMENT,
+        "command line: evaluation.cutoffs",
+        "found 5",
+        "expected a list: [5]",
+    ),
+    "a number for a section": (
+        "run x.yaml training=5",
+        EXPERIMENT,
+        "command line: training",
+        "found 5",
+        "expected a mapping of keys",
+    ),
+    "neither a whole number nor a word": (
+        "run x.yaml training.micro_batch=none",
+        EXPERIMENT,
+        "command line: training.micro_batch",
+        "found 'none'",
+        "expected a whole number; or one of: auto",
+    ),
+    "no such device": (
+        "run x.yaml runtime.device=gpu",
+        EXPERIMENT,
+        "command line: runtime.device",
+        "found 'gpu'",
+        "expected cpu, cuda or cuda:N",
+    ),
+    "a key without its section": (
+        "run x.yaml epochs=3",
+        EXPERIMENT,
+        "command line: epochs",
+        "found 'epochs'",
+        "did you mean 'training.epochs'?",
+    ),
+    "a name of nothing": (
+        "run x.yaml name=gated name=concat",
+        EXPERIMENT,
+        "command line: name",
+        "unknown key: found 'name'",
+        "did you mean 'fusion.name'?",
+    ),
+    "a key of nothing": (
+        "run x.yaml .=3",
+        EXPERIMENT,
+        "command line",
+        "found '.=3'",
+        "expected key.sub=value",
+    ),
+    "a key of the experiment in a study": (
+        "study x.yaml dataset.users=9",
+        STUDY,
+        "command line: dataset",
+        "found 'dataset'",
+        "did you mean 'experiment.dataset'?",
+    ),
+    "a search without a budget": (
+        "tune x.yaml",
+        EXPERIMENT,
+        "command line: tune",
+        "",
+        "expected a budget: trials, seconds or both",
+    ),
+    "a number for a space": (
+        "tune x.yaml --trials 2 --space dim=5",
+        EXPERIMENT,
+        "command line: tune.spaces.dim",
+        "found 5",
+        "expected {low: ...",
+    ),
+    "nothing to encode": (
+        "encode x.yaml",
+        EXPERIMENT,
+        "x.yaml: encoders",
+        "found none that is not trained",
+        "expected at least one",
     ),
     "no equals sign": (
         "run x.yaml epochs",
@@ -111,7 +205,85 @@ MISTAKES = {
         "found none that is finished under runs",
         "exactly one",
     ),
-    "nobody to recommend to": ("recommend abc", "", "", "--user", "--liked"),
+    "nobody to recommend to": (
+        "recommend abc",
+        "",
+        "--user",
+        "found nobody",
+        "expected either --user or --liked",
+    ),
+    "a user and a stranger": (
+        "recommend abc --user ann --liked mug",
+        "",
+        "--user",
+        "found both",
+        "expected either --user or --liked",
+    ),
+    "an option of the audit of all users": (
+        "audit abc --user ann --retrain",
+        "",
+        "--retrain",
+        "tells of all users",
+        "expected none beside --user",
+    ),
+    "tokens of nobody's list": ("audit abc --tokens", "", "--tokens", "", "expected --user"),
+    "no situation": (
+        "recommend abc --user ann --context rain",
+        "",
+        "--context",
+        "found 'rain'",
+        "expected NAME=VALUE",
+    ),
+    "lists of no index": (
+        "recommend abc --user ann --probed 3",
+        "",
+        "--probed",
+        "",
+        "needs --index faiss",
+    ),
+    "no JSON": (
+        "feedback abc add --user ann --item mug --kind like --context {",
+        "",
+        "--context",
+        "not JSON (",
+        "line 1",
+    ),
+    "options of another update": (
+        "update abc --retrain --epochs 2",
+        "",
+        "--epochs",
+        "tunes",
+        "expected none beside --retrain",
+    ),
+    "users to train without": (
+        "update abc --without-users gone.txt",
+        "",
+        "--without-users",
+        "",
+        "expected --retrain beside it",
+    ),
+    "what is measured beside what is compared": (
+        "bench sum --compare old.json new.json",
+        "",
+        "--compare",
+        "measures nothing",
+        "leave out strategies and --out",
+    ),
+    "workers beside a cluster": (
+        "study x.yaml --workers 2 --ray local",
+        STUDY,
+        "--workers",
+        "is for this machine",
+        "leave it out beside --ray",
+    ),
+    "a share of no cluster's GPU": (
+        "study x.yaml --gpus-per-run 0.5",
+        STUDY,
+        "--gpus-per-run",
+        "",
+        "needs --ray ADDRESS",
+    ),
+    "a table of nothing": ("table", "", "SOURCE", "", "a study's file, or the folder of a report"),
     "no run to forget in": ("forget abc ann", "", "run 'abc'", "found none", "exactly one"),
 }
 
@@ -138,3 +310,21 @@ def test_the_same_without_the_mistake_is_no_error(tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["run", "x.yaml", "training.epochs=1", "dim=4"])
     assert result.exit_code == 0, result.output
     assert [*(tmp_path / "runs").glob("*/record.json")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), "runs/a: No space left on"),
+        (OSError(errno.EACCES, "Permission denied"), "a file: Permission denied; free space or"),
+        (KeyboardInterrupt(), "interrupted; the same command goes on from here"),
+    ],
+)
+def test_what_stops_any_command_is_told_with_the_way_on(fault, told, monkeypatch):
+    def stopped(*_):
+        raise fault
+
+    monkeypatch.setattr(describe, "parts", stopped)
+    result = CliRunner().invoke(main, ["list"])
+    assert result.exit_code == 1
+    assert f"Error: {told}" in result.output

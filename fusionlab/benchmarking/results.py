@@ -34,7 +34,7 @@ class Setting(Options):
     modalities: dict[str, FeatureSpec] = Field(min_length=1)
     dim: PositiveInt = Field(64, description="D, the width of a view")
     precision: Precision = "fp32"
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
     threads: PositiveInt = 1
     rounds: PositiveInt = 20
 

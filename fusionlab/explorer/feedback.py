@@ -107,11 +107,12 @@ def act(
         log.add(*(Event(Kind.IMPRESSION, user, one, list=name) for one in new), event)
 
 
-def undo(explorer: Explorer, board: int, label: str, user: str) -> Event | None:
-    """Take back the last thing a user did; None: there is nothing (left) to take back.
+def undo(explorer: Explorer, board: int, label: str, user: str) -> Event:
+    """Take back the last thing a user did.
 
     Raises:
-        FusionlabError: a log that cannot be read or written.
+        FusionlabError: there is nothing (left) to take back, or a log that cannot be read or
+            written.
     """
     with explorer.service(board, label) as service:
         log = log_of(service)
@@ -119,7 +120,7 @@ def undo(explorer: Explorer, board: int, label: str, user: str) -> Event | None:
         if log.fault:
             raise FusionlabError(log.fault)
         if not done:
-            return None
+            raise FusionlabError(f"undo: found nothing of {user!r} that is left to take back")
         log.add(Event(Kind.UNDO, user, done[-1].item))
         return done[-1]
 

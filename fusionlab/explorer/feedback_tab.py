@@ -128,8 +128,6 @@ class Listening:
             return status(""), gr.skip()
         try:
             event = undo(self.explorer, index, label, user)
-            if event is None:
-                raise FusionlabError("nothing is left to take back")
         except FusionlabError as error:
             return alert(str(error)), gr.skip()
         title = self._title(index, event.item)

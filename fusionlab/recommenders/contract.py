@@ -164,11 +164,13 @@ class Recommender(nn.Module):
         self.context = context
         self.n_users, self.n_items = context.clicks.n_users, context.clicks.n_items
         self.fusion = fusion if self.uses_content else None
-        lacks = "its context needs them" if self.reads_features and context.features is None else ""
+        lacks = "features in its context" * (self.reads_features and context.features is None)
         if self.uses_content and fusion is None:
-            lacks = "it needs a fusion"
+            lacks = "a fusion"
         if lacks:
-            raise FusionlabError(f"recommender {self.name!r} reads item features: {lacks}")
+            raise FusionlabError(
+                f"recommender {self.name!r} reads item features: found none, expected {lacks}"
+            )
         self.situation = situation_of(context.situations, self.fusion, context.dim)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from fusionlab.reporting.quality import quality_table
 from fusionlab.reporting.scores import read_scores
 from fusionlab.reporting.table import Table
 from fusionlab.reporting.tuning import tuned, tuning_table
+from fusionlab.schema import said_by
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.record import RUN_ID, Row
 from fusionlab.studies.store import RunStore
@@ -29,6 +31,7 @@ from fusionlab.studies.trials.records import Ledger
 
 RESULTS_FILE = "study.json"
 RUNS_FOLDER = "runs"
+SOURCES = "a study (.yaml), or the folder of a report or of an export"
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Results:
             if missing:
                 raise FusionlabError(
                     f"{file}: {len(missing)} of its runs are not under {store.root} (such as "
-                    f"{missing[0][:12]}): --runs"
+                    f"{missing[0][:12]}), expected --runs with the folder that has them"
                 )
             rows = [
                 {
@@ -118,12 +121,10 @@ class Results:
             ]
             return _checked().validate_python({**data, "rows": rows})
         except FileNotFoundError:
-            raise FusionlabError(
-                f"{file}: no such file; expected a study (.yaml), or the folder of a report or of "
-                "an export"
-            ) from None
+            raise FusionlabError(f"{file}: no such file; expected {SOURCES}") from None
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise FusionlabError(f"{file}: not the results of a study ({error!r})") from None
+            said = said_by(error)
+            raise FusionlabError(f"{file}: not the results of a study ({said})") from None
 
 
 @cache
@@ -143,6 +144,9 @@ def read_results(
         FusionlabError: runs that are missing (says how many), or see `Results.read`.
     """
     if source.suffix not in (".yaml", ".yml"):
+        if os.path.isfile(source):
+            here = f", such as {source.parent}" if source.name == RESULTS_FILE else ""
+            raise FusionlabError(f"{source}: found a file, expected {SOURCES}{here}")
         if overrides:
             raise FusionlabError(f"{source}: found overrides beside it, expected a study (.yaml)")
         return Results.read(source, store_of(source, runs))

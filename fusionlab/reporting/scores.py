@@ -115,7 +115,8 @@ def _users_of(row: Row, record: RunRecord, split: str) -> pl.DataFrame:
     double = frame["user"].is_duplicated()
     if double.any():
         raise FusionlabError(
-            f"{where}: found user {frame['user'].filter(double)[0]!r} more than once"
+            f"{where}: found user {frame['user'].filter(double)[0]!r} more than once, expected one "
+            "row a user"
         )
     return frame
 
@@ -153,7 +154,8 @@ def _score(row: Row, frames: list[pl.DataFrame], metric: str, split: str) -> Sco
         if not abs(by_seed[-1].mean() - mean) <= AGREEMENT:  # NaN agrees with nothing
             raise FusionlabError(
                 f"row {row.label!r}, run {record.id[:12]}: the record says {metric} = {mean!r} on "
-                f"{split}, but its users average {float(by_seed[-1].mean())!r}"
+                f"{split}, but its users average {float(by_seed[-1].mean())!r}: one of the two was "
+                "changed; delete the run's folder and run it again"
             )
     users = over_seeds(by_seed)
     return Score(

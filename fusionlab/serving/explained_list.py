@@ -116,7 +116,9 @@ def _tokens(
     model, features = task.model, task.judged
     assert features is not None
     if model.fusion is None:
-        raise FusionlabError(f"--tokens: recommender {model.name!r} has no fusion to ask")
+        raise FusionlabError(
+            f"--tokens: recommender {model.name!r} fuses nothing; expected one that does"
+        )
     catalogue = catalogue_views(model.fusion, features)
     first = torch.tensor(listed[:1], device=task.device)
     found = token_attributions(model, features, catalogue, users.to(task.device), first)

@@ -142,6 +142,7 @@ def _pseudonyms(record: RunRecord) -> Pseudonyms | None:
     found = privacy.pseudonyms()
     if found and record.dataset.get("user_key", found.fingerprint) != found.fingerprint:
         raise FusionlabError(
-            f"run {record.id[:12]}: its users are under another key than {privacy.hash_key} has now"
+            f"run {record.id[:12]}: found another key in {privacy.hash_key}, expected the one that "
+            "the run knows its users by; put it back"
         )
     return found

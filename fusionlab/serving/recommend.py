@@ -145,7 +145,9 @@ class Service:
         )
         history = rows if features is None else [*rows, len(self.item_ids)]
         if not history:
-            raise FusionlabError("a stranger: found nothing liked and nothing described")
+            raise FusionlabError(
+                "a stranger: found nothing liked and nothing described, expected one of the two"
+            )
         asked = Asked([Person(None, None, tuple(history), frozenset(rows))], features)
         found = self._recommended(asked, context, k, explain, untrained_coalitions, without)[0]
         return replace(found, notes=[*notes, *found.notes])

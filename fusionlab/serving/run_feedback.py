@@ -30,7 +30,9 @@ def open_feedback(
     experiment = experiment_from(record.config)
     dataset, _ = read_dataset(experiment)
     if dataset.interactions is None:
-        raise FusionlabError(f"run {record.id[:12]}: found a classifier, which has no users")
+        raise FusionlabError(
+            f"run {record.id[:12]}: found a classifier, expected a run that recommends"
+        )
     users, items = (set(map(str, ids)) for ids in (dataset.interactions.user_ids, dataset.item_ids))
     if new_items is not None:
         items |= {one.id for one in items_in(new_items, experiment, dataset)}

@@ -155,7 +155,10 @@ def simulate(
     if file.exists():
         raise FusionlabError(f"{file}: found a log, expected none: users begin without feedback")
     if min(world.shown.sum(1).min() // rounds, world.judged.sum(1).min()) < k:
-        raise FusionlabError(f"rounds: found {rounds} of {k} items, more than a user's half holds")
+        raise FusionlabError(
+            f"rounds: found {rounds} of {k} items, more than a user's half holds, expected fewer "
+            "of either, or a catalogue with more items"
+        )
     assert trained.dataset.interactions is not None
     users = [*map(str, trained.dataset.interactions.user_ids)]
     items = [*map(str, trained.dataset.item_ids)]

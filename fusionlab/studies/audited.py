@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.contribution import Effect
 from fusionlab.evaluation.knockouts import KNOCKOUTS
+from fusionlab.schema import said_by
 
 Split = Literal["valid", "test"]
 
@@ -88,12 +89,9 @@ class Audit:
                 f"{file}: no such file; `fusionlab audit RUN --json {file}` writes it"
             ) from None
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "all of it"
-            problem = f"{file}: not the audit of a run ({place}: {first['msg']})"
-            raise FusionlabError(problem) from None
+            raise FusionlabError(f"{file}: not the audit of a run ({said_by(error)})") from None
         except OSError as error:
-            raise FusionlabError(f"{file}: cannot be read ({error})") from None
+            raise FusionlabError(f"{file}: cannot be read ({error.strerror})") from None
         for name, one in found.modalities.items():
             if one.knockouts.keys() != KNOCKOUTS.keys():
                 told = ", ".join(one.knockouts) or "none"

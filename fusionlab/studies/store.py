@@ -25,6 +25,7 @@ from fusionlab.data.sealed import intact, note_sums, sealed, sums, unsealed, wri
 from fusionlab.data.table_files import readable
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
+from fusionlab.schema import said_by
 from fusionlab.studies.record import WORDS_FILE, RunRecord
 
 MODEL_FILE = "model.safetensors"
@@ -102,10 +103,13 @@ class RunStore:
             record = RunRecord.from_json(data, self.folder(run))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise FusionlabError(
-                f"{file}: not a run record ({error}); delete the folder and run again"
+                f"{file}: not a run record ({said_by(error)}); delete the folder and run again"
             ) from None
         if record.id != run:
-            raise FusionlabError(f"{file}: found the record of {record.id}, expected {run}")
+            raise FusionlabError(
+                f"{file}: found the record of {record.id}, expected that of {run}, the name of its "
+                "folder"
+            )
         return record
 
     def find(self, prefix: str) -> RunRecord:

@@ -106,7 +106,10 @@ def update_run(
         )
     gone = options is None and _misses_somebody(told.words, record.words())
     if same and not grows and not gone and not _differ(told.words, record.words()):
-        raise FusionlabError("feedback: found nothing new, and the data have not changed since")
+        raise FusionlabError(
+            f"run {record.id[:12]}: feedback: found nothing new, expected events that it has not "
+            "learned, or data that have changed since"
+        )
     if gone:
         told = replace(told, notes=(*told.notes, GONE))
     how = account(record, told.words, options) | {"held": words_fingerprint(told.held)}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fusionlab.balancing.contract import Balancer, Coalition, Epoch, Step, name_of
 from fusionlab.balancing.signals import Signals
 from fusionlab.data.disk import whole, writing
-from fusionlab.errors import FusionlabError, one_of
+from fusionlab.errors import FusionlabError
 from fusionlab.sections import Runtime, Training
 from fusionlab.training.diverged import Watch
 from fusionlab.training.memory import enough_for
@@ -196,12 +196,7 @@ class Loop:
             yield
 
     def _judge(self, entry: dict[str, float]) -> None:
-        select = self.task.select
-        if select not in entry:
-            told = ("epoch", "loss", "seconds", "micro_batch")
-            measured = [name for name in entry if name not in told and "." not in name]
-            raise FusionlabError(f"evaluation.select: {one_of(select, measured)}")
-        value = entry[select]
+        value = entry[self.task.select]
         if value > self.progress.best:
             self.progress.best, self.progress.best_epoch = value, int(entry["epoch"])
             self.progress.best_state = {

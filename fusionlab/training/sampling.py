@@ -23,8 +23,8 @@ class NegativeSampler:
         full = (clicks.counts >= clicks.n_items).nonzero().flatten()
         if len(full):
             raise FusionlabError(
-                f"user row {int(full[0])} clicked all {clicks.n_items} items in train: there is "
-                "nothing to draw as a negative"
+                f"user row {int(full[0])} clicked all {clicks.n_items} items in train, expected "
+                "one at least without a click, to draw as a negative: leave that user out"
             )
         keys = clicks.users * self.n_items
         keys += clicks.by_item  # less the rank in the row, in place: E may be tens of millions

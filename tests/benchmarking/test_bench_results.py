@@ -62,7 +62,7 @@ def test_a_report_comes_back_from_its_file(tmp_path):
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ("[1]", "valid dictionary"),
+        ("[1]", "a mapping of keys"),
         ('{"setting": {"itmes": 3}}', "did you mean 'items'?"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_name_that_is_typed_counts_once_it_is_entered(chromium, address):
         page.get_by_role("button", name="Undo").click()
         assert wait_for_change(page, "feedback-list", liked) == first
         page.get_by_role("button", name="Undo").click()
-        page.get_by_text("nothing is left to take back").wait_for()
+        page.get_by_text("that is left to take back").wait_for()
         who.press("Enter")
         page.wait_for_function(
             "document.querySelector('#feedback-log').innerText.includes('by u12')"

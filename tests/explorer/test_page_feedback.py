@@ -43,7 +43,8 @@ def test_likes_and_dislikes_move_the_list_and_undo_brings_it_back(said):
     assert listed(explorer) == liked
     assert undo(explorer, 0, "concat", "u7").kind == "like"
     assert listed(explorer) == before
-    assert undo(explorer, 0, "concat", "u7") is None
+    with pytest.raises(FusionlabError, match="found nothing of 'u7' that is left to take back"):
+        undo(explorer, 0, "concat", "u7")
 
 
 def test_the_log_is_that_of_the_commands(said, shop):

@@ -6,6 +6,7 @@ import torch
 from fusionlab.config import Experiment
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
+from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS
 from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
 from fusionlab.schema import validate
@@ -137,3 +138,12 @@ def test_nothing_of_the_catalogue_is_saved_but_what_training_found(build, clicks
     model = build(clicks, features)
     kept = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
     assert kept <= {"counts"}
+
+
+def test_who_reads_features_says_what_is_missing(clicks, features):
+    context = Context(clicks, D, 0)
+    with pytest.raises(FusionlabError, match=r"'content' .* found none, expected a fusion"):
+        RECOMMENDERS.parse("content").build(context, None)
+    fusion = FUSIONS.parse("mean_scores").build(features.specs, D)
+    with pytest.raises(FusionlabError, match=r"'content_knn' .* expected features in its context"):
+        RECOMMENDERS.parse("content_knn").build(context, fusion)

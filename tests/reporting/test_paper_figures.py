@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.contribution import Effect
 from fusionlab.evaluation.knockouts import KNOCKOUTS
+from fusionlab.reporting.contribution_figure import contribution_figure
 from fusionlab.reporting.report import write_report
 from fusionlab.reporting.results import Results
 from fusionlab.reporting.style import DPI, SINGLE_WIDTH
@@ -127,7 +128,7 @@ def test_a_file_that_is_no_audit_is_told(tmp_path) -> None:
     with pytest.raises(FusionlabError, match=r"no such file; `fusionlab audit RUN --json"):
         Audit.read(file)
     file.write_text(json.dumps({**AUDIT.to_json(), "whole": 3}))
-    with pytest.raises(FusionlabError, match=r"audit\.json: not the audit of a run \(whole"):
+    with pytest.raises(FusionlabError, match=r"not the audit of a run \(whole: found 3, expected"):
         Audit.read(file)
 
 
@@ -153,3 +154,13 @@ def test_every_script_is_short_and_tested() -> None:
     assert SCRIPTS.keys() == TESTED | {"critical_difference", "shapley"}
     for file in SCRIPTS.values():
         assert len(file.read_text().splitlines()) < 60
+
+
+def test_an_audit_of_no_modality_has_no_figure() -> None:
+    with pytest.raises(FusionlabError, match="found no modality, expected at least one"):
+        contribution_figure(replace(AUDIT, modalities={}))
+
+
+def test_an_audit_that_cannot_be_read_is_told(tmp_path) -> None:
+    with pytest.raises(FusionlabError, match=r"cannot be read \(Is a directory\)"):
+        Audit.read(tmp_path)

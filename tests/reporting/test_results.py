@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from fake_runs import METRICS, MakeRow, stored
 
+from fusionlab.cli import main
 from fusionlab.errors import FusionlabError
 from fusionlab.reporting.check import check_file
 from fusionlab.reporting.report import FORMATS, write_report
@@ -135,12 +137,15 @@ def test_what_is_no_report(tmp_path: Path, results: Results) -> None:
     (tmp_path / "study.json").write_text("[]")
     with pytest.raises(FusionlabError, match="not the results of a study"):
         Results.read(tmp_path, store)
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(FusionlabError, match=r"not the results of a study \(no key 'rows'\)"):
+        Results.read(tmp_path, store)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"metrics": 5}, "metrics"),
+        ({"metrics": 5}, r"metrics: found 5, expected a list: \[5\]\)"),
         ({"main": None}, "main"),
         ({"title": ["Study"]}, "title"),
         ({"rows": [{"label": 1}]}, "label"),
@@ -166,3 +171,17 @@ def test_a_folder_in_the_place_of_results_is_refused(tmp_path: Path, results: Re
     (tmp_path / "study.json").mkdir()
     with pytest.raises(FusionlabError, match="not the results of a study"):
         Results.read(tmp_path, stored(results.rows))
+
+
+@pytest.mark.parametrize("command", [["export"], ["table"], ["power", "--difference", "0.1"]])
+def test_a_file_in_the_place_of_a_report_is_told(tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "study.json"
+    file.write_text("{}")
+    found = CliRunner().invoke(main, [*command, str(file)])
+    assert found.exit_code == 1
+    said = " ".join(found.output.split())
+    assert f"{file}: found a file, expected a study (.yaml), or the folder of a report" in said
+    assert said.endswith(f"such as {tmp_path}")
+    file = file.rename(tmp_path / "quality.tex")
+    said = " ".join(CliRunner().invoke(main, [*command, str(file)]).output.split())
+    assert said.endswith("or the folder of a report or of an export")

@@ -8,7 +8,7 @@ from fake_runs import USERS, MakeRow
 
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.significance import mean_interval
-from fusionlab.reporting.scores import read_scores
+from fusionlab.reporting.scores import read_scores, recorded
 from fusionlab.studies.record import Row
 
 
@@ -94,4 +94,21 @@ def test_double_users_and_missing_values_are_named(make_row: MakeRow) -> None:
         folder / "per_user.parquet"
     )
     with pytest.raises(FusionlabError, match=r"'gated'.*ndcg@20: found nan for user 5"):
+        read_scores([row], ["ndcg@20"], "test")
+
+
+def test_a_split_that_the_record_has_not_is_named(make_row: MakeRow) -> None:
+    row = make_row("gated")
+    message = r"row 'gated', run .*: split: found 'tset', expected one of: .*did you mean 'test'"
+    with pytest.raises(FusionlabError, match=message):
+        recorded(row, row.records[0], "tset", "ndcg@20")
+
+
+def test_a_run_without_the_scores_of_users_that_others_have_is_named(make_row: MakeRow) -> None:
+    row = make_row("gated")
+    folder = row.records[0].folder
+    assert folder is not None
+    row.records[0].per_user().drop("ndcg@20").write_parquet(folder / "per_user.parquet")
+    message = r"row 'gated', run .*: per-user metric: found 'ndcg@20', expected one of: recall@20"
+    with pytest.raises(FusionlabError, match=message):
         read_scores([row], ["ndcg@20"], "test")

@@ -18,6 +18,11 @@ SMALL = {
     "training": {"epochs": 2, "batch_size": 128, "learning_rate": 0.01},
     "evaluation": {"cutoffs": [5]},
 }
+CLASSES = {
+    "task": "classification",
+    "dataset": {"name": "synthetic", "items": 60, "task": "classification"},
+    "evaluation": {},
+}
 RENDERED = {
     "dataset": {**SMALL["dataset"], "features": "rendered"},
     "encoders": {

@@ -73,6 +73,16 @@ def test_who_has_no_list_is_refused(store):
         explain_list(trained(store), "nobody")
     with pytest.raises(FusionlabError, match="reads no item features"):
         explain_list(trained(store, recommender="popularity"), "nobody")
+    classes = {"name": "synthetic", "items": 60, "task": "classification"}
+    classifier = trained(store, task="classification", dataset=classes, recommender="content")
+    with pytest.raises(FusionlabError, match="--user: found items with classes, expected a run"):
+        explain_list(classifier, "i0")
+
+
+def test_tokens_are_those_of_a_fusion(store):
+    run = trained(store, recommender="content_knn")
+    with pytest.raises(FusionlabError, match="--tokens: recommender 'content_knn' fuses nothing"):
+        explain_list(run, str(run.dataset.interactions.user_ids[0]), tokens=True)
 
 
 def test_the_card_and_the_file(store, tmp_path, monkeypatch):

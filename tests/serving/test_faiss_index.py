@@ -1,5 +1,7 @@
 """The approximate index: exact where it is small, its recall where not, refused where wrong."""
 
+import sys
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -121,3 +123,9 @@ def test_lists_that_are_not_there_cannot_be_probed(tmp_path):
         Service(trained, probed=5)
     told = CliRunner().invoke(main, ["recommend", "any", "--user", "u0", "--probed", "5"])
     assert (told.exit_code, "--probed needs --index faiss" in told.output) == (2, True)
+
+
+def test_without_faiss_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(FusionlabError, match=r"pip install 'fusionlab-recsys\[faiss\]'"):
+        Service(trained_run(RunStore(tmp_path)), index="faiss")

@@ -196,3 +196,11 @@ def test_a_log_of_before_there_were_checksums_goes_on(tmp_path):
 def test_a_checksum_is_that_of_what_the_file_gives_back(log, rating):
     log.add(Event("rating", "anna", "mug", 7, rating=rating, context={"ä": [1.5, "\u2028"]}))
     assert log.events()[0].rating == rating
+
+
+def test_what_cannot_be_written_is_said(log, tmp_path):
+    with sqlite3.connect(tmp_path / "log.sqlite") as other:
+        other.execute("DROP TABLE event")
+    other.close()
+    with pytest.raises(FusionlabError, match=r"log\.sqlite: not written \(no such table: event\)"):
+        log.add(Event("click", "anna", "mug"))

@@ -229,7 +229,10 @@ def test_what_cannot_be_searched_is_told(store, tmp_path):
     forget(hashed.id, OTHERS[0], store)
     assert forget(ours.id, OTHERS[0], store).elsewhere == {}
     for change, said in (
-        (lambda: (tmp_path / "key").write_text("another secret of 16 bytes"), "under another key"),
+        (
+            lambda: (tmp_path / "key").write_text("another secret of 16 bytes"),
+            "found another key in",
+        ),
         (lambda: (tmp_path / "key").unlink(), "hash_key: .*cannot be read"),
     ):
         change()

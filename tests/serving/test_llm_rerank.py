@@ -259,3 +259,10 @@ def test_smollm2_by_the_cache_and_as_a_whole_and_knows_what_belongs_together():
         steps = logits.log_softmax(-1)[-count - 1 : -1]
         expected = steps[torch.arange(count), torch.tensor(ids[-count:])].mean()
         assert value == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_prompt_without_a_beginning_is_refused():
+    lm, prompt = tiny("gpt2"), Prompt(intro="", line="{text}\n")
+    lm.tokenizer.bos_token = None  # as Qwen's is
+    with pytest.raises(FusionlabError, match="found no token before the first text, expected an"):
+        LlmReranker(lm, TEXTS, prompt=prompt)

@@ -22,7 +22,7 @@ from fusionlab.studies import update as update_module
 from fusionlab.studies.datasets import _datasets
 from fusionlab.studies.fine_tuning import FineTuning
 from fusionlab.studies.store import RunStore
-from fusionlab.studies.trained import load_trained
+from fusionlab.studies.trained import load_trained, with_more_items
 
 NEW = range(USERS, USERS + NEW_USERS)
 EVERY = ITEMS + NEW_ITEMS
@@ -203,6 +203,13 @@ def test_new_items_begin_with_those_that_the_run_has(store, tmp_path, kept):
     more = update(few.record.id, store, TUNED, more_items=str(shop.file)).record
     assert more.dataset["items"] == EVERY
     assert load_trained(more.id, store).task.validate() == more.metrics["valid"]
+
+
+def test_rows_that_are_dealt_out_are_not_dealt_anew_for_new_items(store, tmp_path):
+    shop = Shop(tmp_path / "shop")
+    trained = shop.run(store, recommender="two_tower", inputs={"shuffled": True})
+    with pytest.raises(FusionlabError, match=r"inputs\.shuffled: found new items.*retrain"):
+        with_more_items(trained, str(shop.file), store)
 
 
 def test_the_command_takes_new_items(store, tmp_path, kept, monkeypatch):

@@ -1,11 +1,12 @@
 """Lists of a finished run: those of its model, for its users, with feedback, and for strangers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from click.testing import CliRunner
-from small_runs import RENDERED, trained_run
+from small_runs import CLASSES, RENDERED, trained_run
 
 from fusionlab.cli import main
 from fusionlab.errors import FusionlabError
@@ -13,9 +14,10 @@ from fusionlab.evaluation.ranking import top_k
 from fusionlab.serving.contributions import contributions
 from fusionlab.serving.events import Event
 from fusionlab.serving.feedback import FeedbackLog
-from fusionlab.serving.new_items import NewItem
+from fusionlab.serving.new_items import NewItem, described_by
 from fusionlab.serving.people import as_clicks
 from fusionlab.serving.recommend import Service
+from fusionlab.serving.run_feedback import open_feedback
 from fusionlab.studies.store import RunStore
 
 RECOMMENDERS = {
@@ -264,3 +266,24 @@ def test_a_stranger_describes_with_media(store, tmp_path):
     assert f"image: {broken}: no image" in run(
         store, "recommend", prefix, "--image", str(broken), fails=True
     )
+
+
+def test_a_medium_that_the_run_does_not_encode_is_told(store):
+    trained = trained_run(store, **RENDERED)
+    config = {**trained.record.config, "encoders": {"text": RENDERED["encoders"]["text"]}}
+    trained = trained._replace(record=replace(trained.record, config=config))
+    message = "--image: run .* encodes no image: found 'image', expected one of: text"
+    with pytest.raises(FusionlabError, match=message):
+        described_by({"image": b"a picture"}, trained)
+
+
+def test_a_run_that_cannot_answer_says_which_can(store):
+    classifier = trained_run(store, **CLASSES)
+    for served in (Service, lambda _: open_feedback(classifier.record.id, store)):
+        with pytest.raises(FusionlabError, match="found a classifier, expected a run that recomm"):
+            served(classifier)
+    service = Service(trained_run(store, recommender="bpr_mf"))
+    with pytest.raises(FusionlabError, match="k: found 0, expected at least 1"):
+        service.recommend(["u0"], 0)
+    with pytest.raises(FusionlabError, match="recommender 'bpr_mf' reads no item features: no mod"):
+        service.recommend(["u0"], explain=True)

@@ -190,6 +190,8 @@ def test_what_began_with_another_catalogue_can_be_tuned_and_brought_back(store, 
     )
     trained = load_trained(run_experiment(experiment, store).id, store)
     log_test_clicks(trained, store)
+    with pytest.raises(FusionlabError, match=r"began with another run's \(transfer\).*tune it"):
+        update(trained.record.id, store, None)
     found = update(trained.record.id, store, FineTuning(epochs=1)).record
     assert found.source == trained.record.source
     assert load_trained(found.id, store).task.validate() == found.metrics["valid"]

@@ -248,3 +248,8 @@ def test_the_card_and_the_files(store, tmp_path, monkeypatch):
 def test_what_has_no_modality_is_refused(store):
     with pytest.raises(FusionlabError, match="'bpr_mf' reads no item features"):
         audit(trained(store, recommender="bpr_mf"), store)
+
+
+def test_items_with_classes_have_no_groups_of_users(store):
+    with pytest.raises(FusionlabError, match="--groups: found items with classes, expected a run"):
+        audit(trained(store, **CLASSES), store, groups="activity")

@@ -8,7 +8,7 @@ from fusionlab.config import experiment_from
 from fusionlab.data.words import SCHEMA
 from fusionlab.errors import FusionlabError
 from fusionlab.seal import Openings
-from fusionlab.studies.fine_tuning import FineTuning, Told, fine_tune, worth
+from fusionlab.studies.fine_tuning import FineTuning, Told, fine_tune, tunable, worth
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.trained import load_trained
@@ -198,3 +198,10 @@ def test_what_a_model_is_worth_leaves_out_validation_clicks(store):
     assert worth(trained.task, trained.dataset, Told(words, held)) == 1.0
     scores = trained.task.ranker()(torch.tensor([user]))[0]
     assert max(scores[row] for row in chosen) > scores[held_row]  # else nothing would be shown
+
+
+def test_a_classifier_is_not_tuned(store):
+    classes = {"name": "synthetic", "items": 60, "task": "classification"}
+    trained = trained_run(store, task="classification", dataset=classes, evaluation={})
+    with pytest.raises(FusionlabError, match="found a classifier, expected a run that recommends"):
+        tunable(trained)

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ from fusionlab.cli import main
 from fusionlab.config import load_experiment, load_study
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.executor import execute
-from fusionlab.studies.ray_executor import Cluster, _settle, _software
+from fusionlab.studies.ray_executor import Cluster, _check_room, _settle, _software
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import plan
 
@@ -153,6 +154,16 @@ def test_a_machine_without_room_for_a_run_is_told(machines, study_file, tmp_path
     runs = plan(load_study(study_file, ["experiment.runtime.threads=2"])).runs
     with pytest.raises(FusionlabError, match="expected one with 2 cores and 0 GPUs for a run"):
         execute(runs, RunStore(tmp_path), cluster=Cluster(machines.address), on_run=ignore)
+
+
+def test_machines_without_room_are_listed():
+    """What the above is told, where no cluster has to be started."""
+    machines = [{"Resources": {"CPU": 4.0}, "Alive": alive} for alive in (True, False)]
+    ray = SimpleNamespace(nodes=lambda: machines)
+    _check_room(ray, {"CPU": 4, "GPU": 0})
+    found = "found machines of 4 cores and 0 GPUs, expected one with 4 cores and 1 GPUs for a run"
+    with pytest.raises(FusionlabError, match=found):
+        _check_room(ray, {"CPU": 4, "GPU": 1})
 
 
 def experiments(tmp_path, *devices):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from fusionlab.data.sealed import SUMS
 from fusionlab.errors import FusionlabError
 from fusionlab.studies import identity
 from fusionlab.studies.build import build_task
+from fusionlab.studies.checks import check
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.identity import run_id
 from fusionlab.studies.run import run_experiment
@@ -156,6 +158,12 @@ def test_what_cannot_run_says_why(experiment, tmp_path, changes, message):
     assert RunStore(tmp_path).runs() == []
 
 
+def test_an_oracle_needs_a_known_truth(experiment):
+    data = replace(load_dataset(experiment), truth=None)
+    with pytest.raises(FusionlabError, match=r"recommender\.name: found 'oracle', which needs a"):
+        check(experiment.varied({"recommender": "oracle"}), data)
+
+
 def test_the_cheat_is_caught(experiment):
     clicks = load_dataset(experiment).interactions
     with pytest.raises(FusionlabError, match="sealed"):
@@ -171,6 +179,15 @@ def test_a_damaged_record_is_named(experiment, tmp_path):
         store.load(record.id)
     with pytest.raises(FusionlabError, match="expected exactly one"):
         store.find("ffff")
+
+
+def test_a_record_in_the_folder_of_another_is_named(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    record = run_experiment(experiment, store)
+    other = "f" * len(record.id)
+    store.folder(record.id).rename(store.folder(other))
+    with pytest.raises(FusionlabError, match=f"of {record.id}, expected that of {other}"):
+        store.find("f")
 
 
 @pytest.mark.parametrize(

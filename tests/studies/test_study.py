@@ -5,11 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 import pytest
 
 from fusionlab.config import load_study
 from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.studies import executor
 from fusionlab.studies.executor import execute
 from fusionlab.studies.store import RunStore
 from fusionlab.studies.study import plan
@@ -191,3 +195,15 @@ def test_killed_studies_end_like_an_uninterrupted_one(study_file, tmp_path):
     assert before.items() <= after.items()
     assert list((runs / ".partial").iterdir()) == []
     assert list((runs / ".shared").iterdir()) == []
+
+
+def test_a_killed_worker_is_told_with_the_way_on(study_file, tmp_path, monkeypatch):
+    @contextmanager
+    def killed(*_):
+        lost = Future()
+        lost.set_exception(BrokenProcessPool())
+        yield lambda job, patient: lost
+
+    monkeypatch.setattr(executor, "_pool", killed)
+    with pytest.raises(FusionlabError, match=r"a worker was killed, .* fewer --workers if"):
+        execute(plan(load_study(study_file)).runs, RunStore(tmp_path), workers=2, on_run=ignore)

@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from fusionlab.data.disk import flush, whole, writing
 from fusionlab.data.sealed import sealed, unsealed
 from fusionlab.errors import FusionlabError
+from fusionlab.schema import said_by
 
 Outcome = Literal["complete", "pruned", "diverged"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -84,8 +85,8 @@ class TrialFolder:
             trial = Trial.from_json(unsealed(file.read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise FusionlabError(
-                f"{file}: not the record of a trial ({error}); delete the folder and those that "
-                "follow it, and run again"
+                f"{file}: not the record of a trial ({said_by(error)}); delete the folder and "
+                "those that follow it, and run again"
             ) from None
         return trial
 

@@ -135,6 +135,12 @@ def test_mistakes_are_named_before_anything_runs(tuned_file, override, message):
     assert message in str(error.value)
 
 
+def test_a_switch_has_no_range(tuned_file):
+    told = r"tune\.spaces\.fusion\.whiten: found a range, expected a list: true or false"
+    with pytest.raises(ConfigError, match=told):
+        planned(tuned_file, "axes.fusion=[pca]", "tune.spaces={fusion.whiten: {low: 0, high: 1}}")
+
+
 def test_a_study_is_not_tuned_unless_it_says_so(tuned_file):
     assert load_study(tuned_file, ["tune=null"]).tune is None
     assert planned(tuned_file, "tune=null").searches == []
