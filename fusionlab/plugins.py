@@ -36,7 +36,7 @@ def load_plugin(source: str) -> None:
 
 def _load(source: str, path: Path) -> None:
     if path.suffix != ".py":
-        nothing = f"--plugin {source}: no file of this name that ends in .py, and no such module"
+        nothing = f"plug-in {source}: no file of this name that ends in .py, and no such module"
         if not all(part.isidentifier() for part in source.split(".")):
             raise FusionlabError(nothing)
         try:
@@ -47,7 +47,7 @@ def _load(source: str, path: Path) -> None:
             raise FusionlabError(nothing) from None
         return
     if not os.path.isfile(path):
-        raise FusionlabError(f"--plugin {source}: no such file")
+        raise FusionlabError(f"plug-in {source}: no such file")
     name = f"fusionlab_plugin_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return
@@ -60,11 +60,11 @@ def _load(source: str, path: Path) -> None:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         del sys.modules[name]
-        raise FusionlabError(f"--plugin {source}, line {error.lineno}: {error.msg}") from None
+        raise FusionlabError(f"plug-in {source}, line {error.lineno}: {error.msg}") from None
     except ImportError as error:
         del sys.modules[name]
         line = line_of(error, str(spec.origin))
-        raise FusionlabError(f"--plugin {source}, line {line}: {error}") from error
+        raise FusionlabError(f"plug-in {source}, line {line}: {error}") from error
     except BaseException:
         del sys.modules[name]
         raise

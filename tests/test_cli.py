@@ -57,7 +57,7 @@ def test_run_prints_metrics_and_keeps_the_record(experiment, tmp_path):
         (("show", "fusion", "gatd"), "did you mean 'gated'?"),
         (("list", "fusions"), "did you mean 'fusion'?"),
         (("check", "concta"), "did you mean 'concat'?"),
-        (("check", "--plugin", "nowhere.py"), "--plugin nowhere.py: no such file"),
+        (("check", "--plugin", "nowhere.py"), "plug-in nowhere.py: no such file"),
     ],
 )
 def test_mistakes_are_one_error_without_a_traceback(arguments, message):

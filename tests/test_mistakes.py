@@ -194,8 +194,8 @@ MISTAKES = {
         "found dataset 'synthetic', which has classes",
         "expected one with clicks",
     ),
-    "no such plug-in": ("list --plugin mine.py", "", "--plugin mine.py", "no such file", ""),
-    "a module that is none": ("list --plugin mine!", "", "--plugin mine!", "no such module", ".py"),
+    "no such plug-in": ("list --plugin mine.py", "", "plug-in mine.py", "no such file", ""),
+    "a module that is none": ("list --plugin mine!", "", "plug-in mine!", "no such module", ".py"),
     "a family misspelt": ("list fusions", "", "", "found 'fusions'", "did you mean 'fusion'?"),
     "a part misspelt": ("show fusion gatd", "", "fusion", "found 'gatd'", "did you mean 'gated'?"),
     "no such run": (

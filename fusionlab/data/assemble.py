@@ -169,7 +169,8 @@ def _distinct_clicks(found: Found, clicks: pl.DataFrame, min_rating: float | Non
     if min_rating is not None:
         if "rating" not in clicks.columns:
             raise FusionlabError(
-                f"{found.table.file}: min_rating is {min_rating}, but the clicks have no rating"
+                f"{found.table.file}: found no rating of the clicks, which min_rating "
+                f"({min_rating}) reads; expected a column of ratings, or no min_rating"
             )
         liked = clicks.filter(pl.col("rating") >= min_rating)
         notes["clicks_below_min_rating"] = len(clicks) - len(liked)

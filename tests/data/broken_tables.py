@@ -245,7 +245,8 @@ BROKEN = {
         "mmrec",
         text(INTER, table([(*row[:2], row[4]) for row in CLIPS])),
         {"min_rating": 4},
-        "clips/clips.inter: min_rating is 4.0, but the clicks have no rating",
+        "clips/clips.inter: found no rating of the clicks, which min_rating (4.0) reads; "
+        "expected a column of ratings, or no min_rating",
     ),
     "too large a core": (
         "mmrec",

@@ -257,7 +257,7 @@ MISTAKES = {
     ),
     "an import of nothing": (
         {"import torch\n": "import torch\nimport no_such_library\n"},
-        "--plugin mine.py, line 3",
+        "plug-in mine.py, line 3",
         "No module named 'no_such_library'",
         "",
     ),
