@@ -6,6 +6,7 @@ import user_messages
 from click.testing import CliRunner
 
 from fusionlab.cli import main
+from fusionlab.errors import FusionlabError
 
 LIST = Path(__file__).with_name("user_messages.txt")
 
@@ -13,6 +14,14 @@ LIST = Path(__file__).with_name("user_messages.txt")
 def test_every_message_stands_in_the_list():
     remedy = "python tests/user_messages.py > tests/user_messages.txt"
     assert LIST.read_text() == user_messages.listed(), remedy
+
+
+def test_no_error_of_another_name_is_told():
+    kinds = [FusionlabError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    ours = {kind.__name__ for kind in kinds if kind.__module__.startswith("fusionlab")}
+    assert ours <= user_messages.NAMES
 
 
 def test_what_is_told_is_noted_where_it_stands(tmp_path, monkeypatch):

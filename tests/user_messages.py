@@ -9,7 +9,8 @@ checks a file or a configuration puts into one of the others.
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,28 +43,49 @@ class Message:
 def messages() -> Iterator[Message]:
     """Every message of the package, file by file."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        file = path.relative_to(PACKAGE).as_posix()
-        calls = (one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Call))
+        file, tree = path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
+        calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
+        functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)]
         for call in sorted(calls, key=lambda one: one.lineno):
             error = ast.unparse(call.func).split(".")[-1]
             if error in NAMES and file != "errors.py":
-                text = " ".join(template(one) for one in call.args)
+                texts = texts_at(call.lineno, functions)
+                text = " ".join(template(one, texts) for one in call.args)
                 yield Message(file, call.lineno, call.end_lineno, error, text)
 
 
-def template(node: ast.expr) -> str:
+def texts_at(line: int, functions: Sequence[ast.FunctionDef]) -> dict[str, ast.expr]:
+    """What variables hold in the function that has this line, where each is given one text."""
+    within = [one for one in functions if one.lineno <= line <= one.end_lineno]
+    if not within:
+        return {}
+    innermost = max(within, key=lambda one: one.lineno)
+    given = [one for one in ast.walk(innermost) if isinstance(one, ast.Assign)]
+    names = Counter(ast.unparse(one.targets[0]) for one in given)
+    return {
+        one.targets[0].id: one.value
+        for one in given
+        if isinstance(one.targets[0], ast.Name)
+        and names[one.targets[0].id] == 1
+        and isinstance(one.value, ast.JoinedStr | ast.Constant)
+    }
+
+
+def template(node: ast.expr, texts: Mapping[str, ast.expr]) -> str:
     """The text as it will be read, with what is filled in between braces."""
     if isinstance(node, ast.Constant):
         return str(node.value).replace("\n", "\\n")
     if isinstance(node, ast.JoinedStr):
-        return "".join(template(part) for part in node.values)
-    if isinstance(node, ast.FormattedValue):
-        return "{" + ast.unparse(node.value) + "}"
+        return "".join(template(part, texts) for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return template(node.left) + template(node.right)
+        return template(node.left, texts) + template(node.right, texts)
     if isinstance(node, ast.List | ast.Tuple):
-        return ": ".join(template(one) for one in node.elts)
-    return "{" + ast.unparse(node) + "}"
+        return ": ".join(template(one, texts) for one in node.elts)
+    filled = node.value if isinstance(node, ast.FormattedValue) else node
+    if isinstance(filled, ast.Name) and filled.id in texts:
+        others = {name: text for name, text in texts.items() if name != filled.id}
+        return template(texts[filled.id], others)
+    return "{" + ast.unparse(filled) + "}"
 
 
 def listed() -> str:
