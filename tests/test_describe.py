@@ -13,6 +13,7 @@ from rich.console import Console
 from fusionlab import terminal
 from fusionlab.cli import main
 from fusionlab.fusion.contract import FUSIONS, NOTATION
+from fusionlab.plugins import is_own
 
 NARROW = 40
 
@@ -103,7 +104,9 @@ def test_a_pipe_gets_whole_formulas_and_whole_tables():
     assert '"softmax" over the modalities present, or "sigmoid" for each on its own' in done.stdout
 
 
-def test_a_plug_in_without_a_strategy_is_not_checked_in_silence(tmp_path):
+def test_a_plug_in_without_a_strategy_is_not_checked_in_silence(tmp_path, monkeypatch):
+    own = {name: FUSIONS[name] for name in FUSIONS.names() if is_own(FUSIONS[name])}
+    monkeypatch.setattr(FUSIONS, "_parts", own)  # whatever other tests have registered
     file = tmp_path / "forgotten.py"
     file.write_text("import torch\n")
     result = CliRunner().invoke(main, ["check", "--plugin", str(file)])

@@ -130,7 +130,7 @@ def test_popularity_counts_and_random_is_seeded(clicks):
 
 
 def test_content_needs_a_fusion_and_oracle_a_truth(clicks):
-    with pytest.raises(FusionlabError, match="needs a fusion"):
+    with pytest.raises(FusionlabError, match="found none, expected a fusion"):
         RECOMMENDERS.parse("content").build(Context(clicks, D), None)
     with pytest.raises(FusionlabError, match="known truth"):
         RECOMMENDERS.parse("oracle").build(Context(clicks, D), None)
