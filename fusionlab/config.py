@@ -18,7 +18,7 @@ from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.layers import Layer, changed, dotted, merged, read_layers
 from fusionlab.plugins import load_plugin
 from fusionlab.registry import Part, PartOf, PartsOf
-from fusionlab.schema import Section, Sections, validate
+from fusionlab.schema import Section, Sections, Seed, validate
 from fusionlab.sections import (
     Encoding,
     Inputs,
@@ -68,9 +68,7 @@ class Experiment(Options):
         None, description="begin with a model of another catalogue; null: from scratch"
     )
     runtime: Annotated[Runtime, Section(Runtime)] = section(Runtime)
-    seed: int = Field(
-        0, ge=0, description="of initialisation and sampling; data seeds are separate"
-    )
+    seed: Seed = Field(0, description="of initialisation and sampling; data seeds are separate")
     plugins: tuple[str, ...] = Field((), description="files or modules that register parts")
 
     @model_validator(mode="after")
@@ -128,7 +126,7 @@ class Study(Options):
 
     title: str
     experiment: Annotated[Experiment, Section(Experiment)]
-    axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    axes: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     design: Literal["grid", "one_at_a_time"] = Field(
         "grid", description="every combination of the axes, or the base and each other value alone"
     )
@@ -136,7 +134,9 @@ class Study(Options):
         default_factory=dict,
         description="by label, changes that each switch one component of the base off",
     )
-    seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
+    seeds: tuple[Seed, ...] = Field(
+        (0, 1, 2, 3, 4), min_length=1, description="of every row, whatever experiment.seed says"
+    )
     controls: tuple[Annotated[Part, PartOf("control")], ...] = ()
     report: Annotated[ReportOptions, Section(ReportOptions)] = section(ReportOptions)
     tune: Annotated[Tuning, Section(Tuning)] | None = Field(

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Callable, Iterable
 
 Path = tuple[str, ...]
+SHOWN = 120
+"""Characters of a value that are repeated."""
 
 
 class FusionlabError(Exception):
@@ -33,7 +35,8 @@ class ConfigError(FusionlabError):
 
     @staticmethod
     def _line(path: Path, message: str, source: str) -> str:
-        return ": ".join(filter(None, (source, ".".join(path), message)))
+        place = ".".join(key if len(key) <= SHOWN else f"{key[:SHOWN]} ..." for key in path)
+        return ": ".join(filter(None, (source, place, message)))
 
     def under(self, *keys: str) -> ConfigError:
         """The same error, seen from the layer above ``keys``."""
@@ -50,7 +53,13 @@ def one_of(found: object, allowed: Iterable[str]) -> str:
     """Say what was found, what is allowed, and which allowed name is nearest."""
     names = sorted(allowed)
     listed = ", ".join(names) if names else "nothing"
-    return f"found {found!r}, expected one of: {listed}{nearest(found, names)}"
+    return f"found {shown(found)}, expected one of: {listed}{nearest(found, names)}"
+
+
+def shown(found: object) -> str:
+    """A value as messages repeat it: the beginning of a long one."""
+    text = repr(found)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
 def nearest(found: object, names: Iterable[str]) -> str:

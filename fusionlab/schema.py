@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import core_schema
 
-from fusionlab.errors import ConfigError, one_of
+from fusionlab.errors import ConfigError, one_of, shown
 
 M = TypeVar("M", bound=BaseModel)
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Of random draws: torch's generator tells no more of them apart."""
 
 
 EXPECTED = {
@@ -23,13 +25,13 @@ EXPECTED = {
     "finite_number": "a finite number",
     "float_parsing": "a number",
     "float_type": "a number",
-    "greater_than": "a number greater than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "a number greater than {gt:.10g}",
+    "greater_than_equal": "at least {ge:.10g}",
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
-    "less_than": "a number less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "less_than": "a number less than {lt:.10g}",
+    "less_than_equal": "at most {le:.10g}",
     "model_type": "a mapping of keys",
     "string_pattern_mismatch": "text that matches {pattern}",
     "string_too_short": "at least {min_length} characters",
@@ -39,8 +41,6 @@ EXPECTED = {
 }
 """What was expected, by pydantic's name of the mistake."""
 LISTS = ("list_type", "tuple_type")
-SHOWN = 120
-"""Characters of a value that are repeated."""
 
 
 def validate(model: type[M], value: Any) -> M:
@@ -94,18 +94,18 @@ def said_of(problem: Any) -> str:
         return one_of(found, re.findall(r"'([^']*)'", context["expected"]))
     if kind == "json_invalid":
         return f"not valid JSON: {context['error']}"
-    shown = repr(found) if len(repr(found)) <= SHOWN else f"{repr(found)[:SHOWN]} ..."
+    there = "null" if found is None else shown(found)
     if kind == "value_error":
         said = str(context["error"])
         if isinstance(found, Mapping) or "found" in said:
             return said
-        return f"found {shown}{', ' if said.startswith('expected') else ': '}{said}"
+        return f"found {there}{', ' if said.startswith('expected') else ': '}{said}"
     if kind in LISTS or context.get("class") == "Sequence":
         alone = isinstance(found, str | int | float) and found != ""
-        return f"found {shown}, expected a list{f': [{found}]' if alone else ''}"
+        return f"found {there}, expected a list{f': [{found}]' if alone else ''}"
     if kind in EXPECTED:
-        return f"found {shown}, expected {EXPECTED[kind].format(**context)}"
-    return f"found {shown}: {problem['msg']}"
+        return f"found {there}, expected {EXPECTED[kind].format(**context)}"
+    return f"found {there}: {problem['msg']}"
 
 
 def said_by(error: Exception) -> str:

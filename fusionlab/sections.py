@@ -20,7 +20,7 @@ from pydantic import (
 from fusionlab.errors import ConfigError, one_of
 from fusionlab.layers import changed
 from fusionlab.registry import Part, PartOf
-from fusionlab.schema import Section, validate
+from fusionlab.schema import Section, Seed, validate
 from fusionlab.spaces import Range, Spaces
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -65,7 +65,7 @@ class Missing(Options):
         description="who loses it first: items drawn for each modality apart, or those with the "
         "fewest or the most train clicks",
     )
-    seed: int = Field(0, ge=0, description="of the draws; a run's seed changes nothing of them")
+    seed: Seed = Field(0, description="of the draws; a run's seed changes nothing of them")
 
 
 class Noise(Options):
@@ -74,7 +74,7 @@ class Noise(Options):
     train: NonNegativeFloat = Field(0.0, description="in the catalogue that is trained on")
     test: NonNegativeFloat = Field(0.0, description="wherever the model is judged")
     modalities: Names | None = Field(None, description="that are noisy; default: each")
-    seed: int = Field(0, ge=0, description="of the noise; a run's seed changes nothing of it")
+    seed: Seed = Field(0, description="of the noise; a run's seed changes nothing of it")
 
 
 class Inputs(Options):
@@ -223,6 +223,13 @@ class Judging(Options):
     )
     curves: Annotated[Curves, Section(Curves)] = section(Curves)
     select: str | None = Field(None, description="default: ndcg of the longest list, or accuracy")
+
+    @field_validator("cutoffs")
+    @classmethod
+    def _each_once(cls, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(cutoffs)) < len(cutoffs):
+            raise ValueError(f"found {list(cutoffs)}, expected each cut-off once")
+        return cutoffs
 
 
 class Transfer(Options):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from fusionlab.schema import Seed
 from fusionlab.sections import VALIDATION_ALONE, Options
 from fusionlab.spaces import Space, SpacesByKey
 
@@ -33,7 +34,7 @@ class Tuning(Options):
         default_factory=dict,
         description="by dotted key, beside or in place of what parts declare; null: leave it alone",
     )
-    seed: int = Field(0, ge=0, description="of the values that are drawn")
+    seed: Seed = Field(0, description="of the values that are drawn")
     storage: str | None = Field(
         None,
         description="URL of a database that is to hold the trials for Optuna's tools too; default: "

@@ -16,6 +16,7 @@ from fusionlab.balancing.contract import trained_on
 from fusionlab.config import Experiment
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.memory import enough_memory
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.seal import Openings, shut
@@ -88,7 +89,8 @@ def _run(
     started = time.perf_counter()
     configure(experiment.runtime, experiment.seed)
     reset_peak(experiment.runtime.device)
-    task = build_task(experiment, dataset, share, store.partial(run), fit=source is None)
+    with enough_memory(f"the model: lower dim (now {experiment.dim}) or the fusion's options"):
+        task = build_task(experiment, dataset, share, store.partial(run), fit=source is None)
     if source is not None:
         take_over(task.model, source, store)
     partial = store.partial(run)

@@ -187,6 +187,13 @@ def _check_report(planned: Plan, study: Study) -> None:
     for place, metric in enumerate(study.report.metrics):
         if metric not in shown and metric.split("@")[0] not in CATALOGUE_METRICS:
             raise ConfigError([(("report", "metrics", str(place)), one_of(metric, shown))])
+    for row in planned.rows:
+        label, experiment = row.variants[0].label, row.variants[0].runs[0][1]
+        there = measured(experiment)
+        lacking = [one for one in planned.metrics if one in measured(base) and one not in there]
+        if lacking:
+            problem = f"found the row {label!r}, which does not measure {', '.join(lacking)}"
+            raise ConfigError([(("axes",), f"{problem}; expected rows that are judged alike")])
 
 
 def _judged_on(dataset: Dataset) -> str:

@@ -19,6 +19,7 @@ from fusionlab.data.media import Media, Medium
 from fusionlab.data.splits import TEST, TRAIN, VALID
 from fusionlab.data.table_files import existing_folder
 from fusionlab.errors import FusionlabError
+from fusionlab.schema import Seed
 from fusionlab.seal import Sealed
 
 Ints = npt.NDArray[np.int64]
@@ -52,7 +53,7 @@ class AVDigits(DatasetFormat):
         path: str,
         valid: Count = 1,
         test: Count = 2,
-        seed: Annotated[int, Field(ge=0)] = 0,
+        seed: Seed = 0,
     ) -> None:
         self.path, self.valid, self.test, self.seed = path, valid, test, seed
 

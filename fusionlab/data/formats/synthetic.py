@@ -37,11 +37,11 @@ from fusionlab.data.synthetic.lift import Lift
 from fusionlab.data.synthetic.render.catalogue import check_renderable, render
 from fusionlab.data.synthetic.truth import SITUATION, Truth
 from fusionlab.errors import FusionlabError
-from fusionlab.schema import Section
+from fusionlab.schema import Section, Seed
 from fusionlab.seal import Sealed
 
 Count = Annotated[int, Field(ge=1)]
-Width = Annotated[int, Field(ge=0)]
+Width = Seed
 Depth = Annotated[int, Field(ge=0, le=8)]
 Amount = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -131,8 +131,8 @@ class Synthetic(DatasetFormat):
         task: Literal["recommendation", "classification"] = "recommendation",
         classes: Annotated[int, Field(ge=2)] = 4,
         split: Split | None = None,
-        seed: Annotated[int, Field(ge=0)] = 0,
-        world: Annotated[int, Field(ge=0)] | None = None,
+        seed: Seed = 0,
+        world: Seed | None = None,
     ) -> None:
         self.modalities = checked_names(modalities)
         self.users, self.items, self.clicks = users, items, clicks

@@ -19,6 +19,7 @@ from fusionlab.data.splits.contract import (
     held_out,
     places_from_end,
 )
+from fusionlab.schema import Seed
 
 
 @SPLITS.register("group")
@@ -35,7 +36,7 @@ class Group(Split):
     """
 
     def __init__(
-        self, *, column: str, valid: Share = 0.1, test: Share = 0.1, seed: int = 0
+        self, *, column: str, valid: Share = 0.1, test: Share = 0.1, seed: Seed = 0
     ) -> None:
         check_shares(valid, test)
         self.by, self.valid, self.test, self.seed = column, valid, test, seed
@@ -100,7 +101,7 @@ class ColdItems(Cold):
     """
 
     def __init__(
-        self, *, valid: Share = 0.1, test: Share = 0.1, warm: Share = 0.0, seed: int = 0
+        self, *, valid: Share = 0.1, test: Share = 0.1, warm: Share = 0.0, seed: Seed = 0
     ) -> None:
         super().__init__(column="item", valid=valid, test=test, warm=warm, seed=seed)
 
@@ -119,6 +120,6 @@ class ColdUsers(Cold):
     """
 
     def __init__(
-        self, *, valid: Share = 0.1, test: Share = 0.1, warm: Share = 0.0, seed: int = 0
+        self, *, valid: Share = 0.1, test: Share = 0.1, warm: Share = 0.0, seed: Seed = 0
     ) -> None:
         super().__init__(column="user", valid=valid, test=test, warm=warm, seed=seed)

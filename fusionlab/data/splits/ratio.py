@@ -17,6 +17,7 @@ from fusionlab.data.splits.contract import (
     held_out,
     places_from_end,
 )
+from fusionlab.schema import Seed
 
 
 @SPLITS.register("ratio")
@@ -39,7 +40,7 @@ class Ratio(Split):
         valid: Share = 0.1,
         test: Share = 0.1,
         by: Literal["random", "time"] = "random",
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         check_shares(valid, test)
         self.valid, self.test, self.by, self.seed = valid, test, by, seed

@@ -20,6 +20,7 @@ from fusionlab.encoders.audio.frames import AUDIO_STEPS, Steps
 from fusionlab.encoders.audio.steps import AudioSteps
 from fusionlab.encoders.contract import ENCODERS, Batch, Encoder, Sample
 from fusionlab.encoders.weights import load_weights
+from fusionlab.schema import Seed
 
 RATE = 44_100
 N_FFT, HOP, BANDS = 2048, 1024, 96
@@ -135,7 +136,7 @@ class AudioCnn(Encoder):
         weights: str | None = None,
         width: PositiveInt = 64,
         pool: Literal["mean", "tokens"] = "mean",
-        seed: int = 0,
+        seed: Seed = 0,
         steps: Steps = AUDIO_STEPS,
     ) -> None:
         super().__init__()

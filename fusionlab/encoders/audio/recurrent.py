@@ -21,7 +21,7 @@ from fusionlab.encoders.audio.frames import (
 )
 from fusionlab.encoders.audio.mel import Mel
 from fusionlab.encoders.contract import ENCODERS, Batch
-from fusionlab.schema import Section
+from fusionlab.schema import Section, Seed
 
 
 class StandardMel(Mel):
@@ -72,7 +72,7 @@ class AudioRecurrent(FrameEncoder):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         pool: Literal["mean", "last", "tokens"] = "mean",
         stride: PositiveInt = 25,
-        seed: int = 0,
+        seed: Seed = 0,
         rate: PositiveInt = 16_000,
         steps: Steps = AUDIO_STEPS,
         mel: Annotated[Mel, Section(StandardMel)] = STANDARD_MEL,

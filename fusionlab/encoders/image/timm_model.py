@@ -16,6 +16,7 @@ from fusionlab.encoders.image.steps import AS_TRAINED, ImageSteps, ModelSteps, R
 from fusionlab.encoders.sources import locate
 from fusionlab.encoders.weights import building, load_weights
 from fusionlab.errors import FusionlabError, nearest
+from fusionlab.schema import Seed
 
 
 @ENCODERS.register("image_timm")
@@ -43,7 +44,7 @@ class ImageTimm(ImageEncoder):
         model: str,
         weights: str | None = None,
         pretrained: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
         output: Output = "pooled",
         steps: Steps = AS_TRAINED,
     ) -> None:

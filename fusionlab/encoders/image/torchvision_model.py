@@ -16,6 +16,7 @@ from fusionlab.encoders.image.steps import AS_TRAINED, ModelSteps, Steps
 from fusionlab.encoders.sources import locate
 from fusionlab.encoders.weights import building, load_weights
 from fusionlab.errors import FusionlabError, one_of
+from fusionlab.schema import Seed
 
 
 @ENCODERS.register("image_torchvision")
@@ -44,7 +45,7 @@ class ImageTorchvision(ImageEncoder):
         model: str,
         weights: str = "DEFAULT",
         pretrained: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
         output: Output = "pooled",
         steps: Steps = AS_TRAINED,
     ) -> None:
