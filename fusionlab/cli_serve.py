@@ -75,6 +75,8 @@ def recommend(
         if "=" not in one:
             raise click.BadParameter(f"found {one!r}, expected NAME=VALUE", param_hint="--context")
     asked["context"] = dict(one.split("=", 1) for one in given)
+    if len(asked["context"]) < len(given):
+        raise click.BadParameter("found a name twice, expected each once", param_hint="--context")
     if file:
         writable(file)
     store = RunStore(runs)

@@ -79,13 +79,14 @@ class LightGcnContent(WithIds):
 
     def smoothed(self, items: ItemViews) -> tuple[Tensor, ItemViews]:
         """p of all users (U, K D) and z of all ``items``: the catalogue in its order, then those
-        added after training, which no edge reaches."""
+        added after training, which no edge reaches: as they are, since the mean over layers would
+        make them too small to be listed beside the others."""
         n = self.n_items
         assert len(items.views) >= n, "the graph reaches every item, so all have to be here"
         views = items.views.flatten(1).to(self.tastes.weight.dtype)
         users, table = self.graph.smooth(self.tastes.weight, views[:n], self.layers)
         if len(views) > n:
-            table = torch.cat([table, views[n:] / (self.layers + 1)])
+            table = torch.cat([table, views[n:]])
         table = table.unflatten(1, items.views.shape[1:])
         return users, replace(items, views=torch.where(items.present[..., None], table, 0))
 

@@ -37,7 +37,8 @@ def explained(
     """
     if scoring.ranker.items is None:
         raise FusionlabError(
-            f"recommender {scoring.model.name!r} reads no item features: no modality counts in it"
+            f"--explain: recommender {scoring.model.name!r} fuses no modalities, so none has a "
+            "share in a score; expected one that does, such as 'content' or 'hybrid'"
         )
     hidden = coalition_training == UNTRAINED and not untrained_coalitions
     lost = {} if hidden else _contributions(scoring, asked, rows, without)

@@ -268,7 +268,8 @@ class Service:
     def _notes(self, person: Person) -> list[str]:
         notes = [*self._notes_on_new]
         factors = self.scoring.ranker.item_factors
-        if self.new_items and factors is not None and not factors[self.model.n_items :].any():
+        new = None if factors is None else factors[self.model.n_items :]
+        if new is not None and not new.any(1).all():
             notes.append("items added after training have no ID score: content alone ranks them")
         if self.scoring.by_history and not person.history:
             notes.append(f"user {person.name!r} has no history: all scores are equal")

@@ -101,8 +101,9 @@ class Scoring:
         ranker = self.ranker
         if ranker.product is None or not _multiplies(ranker):
             raise FusionlabError(
-                f"index: scores of {self.model.name!r} are no inner product here (its strategy "
-                "weighs views by the user, or it ranks in its own way); expected an exact ranking"
+                f"index: scores of {self.model.name!r} are no inner product with item vectors here "
+                "(it ranks in its own way, or its fusion weighs views by the user); expected an "
+                "exact ranking"
             )
         return ranker.product.matrix.T
 

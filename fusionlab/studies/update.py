@@ -108,7 +108,7 @@ def update_run(
     if same and not grows and not gone and not _differ(told.words, record.words()):
         raise FusionlabError(
             f"run {record.id[:12]}: feedback: found nothing new, expected events that it has not "
-            "learned, or data that have changed since"
+            f"learned, or data that have changed since{''.join(f'; {one}' for one in told.notes)}"
         )
     if gone:
         told = replace(told, notes=(*told.notes, GONE))
@@ -240,10 +240,11 @@ def _misses_somebody(words: pl.DataFrame, known: pl.DataFrame) -> bool:
 
 
 def _is_worse(how: Account) -> bool:
+    lower = how["before"] is not None and how["after"] < how["before"]
     if "tie" in how:
         before, after, p = how["tie"]
-        return bool(after < before and p < LEVEL)
-    return how["before"] is not None and how["after"] < how["before"]
+        return bool(after < before and (lower or p < LEVEL))
+    return lower
 
 
 def _updated(record: RunRecord | None, how: Account, told: Told) -> Updated:

@@ -27,7 +27,8 @@ class InBatch:
     where n_j are the train clicks of j and E all of them. Drawn items that u clicked (accidental
     hits) are left out. Steps are dealt from a random order of all clicks, so each of the other
     clicks of a step is any of the E - 1 that are left, and the expectation of Z is the sum over the
-    items with a train click, exactly. The gradient of log Z is consistent: its bias goes as 1 / M.
+    items with a train click, exactly (but in a last step of one click, which has no other). The
+    gradient of log Z is consistent: its bias goes as 1 / M.
     The clicked item is always there, so nothing is subtracted from its score (Yi et al. subtract
     its log q too).
 

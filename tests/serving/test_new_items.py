@@ -239,7 +239,7 @@ def test_lightgcn_ranks_new_items_by_users_that_the_graph_made(tmp_path):
     model = trained.task.model
     views = catalogue_views(model.fusion, trained.task.judged)
     users = model.user_views(torch.arange(60), views)[:, 0]
-    torch.testing.assert_close(scores[:, 40], users @ views.views[3, 0] / 3, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(scores[:, 40], users @ views.views[3, 0], atol=1e-5, rtol=1e-4)
 
 
 def test_beside_id_factors_content_alone_ranks_new_items_and_it_is_said(tmp_path):
@@ -274,8 +274,9 @@ def shop(folder, seed):
     return whole
 
 
-@pytest.mark.parametrize(("recommender", "seed"), [("hybrid", 0), ("hybrid", 1), ("item_graph", 0)])
-def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(recommender, seed, tmp_path):
+@pytest.mark.parametrize("recommender", ["content", "hybrid", "item_graph", "lightgcn"])
+def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(recommender, tmp_path):
+    seed = 0
     whole = shop(tmp_path / "shop", seed)
     training = {"epochs": 8, "batch_size": 512, "learning_rate": 0.01, "modality_dropout": 0.3}
     trained = trained_run(
@@ -287,8 +288,8 @@ def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(recommender,
         seed=seed,
     )
     rows = range(KNOWN, KNOWN + ADDED)
-    agreement, percentiles = [], []
-    for name in MODALITIES[:2]:  # what audio tells alone is little
+    agreement, percentiles, listed = [], [], []
+    for name in MODALITIES:
         new = [NewItem(f"n{i}", vectors={name: whole.features.values[name][i]}) for i in rows]
         service = Service(trained, new)
         users = [int(user[1:]) for user in trained.dataset.interactions.user_ids]
@@ -296,10 +297,17 @@ def test_an_item_with_one_modality_suits_those_whom_the_oracle_says(recommender,
         places = scores.argsort(1).argsort(1)[:, KNOWN:] / (KNOWN + ADDED - 1)
         truth = whole.truth.coalition_utility(torch.tensor(users), [name])
         taste = (truth - whole.truth.tau * whole.truth.popularity)[:, KNOWN:]
+        lists = service.recommend([f"u{user}" for user in users], 20)
+        shown = [{one.item for one in found.items} for found in lists]
         for item in range(ADDED):
             agreement.append(spearmanr(places[:, item], taste[:, item]).statistic)
             fans = taste[:, item].topk(25).indices
             percentiles.append(float(places[fans, item].mean()))
-    assert np.mean(agreement) > 0.6
-    assert np.mean(percentiles) > 0.65
-    print(f"seed {seed}: rank correlation {np.mean(agreement):.3f}, {np.mean(percentiles):.3f}")
+            listed.append(any(f"n{KNOWN + item}" in shown[fan] for fan in fans.tolist()))
+    found = [np.mean(one) for one in (agreement, percentiles, listed)]
+    print(f"{recommender}, seed {seed}:", *(f"{one:.3f}" for one in found))
+    # over seeds 0 to 2 of each: .77 to .83; .67 to .75; .46 to .93 have it listed by somebody whom
+    # it suits
+    assert found[0] > 0.7
+    assert found[1] > 0.62
+    assert found[2] > 0.3

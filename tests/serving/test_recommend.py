@@ -285,5 +285,5 @@ def test_a_run_that_cannot_answer_says_which_can(store):
     service = Service(trained_run(store, recommender="bpr_mf"))
     with pytest.raises(FusionlabError, match="k: found 0, expected at least 1"):
         service.recommend(["u0"], 0)
-    with pytest.raises(FusionlabError, match="recommender 'bpr_mf' reads no item features: no mod"):
+    with pytest.raises(FusionlabError, match="'bpr_mf' fuses no modalities, so none has"):
         service.recommend(["u0"], explain=True)

@@ -153,6 +153,23 @@ def test_a_click_of_one_user_does_not_decide(store, monkeypatch):
     assert found.record is not None
 
 
+def test_what_is_lower_on_both_is_not_kept(store, monkeypatch):
+    worths, validation = iter([1.0, 0.0]), iter([torch.ones(9), torch.full((9,), 0.999)])
+    monkeypatch.setattr(update_module, "worth", lambda *_: next(worths))
+    monkeypatch.setattr(update_module, "worth_on_validation", lambda *_: next(validation))
+    monkeypatch.setattr(update_module, "paired_permutation", lambda *_: 0.9)
+    trained = bpr(store)
+    clicks, items = trained.dataset.interactions, trained.dataset.item_ids
+    known = {*clicks.train.items.tolist()[:60]}
+    new = [str(one) for row, one in enumerate(items) if row not in known][:4]
+    with open_feedback(trained.record.id, store) as log:
+        log.add(*(Event("click", str(clicks.user_ids[0]), x, float(n)) for n, x in enumerate(new)))
+    found = update(trained.record.id, store, GOOD)
+    assert found.judged_by == 1
+    assert found.tie[1] < found.tie[0]
+    assert found.record is None
+
+
 def test_a_model_without_somebody_who_is_gone_is_kept_however_bad(store, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 1.0)
     trained = bpr(store)
