@@ -247,6 +247,13 @@ MISTAKES = {
         "found none that is finished under runs",
         "exactly one",
     ),
+    "a situation twice": (
+        "recommend abc --user ann --context hour=1 --context hour=2",
+        "",
+        "--context",
+        "found a name twice",
+        "expected each once",
+    ),
     "nobody to recommend to": (
         "recommend abc",
         "",
