@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +28,7 @@ def parts(name: str | None, plugins: Sequence[str]) -> Table:
         table.add_column("family")
         table.add_column("parts")
         for one in FAMILIES:
-            table.add_row(one, escape(", ".join(family(one).names())))
+            table.add_row(one, ", ".join(family(one).names()))
         return table
     registry = family(name)
     table.add_column(name)
@@ -38,7 +37,7 @@ def parts(name: str | None, plugins: Sequence[str]) -> Table:
         table.add_column("level")
     table.add_column("what it does")
     for one, level in zip(registry.names(), levels, strict=True):
-        table.add_row(*filter(None, (one, level)), escape(_summary(registry[one])))
+        table.add_row(*filter(None, (one, level)), _summary(registry[one]))
     return table
 
 
@@ -136,7 +135,7 @@ def _options(model: type[Part]) -> Table:
         table.add_column(header)
     for key, kind, default, meaning in _rows(model):
         if key != "name":
-            table.add_row(key, escape(kind), escape(default), escape(meaning))
+            table.add_row(key, kind, default, meaning)
     return table
 
 
