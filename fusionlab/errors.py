@@ -53,6 +53,19 @@ def one_of(found: object, allowed: Iterable[str]) -> str:
     return f"found {found!r}, expected one of: {listed}{nearest(found, names)}"
 
 
+def among(expected: str, found: Iterable[str]) -> str:
+    """Say that a column was expected among those found, and which of those is nearest."""
+    names = sorted(found)
+    listed = ", ".join(names) if names else "none"
+    near = nearest(expected, names)
+    return f"found the columns {listed}, expected {expected!r} among them{near}"
+
+
+def with_article(noun: str) -> str:
+    """A noun with its article."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def nearest(found: object, names: Iterable[str]) -> str:
     """The end of a message that says which name is nearest; empty where none is near."""
     near = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)

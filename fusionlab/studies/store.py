@@ -128,6 +128,8 @@ class RunStore:
 
     def find(self, prefix: str) -> RunRecord:
         """The one finished run whose id begins with ``prefix``."""
+        if not prefix:
+            raise FusionlabError("run: found '', expected the first characters of a run's id")
         matches = [run for run in self.runs() if run.startswith(prefix)]
         if len(matches) != 1:
             found = ", ".join(run[:12] for run in matches) or "none that is finished"

@@ -181,6 +181,13 @@ def test_a_damaged_record_is_named(experiment, tmp_path):
         store.find("ffff")
 
 
+def test_an_empty_prefix_is_no_run(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    run_experiment(experiment, store)
+    with pytest.raises(FusionlabError, match="run: found '', expected the first characters"):
+        store.find("")
+
+
 def test_a_record_in_the_folder_of_another_is_named(experiment, tmp_path):
     store = RunStore(tmp_path)
     record = run_experiment(experiment, store)
