@@ -69,6 +69,16 @@ class RunStore:
         """Where an unfinished run keeps its checkpoint."""
         return self._made(self.root / ".partial" / run)
 
+    @contextmanager
+    def unfinished(self, run: str) -> Iterator[Path]:
+        """The same while somebody works on the run; it goes if nothing is left in it."""
+        partial = self.partial(run)
+        try:
+            yield partial
+        finally:
+            with suppress(OSError):  # something is in it, or it stands in its place
+                partial.rmdir()
+
     def lock(self, run: str) -> FileLock:
         """The lock of one run; hold it while you work on the run."""
         return FileLock(self._made(self.root / ".locks") / f"{run}.lock")
