@@ -11,14 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.errors import ConfigError, FusionlabError, with_article
 from fusionlab.layers import read_value
 from fusionlab.plugins import load_plugin, source_hash
-from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes
+from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes, own_doc
+
+NO_DOC = "(no docstring)"
+"""What is shown of a part that says nothing of itself."""
 
 
 def parts(name: str | None, plugins: Sequence[str]) -> Table:
@@ -29,7 +31,7 @@ def parts(name: str | None, plugins: Sequence[str]) -> Table:
         table.add_column("family")
         table.add_column("parts")
         for one in FAMILIES:
-            table.add_row(one, escape(", ".join(family(one).names())))
+            table.add_row(one, ", ".join(family(one).names()))
         return table
     registry = family(name)
     table.add_column(name)
@@ -38,7 +40,7 @@ def parts(name: str | None, plugins: Sequence[str]) -> Table:
         table.add_column("level")
     table.add_column("what it does")
     for one, level in zip(registry.names(), levels, strict=True):
-        table.add_row(*filter(None, (one, level)), escape(_summary(registry[one])))
+        table.add_row(*filter(None, (one, level)), _summary(registry[one]))
     return table
 
 
@@ -47,7 +49,7 @@ def part(family_name: str, name: str, plugins: Sequence[str]) -> list[Renderable
     _load(plugins)
     registry = family(family_name)
     cls = registry[name]
-    said, _, rest = (inspect.getdoc(cls) or "").partition("\n\nOptions:")
+    said, _, rest = (own_doc(cls) or NO_DOC).partition("\n\nOptions:")
     letters = ", ".join(f"{letter} {meaning}" for letter, meaning in registry.notation.items())
     paragraphs = [said, rest.partition("\n\n")[2], letters and f"Letters: {letters}."]
     found: list[RenderableType] = [
@@ -136,7 +138,7 @@ def _options(model: type[Part]) -> Table:
         table.add_column(header)
     for key, kind, default, meaning in _rows(model):
         if key != "name":
-            table.add_row(key, escape(kind), escape(default), escape(meaning))
+            table.add_row(key, kind, default, meaning)
     return table
 
 
@@ -158,7 +160,7 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     parts = [mark for mark in metadata if isinstance(mark, PartOf)]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if parts:
-        return f"a {parts[0].family}"
+        return with_article(parts[0].family)
     if origin is Annotated:
         return _kind(arguments[0], arguments[1:])
     if origin in (typing.Union, types.UnionType):
@@ -166,9 +168,11 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is Literal:
         return " | ".join(map(str, arguments))
     if origin is not None:
-        return f"{origin.__name__} of {', '.join(_kind(a) for a in arguments if a is not ...)}"
+        return (
+            f"{origin.__name__} of {', '.join(_kind(one) for one in arguments if one is not ...)}"
+        )
     return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
 def _summary(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+    return (own_doc(cls) or NO_DOC).split("\n\n")[0].replace("\n", " ")

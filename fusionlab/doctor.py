@@ -8,7 +8,6 @@ import re
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 NAME = "fusionlab-recsys"
@@ -47,10 +46,10 @@ def machine(runs: Path) -> Table:
     table.add_row("threads", f"{torch.get_num_threads()} of torch; a run uses runtime.threads")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     table.add_row("GPUs", ", ".join(gpus) or "none: runtime.device=cpu")
-    table.add_row("run records", escape(_writes(runs)))
-    table.add_row("weights here", escape(_weights()))
+    table.add_row("run records", _writes(runs))
+    table.add_row("weights here", _weights())
     for extra, use in EXTRAS.items():
-        table.add_row(f"extra {extra}", escape(_extra(extra, use)))
+        table.add_row(f"extra {extra}", _extra(extra, use))
     return table
 
 

@@ -62,6 +62,19 @@ def shown(found: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
+def among(expected: str, found: Iterable[str]) -> str:
+    """Say that a column was expected among those found, and which of those is nearest."""
+    names = sorted(found)
+    listed = ", ".join(names) if names else "none"
+    near = nearest(expected, names)
+    return f"found the columns {listed}, expected {expected!r} among them{near}"
+
+
+def with_article(noun: str) -> str:
+    """A noun with its article."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def nearest(found: object, names: Iterable[str]) -> str:
     """The end of a message that says which name is nearest; empty where none is near."""
     near = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)

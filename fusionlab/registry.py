@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticUndefined, core_schema
 
-from fusionlab.errors import ConfigError, FusionlabError, one_of
+from fusionlab.errors import ConfigError, FusionlabError, one_of, with_article
 from fusionlab.part_class import build, check_class, check_defaults, option_types
 from fusionlab.plugins import is_own, load_installed, place
 from fusionlab.schema import field_of, json_schema, read_by_name, validate
@@ -122,14 +122,15 @@ class Registry(Generic[T]):
         if not isinstance(name, str):
             found = place(name) if isinstance(name, type) else repr(name)
             raise FusionlabError(
-                f"{found}: found no name to register under, expected a {self.family} with one: "
+                f"{found}: found no name to register under, expected "
+                f"{with_article(self.family)} with one: "
                 '.register("NAME")'
             )
 
         def enter(cls: type) -> type:
             if not isinstance(cls, type) or not issubclass(cls, self.base):
                 raise FusionlabError(
-                    f"{place(cls)}: a {self.family} must be a subclass of "
+                    f"{place(cls)}: {with_article(self.family)} must be a subclass of "
                     f"{self.base.__module__}.{self.base.__qualname__}"
                 )
             if not is_own(cls):  # those are held against it in tests
@@ -172,9 +173,8 @@ class Registry(Generic[T]):
             value = {"name": value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             allowed = ", ".join(self.names())
-            raise ConfigError(
-                [((), f"found {value!r}, expected a {self.family} with a name: {allowed}")]
-            )
+            expected = f"{with_article(self.family)} with a name: {allowed}"
+            raise ConfigError([((), f"found {value!r}, expected {expected}")])
         self._load()
         if value["name"] not in self._parts:
             raise ConfigError([(("name",), one_of(value["name"], self._parts))])
@@ -268,7 +268,7 @@ def _schema_of(registry: Registry[Any], name: str, cls: type) -> type[Part]:
         ) from error
     check_defaults(cls, schema)
     schema.registry = registry
-    schema.__doc__ = inspect.getdoc(cls)
+    schema.__doc__ = own_doc(cls) or None
     return schema
 
 
@@ -286,6 +286,11 @@ def _nested_annotation(annotation: Any) -> Any:
     if isinstance(annotation, types.UnionType):
         return typing.Union[replaced]  # noqa: UP007 -- the members are known only at run time
     return typing.get_origin(annotation)[replaced]
+
+
+def own_doc(cls: type) -> str:
+    """The docstring of the class itself, not that of its base; empty if it has none."""
+    return inspect.cleandoc(cls.__doc__ or "")
 
 
 def option_notes(cls: type) -> dict[str, str]:

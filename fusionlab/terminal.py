@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from fusionlab.fusion.checks import CheckResult
     from fusionlab.studies.record import RunRecord
 
-console = Console()
+
+def _console(width: int | None = None) -> Console:
+    """A terminal that shows text as it is: names in data may look like markup or an emoji."""
+    return Console(width=width, markup=False, emoji=False)
+
+
+console = _console()
 
 
 def show(*things: RenderableType) -> None:
@@ -42,7 +48,7 @@ def show(*things: RenderableType) -> None:
         needed = 0
         if isinstance(thing, Table):
             needed = Measurement.get(console, unbounded, thing).maximum
-        (console if needed <= console.width else Console(width=needed)).print(
+        (console if needed <= console.width else _console(needed)).print(
             thing, soft_wrap=isinstance(thing, Text)
         )
 
@@ -50,13 +56,13 @@ def show(*things: RenderableType) -> None:
 def say(*lines: str) -> None:
     """Print plain lines."""
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def epochs(total: int) -> Iterator[Callable[[dict[str, float]], None]]:
     """A bar over the epochs of one run, with the loss and time left."""
-    bar = _bar(TextColumn("{task.fields[note]}"))
+    bar = _bar(TextColumn("{task.fields[note]}", markup=False))
     task = bar.add_task("training", total=total, note="")
 
     def on_epoch(entry: dict[str, float]) -> None:
@@ -80,7 +86,7 @@ def runs(title: str, total: int | None) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def encoding() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each modality that is encoded, with items/s."""
-    with _bar(TextColumn("{task.fields[speed]}")) as bar:
+    with _bar(TextColumn("{task.fields[speed]}", markup=False)) as bar:
         tasks: dict[str, TaskID] = {}
         first: dict[str, tuple[int, float]] = {}
 
@@ -132,7 +138,9 @@ def run_card(record: RunRecord) -> Table:
 def warning_panels(record: RunRecord) -> list[Panel]:
     """What a reader of a run's metrics must not overlook, each in a frame."""
     return [
-        Panel(Text(text, style="bold red"), title="[bold red]WARNING", border_style="bold red")
+        Panel(
+            Text(text, style="bold red"), title=Text("WARNING", "bold red"), border_style="bold red"
+        )
         for text in record.warnings
     ]
 
@@ -161,14 +169,14 @@ def check_table(results: Sequence[CheckResult]) -> Table:
     for header in ("fusion", "check", "result"):
         table.add_column(header)
     for result in results:
-        verdict = f"[red]{result.problem}" if result.problem else "[green]holds"
+        verdict = Text(result.problem, "red") if result.problem else Text("holds", "green")
         table.add_row(result.fusion, result.check, verdict)
     return table
 
 
 def _bar(*extra: TextColumn) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -113,3 +113,18 @@ def test_a_plug_in_without_a_strategy_is_not_checked_in_silence(tmp_path, monkey
     assert result.exit_code == 1
     said = " ".join(result.output.split())
     assert f"--plugin {file}: found no strategy, expected a class under @FUSIONS" in said
+
+
+def test_a_part_without_a_docstring_does_not_show_that_of_its_base(tmp_path, monkeypatch):
+    monkeypatch.setattr(FUSIONS, "_parts", {name: FUSIONS[name] for name in FUSIONS.names()})
+    file = tmp_path / "silent.py"
+    file.write_text(
+        "from fusionlab.fusion.contract import FUSIONS\n\n"
+        '@FUSIONS.register("silent")\nclass Silent(FUSIONS["gated"]):\n    pass\n'
+    )
+    shown = CliRunner().invoke(main, ["show", "fusion", "silent", "--plugin", str(file)])
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.splitlines()[1] == "(no docstring)"
+    assert (FUSIONS["gated"].__doc__ or "").splitlines()[0] not in shown.output
+    listed = CliRunner().invoke(main, ["list", "fusion", "--plugin", str(file)])
+    assert re.search(r"^silent .*\(no docstring\)", listed.output, re.MULTILINE), listed.output

@@ -54,6 +54,11 @@ def shapes():
     del Registry.families["shape"], Registry.families["paint"]
 
 
+def test_a_family_has_its_article():
+    with pytest.raises(ConfigError, match="found 3, expected an augmentation with a name: "):
+        family("augmentation").parse(3)
+
+
 def test_builds_from_a_name_and_from_options(shapes):
     assert shapes.parse("circle").build("c").radius == 2
     circle = shapes.parse({"name": "circle", "radius": 5, "paint": "plain"}).build("c")

@@ -14,6 +14,8 @@ from fusionlab.errors import FusionlabError
 
 SEAL, SUMS = "sha256", "SHA256SUMS"
 """A key of a JSON object; a file that names the digests of those beside it."""
+IN_WORK = "in-work"
+"""In the place of a digest: the file is being replaced, so it may be the old one or the new."""
 
 
 def sealed(data: dict[str, Any]) -> str:
@@ -40,6 +42,11 @@ def unsealed(text: str) -> dict[str, Any]:
     return data
 
 
+def has_seal(text: str) -> bool:
+    """Was this JSON object written by `sealed`?"""
+    return SEAL in json.loads(text)
+
+
 def _digest(data: dict[str, Any]) -> str:
     return sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -64,6 +71,20 @@ def sums(folder: Path) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
+def check_listed(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder that has lost the digests of files, which `intact` would then not look at.
+
+    Raises:
+        FusionlabError: there are none, or some are not named.
+    """
+    known = sums(folder)
+    if lost := [name for name in names if name not in known]:
+        raise FusionlabError(
+            f"{folder / SUMS}: found no SHA-256 of {', '.join(lost)}, expected one of each file of "
+            "the run; delete the folder and run again"
+        )
+
+
 def intact(file: Path) -> Path:
     """``file``, if it is what was written down of it, or nothing was.
 
@@ -71,7 +92,12 @@ def intact(file: Path) -> Path:
         FusionlabError: it has changed since, or is gone.
     """
     wanted = sums(file.parent).get(file.name)
-    if wanted is not None and (not file.is_file() or file_fingerprint(file) != wanted):
+    if wanted is not None and not file.is_file():
+        raise FusionlabError(
+            f"{file}: not found, expected the file that {SUMS} names; delete the folder and run "
+            "again"
+        )
+    if wanted not in (None, IN_WORK) and file_fingerprint(file) != wanted:
         raise FusionlabError(
             f"{file}: was cut off or changed since it was written (its SHA-256 is not that of "
             f"{SUMS}); delete the folder and run again"

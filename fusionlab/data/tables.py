@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fusionlab.errors import FusionlabError, one_of
+from fusionlab.errors import FusionlabError, among
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Table:
         if column not in self:
             raise FusionlabError(
                 f"{self.file}: no column {column!r} in the header: "
-                f"{one_of(column, self.frame.columns)}"
+                f"{among(column, self.frame.columns)}"
             )
 
     def refuse(self, column: str, wrong: pl.Series, expected: str) -> None:

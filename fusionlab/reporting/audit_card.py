@@ -45,7 +45,7 @@ def audit_card(audit: Audit) -> Panel:
     if audit.hidden and audit.modality_weights:
         parts.append(_weights(f"{OWN} {where}", audit.modality_weights))
     body = Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
-    title = f"[bold]audit of run {audit.run[:12]}"
+    title = Text(f"audit of run {audit.run[:12]}", "bold")
     return Panel(body, title=title, expand=False, padding=(1, 2, 0, 2))
 
 

@@ -24,7 +24,7 @@ def list_card(found: ExplainedList) -> Panel:
     if found.tokens is not None:
         parts.append(_tokens(found.tokens, found.items[0].item))
     body = Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
-    title = f"[bold]run {found.run[:12]}: what user {found.user} is recommended"
+    title = Text(f"run {found.run[:12]}: what user {found.user} is recommended", "bold")
     return Panel(body, title=title, expand=False, padding=(1, 2, 0, 2))
 
 

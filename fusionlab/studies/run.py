@@ -72,7 +72,8 @@ def run_experiment(
         with store.lock(run).acquire(timeout=-1 if patient else 0):
             if run in store:
                 return store.load(run)
-            return _run(run, experiment, dataset, store, source, on_epoch, share)
+            with store.unfinished(run):
+                return _run(run, experiment, dataset, store, source, on_epoch, share)
     except Timeout:
         return None
 

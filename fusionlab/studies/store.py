@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -21,7 +22,17 @@ from torch import Tensor, nn
 
 from fusionlab.data.disk import flush, whole, writing
 from fusionlab.data.fingerprint import file_fingerprint
-from fusionlab.data.sealed import intact, note_sums, sealed, sums, unsealed, write_sums
+from fusionlab.data.sealed import (
+    IN_WORK,
+    check_listed,
+    has_seal,
+    intact,
+    note_sums,
+    sealed,
+    sums,
+    unsealed,
+    write_sums,
+)
 from fusionlab.data.table_files import readable
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
@@ -57,6 +68,16 @@ class RunStore:
     def partial(self, run: str) -> Path:
         """Where an unfinished run keeps its checkpoint."""
         return self._made(self.root / ".partial" / run)
+
+    @contextmanager
+    def unfinished(self, run: str) -> Iterator[Path]:
+        """The same while somebody works on the run; it goes if nothing is left in it."""
+        partial = self.partial(run)
+        try:
+            yield partial
+        finally:
+            with suppress(OSError):  # something is in it, or it stands in its place
+                partial.rmdir()
 
     def lock(self, run: str) -> FileLock:
         """The lock of one run; hold it while you work on the run."""
@@ -96,11 +117,11 @@ class RunStore:
         return (self.folder(run) / "record.json").is_file()
 
     def load(self, run: str) -> RunRecord:
-        """Read a finished run."""
+        """Read a finished run; of one that was sealed, the digests of its files must be there."""
         file = self.folder(run) / "record.json"
         try:
-            data = unsealed(file.read_text())
-            record = RunRecord.from_json(data, self.folder(run))
+            text = file.read_text()
+            record = RunRecord.from_json(unsealed(text), self.folder(run))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise FusionlabError(
                 f"{file}: not a run record ({said_by(error)}); delete the folder and run again"
@@ -110,10 +131,15 @@ class RunStore:
                 f"{file}: found the record of {record.id}, expected that of {run}, the name of its "
                 "folder"
             )
+        if has_seal(text):
+            told = [WORDS_FILE] if record.updated_from else []
+            check_listed(file.parent, [MODEL_FILE, PER_USER_FILE, *told])
         return record
 
     def find(self, prefix: str) -> RunRecord:
         """The one finished run whose id begins with ``prefix``."""
+        if not prefix:
+            raise FusionlabError("run: found '', expected the first characters of a run's id")
         matches = [run for run in self.runs() if run.startswith(prefix)]
         if len(matches) != 1:
             found = ", ".join(run[:12] for run in matches) or "none that is finished"
@@ -173,11 +199,11 @@ class RunStore:
                     gone += int(theirs.sum())
                     kept = _without(frame, theirs)
                     known = sums(file.parent)
-                    others = {one: digest for one, digest in known.items() if one != name}
-                    note_sums(file.parent, others)  # none while it is another one
+                    if name in known:
+                        note_sums(file.parent, known | {name: IN_WORK})
                     _replace(file, kept)
                     if name in known:
-                        note_sums(file.parent, others | {name: file_fingerprint(file)})
+                        note_sums(file.parent, known | {name: file_fingerprint(file)})
         return gone
 
     def names_user(self, run: str, names: Collection[str]) -> bool:
@@ -209,7 +235,8 @@ class RunStore:
         with self.lock(run):
             record = self.load(run)
             noted = replace(record, test_opened=[*record.test_opened, *entries])
-            _written(self.folder(run) / "record.json", noted)
+            file = self.folder(run) / "record.json"
+            _written(file, noted, seal=has_seal(file.read_text()))
         return noted
 
 
@@ -236,10 +263,11 @@ def load_model(model: nn.Module, file: Path, device: str = "cpu") -> None:
         ) from error
 
 
-def _written(file: Path, record: RunRecord) -> None:
-    """Write a record, whole or not at all."""
+def _written(file: Path, record: RunRecord, *, seal: bool = True) -> None:
+    """Write a record, whole or not at all; of a run without digests it stays without a seal."""
+    data = record.to_json()
     with whole(file) as draft:
-        draft.write_text(sealed(record.to_json()))
+        draft.write_text(sealed(data) if seal else json.dumps(data))
 
 
 def _without(frame: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:

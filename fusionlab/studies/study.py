@@ -157,9 +157,11 @@ def _check(planned: Plan, study: Study, load: Load) -> None:
     if len(set(study.seeds)) < len(study.seeds):
         raise ConfigError([(("seeds",), f"found {list(study.seeds)}, expected each seed once")])
     labels = [variant.label for row in planned.rows for variant in row.variants]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise ConfigError([(("axes",), f"found two rows {label!r}, expected different rows")])
+    for row in reversed(planned.rows):  # a control that is told twice is not the axes' fault
+        key = "axes" if row.kind == "strategy" else "controls"
+        for label in (variant.label for variant in row.variants):
+            if labels.count(label) > 1:
+                raise ConfigError([((key,), f"found two rows {label!r}, expected different rows")])
     if planned.reference is not None and planned.reference not in labels:
         raise ConfigError([(("report", "reference"), one_of(planned.reference, labels))])
     asked: dict[tuple[str, ...], str] = {("report", "main"): planned.main}

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.sealed import intact
 from fusionlab.data.words import with_words
 from fusionlab.errors import FusionlabError
 from fusionlab.studies.build import AnyTask, build_task, over_clicks, take_state
@@ -39,6 +40,7 @@ def load_trained(prefix: str, store: RunStore) -> Trained:
     record = store.find(prefix)
     file = store.folder(record.id) / MODEL_FILE
     if not file.is_file():
+        intact(file)
         raise FusionlabError(
             f"{file}: not found: the run was recorded before runs kept their models; delete the "
             "folder and run it again"

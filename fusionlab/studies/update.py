@@ -119,7 +119,9 @@ def update_run(
             found = store.load(run)
             return _updated(found, found.updated_from, told)
         work = _Work(run, record, experiment, dataset, told, store, on_epoch)
-        return work.do(load_trained(record.id, store) if same and not gone else None, options, how)
+        present_one = load_trained(record.id, store) if same and not gone else None
+        with store.unfinished(run):
+            return work.do(present_one, options, how)
 
 
 class _New(NamedTuple):

@@ -44,8 +44,8 @@ BROKEN = {
         "folder",
         both(),
         {"image_columns": ["photo"]},
-        "shop/items.csv: no column 'photo' in the header: found 'photo', "
-        "expected one of: brand, item, title",
+        "shop/items.csv: no column 'photo' in the header: found the columns "
+        "brand, item, title, expected 'photo' among them",
     ),
     "an image outside the folder": (
         "folder",
@@ -107,8 +107,8 @@ BROKEN = {
         "microlens",
         text("videos/videos_titles.csv", "7,Cats\n8,Rain\n"),
         {},
-        "videos/videos_titles.csv: no column 'item' in the header: found 'item', "
-        "expected one of: 7, Cats",
+        "videos/videos_titles.csv: no column 'item' in the header: found the columns "
+        "7, Cats, expected 'item' among them",
     ),
     "a user without items": (
         "microlens",

@@ -55,8 +55,9 @@ BROKEN = {
         "mmrec",
         text(INTER, table(cells(CLIPS, 0, 0, "user_id"))),
         {},
-        "clips/clips.inter: no column 'userID' in the header: found 'userID', expected one of: "
-        "itemID, rating, timestamp, user_id, x_label; did you mean 'user_id'?",
+        "clips/clips.inter: no column 'userID' in the header: found the columns "
+        "itemID, rating, timestamp, user_id, x_label, expected 'userID' among them; "
+        "did you mean 'user_id'?",
     ),
     "a column twice": (
         "mmrec",
@@ -195,8 +196,8 @@ BROKEN = {
         "folder",
         both(),
         {"time_column": "when"},
-        "shop/interactions.csv: no column 'when' in the header: found 'when', "
-        "expected one of: item, split, time, user",
+        "shop/interactions.csv: no column 'when' in the header: found the columns "
+        "item, split, time, user, expected 'when' among them",
     ),
     "no type in the head": (
         "recbole",
@@ -230,9 +231,9 @@ BROKEN = {
         "recbole",
         both(),
         {"split": {"name": "group", "column": "studios"}},
-        "films/films.inter: split 'group': the clicks have no such column: found 'studios', "
-        "expected one of: city, item, item_id, plot_emb, rating, studio, time, timestamp, title, "
-        "user, user_id, year; did you mean 'studio'?",
+        "films/films.inter: split 'group': the clicks have no such column: found the columns "
+        "city, item, item_id, plot_emb, rating, studio, time, timestamp, title, user, user_id, "
+        "year, expected 'studios' among them; did you mean 'studio'?",
     ),
     "a group without a value": (
         "recbole",

@@ -226,8 +226,8 @@ def test_a_split_says_which_column_it_lacks(split, lacks):
     with pytest.raises(FusionlabError) as error:
         split.assign(clicks)
     assert str(error.value).startswith(
-        f"split {split.name!r}: the clicks have no such column: found {lacks!r}, "
-        "expected one of: item, user"
+        f"split {split.name!r}: the clicks have no such column: found the columns "
+        f"item, user, expected {lacks!r} among them"
     )
 
 

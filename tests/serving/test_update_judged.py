@@ -41,6 +41,19 @@ def test_a_worse_model_does_not_replace_the_present_one(store):
     assert "worse and is not kept" in told.output
 
 
+def test_an_update_that_fails_leaves_no_empty_folder(store, monkeypatch):
+    trained = bpr(store)
+    log_test_clicks(trained, store)
+
+    def broken(*_, **__):
+        raise FusionlabError("broken")
+
+    monkeypatch.setattr(update_module, "fine_tune", broken)
+    with pytest.raises(FusionlabError, match="broken"):
+        update(trained.record.id, store, GOOD)
+    assert not [*store.root.glob(".partial/*")]
+
+
 def test_where_both_are_level_validation_decides(store, monkeypatch):
     monkeypatch.setattr(update_module, "worth", lambda *_: 0.0)
     training = {"epochs": 30, "batch_size": 256, "learning_rate": 0.02}

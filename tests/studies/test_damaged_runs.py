@@ -1,14 +1,18 @@
 """A run that was damaged on disk is refused; one whose loss is no number leaves its batch."""
 
+import json
 import random
 import zipfile
+from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
 
 from fusionlab.config import experiment_from
+from fusionlab.data.sealed import SUMS, note_sums, sums
 from fusionlab.errors import FusionlabError
+from fusionlab.studies import store as store_module
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import DIVERGED_FILE, READ_BACK, RunStore
 from fusionlab.studies.trained import load_trained
@@ -50,6 +54,67 @@ def test_a_flipped_bit_of_a_run_is_never_read_silently(tmp_path):
     assert refusals
     assert all("delete the folder and run again" in said for said in refusals)
     assert load_trained(record.id, store).record == record
+
+
+def emptied(file):
+    file.write_text("")
+
+
+def garbled(file):
+    file.write_bytes(bytes(range(256)))
+
+
+def a_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, emptied, garbled, a_folder])
+def test_a_run_that_lost_its_digests_is_refused(tmp_path, damage):
+    store = RunStore(tmp_path)
+    record = run_experiment(experiment_from(SMALL | {"recommender": "popularity"}), store)
+    assert load_trained(record.id, store).record == record
+    damage(record.folder / SUMS)
+    lost = f"{SUMS}: found no SHA-256 of {READ_BACK[0]}, {READ_BACK[1]}, expected one of each"
+    with pytest.raises(FusionlabError, match=lost):
+        load_trained(record.id, store)
+
+
+@pytest.mark.parametrize("name", READ_BACK[:2])
+def test_a_digest_that_is_not_there_is_named(tmp_path, name):
+    store = RunStore(tmp_path)
+    record = run_experiment(experiment_from(SMALL | {"recommender": "popularity"}), store)
+    known = sums(record.folder)
+    del known[name]
+    note_sums(record.folder, known)
+    with pytest.raises(FusionlabError, match=f"no SHA-256 of {name}, expected"):
+        store.load(record.id)
+
+
+def test_a_killed_forgetting_leaves_a_run_that_can_be_read(tmp_path, monkeypatch):
+    store = RunStore(tmp_path)
+    record = run_experiment(experiment_from(SMALL | {"recommender": "popularity"}), store)
+    user = record.per_user()["user"][0]
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module, "file_fingerprint", killed)
+        with pytest.raises(Killed):
+            store.forget_user(record.id, [user])
+    found = store.load(record.id)
+    assert user not in found.per_user()["user"].to_list()
+
+
+def test_an_old_run_stays_one_when_its_labels_are_opened_again(tmp_path):
+    store = RunStore(tmp_path)
+    record = run_experiment(experiment_from(SMALL | {"recommender": "popularity"}), store)
+    (record.folder / "record.json").write_text(json.dumps(record.to_json()))
+    (record.folder / SUMS).unlink()
+    entry = {"what": "test", "why": "again", "when": "now"}
+    store.note_openings(record.id, [entry])
+    assert store.load(record.id).test_opened[-1] == entry
 
 
 class Killed(Exception):

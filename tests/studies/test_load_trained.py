@@ -132,7 +132,14 @@ def test_what_does_not_fit_is_said(tmp_path):
     save_file({**state, name: state[name][..., :-1].contiguous()}, file)
     with pytest.raises(FusionlabError, match=r"cut off or changed.*delete the folder and run"):
         load_trained(record.id, store)
-    (file.parent / SUMS).unlink()
+    file.unlink()
+    with pytest.raises(FusionlabError, match=rf"{MODEL_FILE}: not found, expected .*{SUMS} names"):
+        load_trained(record.id, store)
+    save_file({**state, name: state[name][..., :-1].contiguous()}, file)
+    (file.parent / SUMS).unlink()  # as of before there were digests
+    data = json.loads((file.parent / "record.json").read_text())
+    del data[SEAL]
+    (file.parent / "record.json").write_text(json.dumps(data))
     with pytest.raises(FusionlabError, match=rf"does not fit .*size mismatch for {name}"):
         load_trained(record.id, store)
     state["other"] = state.pop(name)

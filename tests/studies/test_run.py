@@ -181,6 +181,23 @@ def test_a_damaged_record_is_named(experiment, tmp_path):
         store.find("ffff")
 
 
+def test_a_run_that_fails_leaves_no_empty_folder(experiment, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise FusionlabError("broken")
+
+    monkeypatch.setattr("fusionlab.studies.run.build_task", broken)
+    with pytest.raises(FusionlabError, match="broken"):
+        run_experiment(experiment, RunStore(tmp_path))
+    assert list((tmp_path / ".partial").iterdir()) == []
+
+
+def test_an_empty_prefix_is_no_run(experiment, tmp_path):
+    store = RunStore(tmp_path)
+    run_experiment(experiment, store)
+    with pytest.raises(FusionlabError, match="run: found '', expected the first characters"):
+        store.find("")
+
+
 def test_a_record_in_the_folder_of_another_is_named(experiment, tmp_path):
     store = RunStore(tmp_path)
     record = run_experiment(experiment, store)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.data.situations import Situations, context_of
-from fusionlab.errors import FusionlabError, one_of
+from fusionlab.errors import FusionlabError, among
 from fusionlab.registry import Registry
 from fusionlab.seal import Sealed
 
@@ -55,7 +55,7 @@ class Split(ABC):
 
     def lacks(self, column: str, columns: list[str]) -> str:
         """The message that ``column`` is not among ``columns``."""
-        return f"split {self.name!r}: the clicks have no such column: {one_of(column, columns)}"
+        return f"split {self.name!r}: the clicks have no such column: {among(column, columns)}"
 
 
 SPLITS: Registry[Split] = Registry("split", Split, "fusionlab.data.splits")

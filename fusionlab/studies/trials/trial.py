@@ -43,9 +43,9 @@ def run_trial(
             if number in folder:
                 return folder.load(number)
             folder.describe(search.to_json())
-            partial = store.partial(name)
-            trial = _run(search, folder.first(number), store, partial, share)
-            folder.save(trial, partial)
+            with store.unfinished(name) as partial:
+                trial = _run(search, folder.first(number), store, partial, share)
+                folder.save(trial, partial)
             return trial
     except Timeout:
         return None

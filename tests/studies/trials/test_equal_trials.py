@@ -110,6 +110,17 @@ def test_a_study_interrupted_after_each_trial_and_inside_each_finds_the_same(
     assert not any((store.root / ".partial").iterdir())
 
 
+def test_a_trial_that_fails_leaves_no_empty_folder(tuned_file, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise Interrupted
+
+    monkeypatch.setattr(trial_module, "build_task", broken)
+    store = RunStore(tmp_path / "runs")
+    with pytest.raises(Interrupted):
+        tune(planned(tuned_file).searches, store)
+    assert not any((store.root / ".partial").iterdir())
+
+
 def test_two_workers_find_the_same(in_peace, tuned_file, tmp_path):
     searches, _, found = in_peace
     store = RunStore(tmp_path / "runs")
