@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fusionlab.data.features import FeatureSpec
 from fusionlab.data.media import Medium, Raw
 from fusionlab.registry import Registry
-from fusionlab.returned import check_returned, pair_returned
+from fusionlab.returned import check_returned, pair_returned, refusal, tensors_returned, told
 
 Sample = dict[str, Tensor]
 """One prepared item: tensors by name, whose first axis may differ from item to item."""
@@ -93,6 +93,27 @@ class Encoder(nn.Module, ABC):
         if not self.spec.vocabulary:
             check("features", values, (n, tokens, self.spec.dim), "(B items, T' tokens, d)")
         return values, mask
+
+
+def collated(encoder: Encoder, samples: Sequence[Sample]) -> Batch:
+    """`Encoder.collate`; FusionlabError where it returned something else."""
+    return tensors_returned(encoder, "collate", encoder.collate(samples))
+
+
+def check_prepare(encoder: Encoder) -> None:
+    """FusionlabError unless an encoder that was built has its ``prepare``."""
+    found = getattr(encoder, "prepare", None)
+    if not callable(found):
+        expected = "expected what turns one item's content into tensors, to be called"
+        raise refusal(encoder, "prepare", f"found {told(found)}, {expected}")
+
+
+def check_spec(encoder: Encoder) -> None:
+    """FusionlabError unless an encoder that has nothing to fit, or is fitted, has its ``spec``."""
+    found = getattr(encoder, "spec", None)
+    if not isinstance(found, FeatureSpec):
+        after = " after `fit`" if encoder.fitted else ""
+        raise refusal(encoder, "spec", f"found {told(found)}{after}, expected a FeatureSpec")
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, "fusionlab.encoders")
