@@ -51,9 +51,8 @@ def tensors_returned(part: object, method: str, found: Any) -> dict[str, Tensor]
 
 def refusal(part: object, method: str, why: str) -> FusionlabError:
     """The error about what ``method`` of a part, or a function, returned."""
-    if inspect.isroutine(part):
-        return FusionlabError(f"{place(part)}: {why}")
-    return FusionlabError(f"{place(type(part))}.{method}: {why}")
+    its = place(part) if inspect.isroutine(part) else f"{place(type(part))}.{method}"
+    return FusionlabError(f"{its}: {why}")
 
 
 def told(found: Any) -> str:

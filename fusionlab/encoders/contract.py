@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -88,10 +87,11 @@ class Encoder(nn.Module, ABC):
         """
         values, mask = pair_returned(self, "forward", super().__call__(batch))
         n, tokens = len(next(iter(batch.values()))), min([*mask.shape[-1:], self.spec.tokens])
-        check = partial(check_returned, self, "forward")
-        check("a mask", mask, (n, tokens), "(B items, T' tokens at most T)", torch.bool)
+        of_mask, of_values = "(B items, T' tokens at most T)", "(B items, T' tokens, d)"
+        check_returned(self, "forward", "a mask", mask, (n, tokens), of_mask, torch.bool)
         if not self.spec.vocabulary:
-            check("features", values, (n, tokens, self.spec.dim), "(B items, T' tokens, d)")
+            shape = n, tokens, self.spec.dim
+            check_returned(self, "forward", "features", values, shape, of_values)
         return values, mask
 
 
