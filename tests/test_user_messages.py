@@ -69,3 +69,13 @@ def f(x):
     assert templates(first.args[0], texts_at(first.lineno, [function])) == ["first"]
     found = templates(both.args[0], texts_at(both.lineno, [function]))
     assert found == ["first", "second {x}", "third"]
+
+
+def test_what_makes_errors_is_nowhere_passed_along():
+    """A call under another name would be no message."""
+    for file, tree in user_messages.sources():
+        nodes = [*ast.walk(tree)]
+        called = {id(one.func) for one in nodes if isinstance(one, ast.Call)}
+        passed = [one for one in nodes if isinstance(one, ast.Name) and id(one) not in called]
+        for one in passed:
+            assert not user_messages.maker_of(ast.Call(one, [], []), file), (file, one.lineno)

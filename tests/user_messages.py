@@ -74,8 +74,9 @@ MAKERS = {
 
 def maker_of(call: ast.Call, file: str) -> tuple[str, ast.FunctionDef] | None:
     """The function that makes the error, and its file, if one does; of private ones its own."""
+    called = named(call.func)
     for (home, name), one in MAKERS.items():
-        if name == named(call.func) and (home == file or not name.startswith("_")):
+        if name == called and (home == file or not name.startswith("_")):
             return home, one
     return None
 
