@@ -10,10 +10,12 @@ import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 from fusionlab.errors import FusionlabError
 from fusionlab.seal import shut
@@ -82,8 +84,8 @@ def is_own(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "fusionlab"
 
 
-def source_file(cls: type) -> str:
-    """The file that defines a class, or its module where there is no file."""
+def source_file(cls: type | Callable[..., Any]) -> str:
+    """The file that defines a class, or a function, or its module where there is no file."""
     try:
         return inspect.getsourcefile(cls) or cls.__module__
     except TypeError:
@@ -96,6 +98,6 @@ def line_of(error: BaseException, file: str) -> int:
     return ([0] + [line for frame, line in frames if frame.f_code.co_filename == file])[-1]
 
 
-def place(cls: type) -> str:
-    """Where a class stands, as errors name it: ``mine.py: Mine``."""
+def place(cls: type | Callable[..., Any]) -> str:
+    """Where a class, or a function, stands, as errors name it: ``mine.py: Mine``."""
     return f"{source_file(cls)}: {cls.__qualname__}"

@@ -4,6 +4,7 @@ contract states, or one error. Shapes and types alone are looked at, so nothing 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,9 +42,17 @@ def pair_returned(part: object, method: str, found: Any) -> tuple[Tensor, Tensor
     raise refusal(part, method, f"found {told(found)}, expected features and mask, two tensors")
 
 
+def tensors_returned(part: object, method: str, found: Any) -> dict[str, Tensor]:
+    """Tensors by name, as ``method`` of a part returned them; FusionlabError otherwise."""
+    if isinstance(found, dict) and all(isinstance(x, Tensor) for x in found.values()):
+        return found
+    raise refusal(part, method, f"found {told(found)}, expected a dict of tensors by name")
+
+
 def refusal(part: object, method: str, why: str) -> FusionlabError:
-    """The error about what ``method`` of a part returned."""
-    return FusionlabError(f"{place(type(part))}.{method}: {why}")
+    """The error about what ``method`` of a part, or a function, returned."""
+    its = place(part) if inspect.isroutine(part) else f"{place(type(part))}.{method}"
+    return FusionlabError(f"{its}: {why}")
 
 
 def told(found: Any) -> str:
@@ -52,4 +61,6 @@ def told(found: Any) -> str:
         return f"a tensor {tuple(found.shape)} of {str(found.dtype).removeprefix('torch.')}"
     if isinstance(found, tuple):
         return f"a tuple of {len(found)}"
+    if isinstance(found, dict):
+        return f"a dict of {', '.join(sorted({told(one) for one in found.values()})) or 'nothing'}"
     return "None" if found is None else f"a value of type {type(found).__name__}"

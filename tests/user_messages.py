@@ -4,21 +4,25 @@
 
 A message is the text of an exception that the command line prints without a traceback, or of a
 `BadMedia`, which the report of `fusionlab encode` prints, or of a ``ValueError``, which whoever
-checks a file or a configuration puts into one of the others.
+checks a file or a configuration puts into one of the others. Where a function makes the error
+(`MAKERS`), each call of it is a message.
 """
 
 import ast
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from types import CodeType
 
 import click
+from source_texts import Texts, templates, texts_at
 
 import fusionlab
 from fusionlab.encoders.contract import BadMedia
 from fusionlab.errors import FusionlabError
+from fusionlab.schema import EXPECTED
 
 PACKAGE = Path(fusionlab.__file__).parent
 NAMES = {
@@ -27,6 +31,13 @@ NAMES = {
 }
 BASES = (FusionlabError, BadMedia, click.ClickException)
 """What they derive from, but for ``ValueError``, which cannot be watched."""
+RAISERS = {"check_returned", "pair_returned", "tensors_returned"}
+"""Functions that raise what they make."""
+
+
+def named(node: ast.expr) -> str:
+    """What is called, or returned, by its own name."""
+    return ast.unparse(node).split(".")[-1]
 
 
 @dataclass(frozen=True)
@@ -40,52 +51,71 @@ class Message:
     text: str
 
 
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    """The package's files."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
+
+
+def functions_of(tree: ast.Module) -> list[ast.FunctionDef]:
+    """All functions of a file, methods and inner ones too."""
+    return [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)]
+
+
+MAKERS = {
+    (file, one.name): one
+    for file, tree in sources()
+    if file != "errors.py"
+    for one in functions_of(tree)
+    if one.name in RAISERS or (one.returns and named(one.returns) in NAMES)
+}
+"""Functions that make an error of what they are given: each call of one is a message."""
+
+
+def maker_of(call: ast.Call, file: str) -> tuple[str, ast.FunctionDef] | None:
+    """The function that makes the error, and its file, if one does; of private ones its own."""
+    called = named(call.func)
+    for (home, name), one in MAKERS.items():
+        if name == called and (home == file or not name.startswith("_")):
+            return home, one
+    return None
+
+
+def calls_of(tree: ast.AST, file: str) -> list[ast.Call]:
+    """Where errors are made."""
+    calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
+    made = [one for one in calls if named(one.func) in NAMES or maker_of(one, file)]
+    return sorted(made, key=lambda one: one.lineno)
+
+
 def messages() -> Iterator[Message]:
     """Every message of the package, file by file."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        file, tree = path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
-        calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
-        functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)]
-        for call in sorted(calls, key=lambda one: one.lineno):
-            error = ast.unparse(call.func).split(".")[-1]
-            if error in NAMES and file != "errors.py":
-                texts = texts_at(call.lineno, functions)
-                text = " ".join(template(one, texts) for one in call.args)
-                yield Message(file, call.lineno, call.end_lineno, error, text)
+    for file, tree in sources():
+        functions = functions_of(tree)
+        within = [one for (home, _), one in MAKERS.items() if home == file]
+        inner = {line for one in within for line in range(one.lineno, one.end_lineno + 1)}
+        for call in calls_of(tree, file) if file != "errors.py" else ():
+            if call.lineno not in inner:
+                for text in dict.fromkeys(said(call, file, texts_at(call.lineno, functions))):
+                    yield Message(file, call.lineno, call.end_lineno, named(call.func), text)
+        for expected in dict.fromkeys(EXPECTED.values()) if file == "schema.py" else ():
+            yield Message(file, 0, 0, "ValueError", f"found {{value}}, expected {expected}")
 
 
-def texts_at(line: int, functions: Sequence[ast.FunctionDef]) -> dict[str, ast.expr]:
-    """What variables hold in the function that has this line, where each is given one text."""
-    within = [one for one in functions if one.lineno <= line <= one.end_lineno]
-    if not within:
-        return {}
-    innermost = max(within, key=lambda one: one.lineno)
-    given = [one for one in ast.walk(innermost) if isinstance(one, ast.Assign)]
-    names = Counter(ast.unparse(one.targets[0]) for one in given)
-    return {
-        one.targets[0].id: one.value
-        for one in given
-        if isinstance(one.targets[0], ast.Name)
-        and names[one.targets[0].id] == 1
-        and isinstance(one.value, ast.JoinedStr | ast.Constant)
-    }
-
-
-def template(node: ast.expr, texts: Mapping[str, ast.expr]) -> str:
-    """The text as it will be read, with what is filled in between braces."""
-    if isinstance(node, ast.Constant):
-        return str(node.value).replace("\n", "\\n")
-    if isinstance(node, ast.JoinedStr):
-        return "".join(template(part, texts) for part in node.values)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return template(node.left, texts) + template(node.right, texts)
-    if isinstance(node, ast.List | ast.Tuple):
-        return ": ".join(template(one, texts) for one in node.elts)
-    filled = node.value if isinstance(node, ast.FormattedValue) else node
-    if isinstance(filled, ast.Name) and filled.id in texts:
-        others = {name: text for name, text in texts.items() if name != filled.id}
-        return template(texts[filled.id], others)
-    return "{" + ast.unparse(filled) + "}"
+def said(call: ast.Call, file: str, texts: Texts) -> list[str]:
+    """The texts that a call may make, each argument of a maker put where the maker has it."""
+    maker = maker_of(call, file)
+    if maker is None:
+        return [" ".join(one) for one in product(*(templates(arg, texts) for arg in call.args))]
+    home, function = maker
+    names = [one.arg for one in function.args.args if one.arg != "self"]
+    given = [*zip(names, call.args, strict=False), *((one.arg, one.value) for one in call.keywords)]
+    bound = {name: [*map(ast.Constant, templates(value, texts))] for name, value in given}
+    return [
+        text
+        for one in calls_of(function, home)
+        for text in said(one, home, texts_at(one.lineno, [function]) | bound)
+    ]
 
 
 def listed() -> str:
@@ -125,16 +155,24 @@ def untold() -> list[Message]:
 def _noting(init):
     def noted(self, *args, **options):
         frame = sys._getframe(1)
-        while frame.f_back and frame.f_locals.get("self") is self:  # of what derives from it
+        while frame.f_back and (frame.f_locals.get("self") is self or _makes(frame.f_code)):
             frame = frame.f_back
-        while frame.f_back and frame.f_code.co_filename.endswith("fusionlab/errors.py"):
-            frame = frame.f_back
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(PACKAGE):
-            told.add((path.relative_to(PACKAGE).as_posix(), frame.f_lineno))
+        if file := _file(frame.f_code):
+            told.add((file, frame.f_lineno))
         init(self, *args, **options)
 
     return noted
+
+
+def _makes(code: CodeType) -> bool:
+    """Is it a function whose caller has the message?"""
+    return _file(code) == "errors.py" or (_file(code), code.co_name) in MAKERS
+
+
+def _file(code: CodeType) -> str:
+    """Where code of the package stands."""
+    path = Path(code.co_filename)
+    return path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else ""
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.registry import Registry
-from fusionlab.returned import check_returned
+from fusionlab.returned import check_returned, refusal
 from fusionlab.spaces import Spaces
 
 Coalition = frozenset[str]
@@ -204,6 +204,9 @@ class Balancer(nn.Module):
         """Leave the gradients of the step in ``.grad`` (None before); the loss, for the log."""
         loss = self.loss(step)
         check_returned(self, "loss", "a loss", loss, (), "a scalar")
+        if not loss.requires_grad:
+            expected = "expected one that is computed from the step's, with nothing detached"
+            raise refusal(self, "loss", f"found a loss without a gradient, {expected}")
         torch.autograd.backward(loss)
         return loss.detach()
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.balancing.contract import Balancer, Step, name_of
-from fusionlab.returned import check_returned
+from fusionlab.returned import check_returned, tensors_returned
 
 SIGNALS = ("loss", "certainty", "gradient", "speed")
 """Kinds of them: ``loss.text`` is that of the modality text."""
@@ -92,7 +92,7 @@ class Signals:
                 self._add(f"gradient.{name}", norm, torch.ones_like(norm))
 
     def _add_told(self) -> None:
-        for kind, values in self.balancer.told().items():
+        for kind, values in tensors_returned(self.balancer, "told", self.balancer.told()).items():
             count = len(self.balancer.names(kind, values.numel()))
             check_returned(self.balancer, "told", repr(kind), values, (count,), "(M,) or (M + 1,)")
             known = ~values.isnan()

@@ -11,7 +11,7 @@ import torch
 
 from fusionlab.clusters import connect
 from fusionlab.data.media import Raw
-from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
+from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample, collated
 from fusionlab.encoders.workers import Prepare, attempt, prepared
 
 Features = dict[str, tuple[Any, Any]]
@@ -88,7 +88,7 @@ class BlockEncoder:
     def _forward(
         self, contents: Sequence[str], samples: Mapping[str, Sample]
     ) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-        batch = self.encoder.collate([samples[content] for content in contents])
+        batch = collated(self.encoder, [samples[content] for content in contents])
         batch = {name: x.to(self.device, non_blocking=True) for name, x in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             values, mask = self.encoder(batch)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from fusionlab.data.features import FeatureSpec
 from fusionlab.data.media import Medium, Raw
 from fusionlab.registry import Registry
-from fusionlab.returned import check_returned, pair_returned
+from fusionlab.returned import check_returned, pair_returned, refusal, tensors_returned, told
 
 Sample = dict[str, Tensor]
 """One prepared item: tensors by name, whose first axis may differ from item to item."""
@@ -88,11 +87,33 @@ class Encoder(nn.Module, ABC):
         """
         values, mask = pair_returned(self, "forward", super().__call__(batch))
         n, tokens = len(next(iter(batch.values()))), min([*mask.shape[-1:], self.spec.tokens])
-        check = partial(check_returned, self, "forward")
-        check("a mask", mask, (n, tokens), "(B items, T' tokens at most T)", torch.bool)
+        of_mask, of_values = "(B items, T' tokens at most T)", "(B items, T' tokens, d)"
+        check_returned(self, "forward", "a mask", mask, (n, tokens), of_mask, torch.bool)
         if not self.spec.vocabulary:
-            check("features", values, (n, tokens, self.spec.dim), "(B items, T' tokens, d)")
+            shape = n, tokens, self.spec.dim
+            check_returned(self, "forward", "features", values, shape, of_values)
         return values, mask
+
+
+def collated(encoder: Encoder, samples: Sequence[Sample]) -> Batch:
+    """`Encoder.collate`; FusionlabError where it returned something else."""
+    return tensors_returned(encoder, "collate", encoder.collate(samples))
+
+
+def check_prepare(encoder: Encoder) -> None:
+    """FusionlabError unless an encoder that was built has its ``prepare``."""
+    found = getattr(encoder, "prepare", None)
+    if not callable(found):
+        expected = "expected what turns one item's content into tensors, to be called"
+        raise refusal(encoder, "prepare", f"found {told(found)}, {expected}")
+
+
+def check_spec(encoder: Encoder) -> None:
+    """FusionlabError unless an encoder that has nothing to fit, or is fitted, has its ``spec``."""
+    found = getattr(encoder, "spec", None)
+    if not isinstance(found, FeatureSpec):
+        after = " after `fit`" if encoder.fitted else ""
+        raise refusal(encoder, "spec", f"found {told(found)}{after}, expected a FeatureSpec")
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, "fusionlab.encoders")

@@ -13,7 +13,7 @@ from torch import Tensor
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.media import Media, Raw
 from fusionlab.encoders.blocks import BlockEncoder
-from fusionlab.encoders.contract import BadMedia, Encoder, Sample
+from fusionlab.encoders.contract import BadMedia, Encoder, Sample, check_spec
 from fusionlab.encoders.work import TYPES, built, train_rows
 from fusionlab.encoders.workers import attempt, prepared
 from fusionlab.errors import FusionlabError
@@ -26,6 +26,7 @@ def encoder_of(modality: str, encoding: Encoding, dataset: Dataset) -> Encoder:
     if encoder.fitted:
         media = dataset.media[encoding.of]
         encoder.fit(_samples(media.take(train_rows(dataset, encoder)), encoder))
+        check_spec(encoder)
     return encoder
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fusionlab.data.by_name import OfModalities
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec, ItemFeatures
-from fusionlab.encoders.contract import Encoder, Sample
+from fusionlab.encoders.contract import Encoder, Sample, collated
 from fusionlab.encoders.work import built
 
 Samples = Sequence[Sample | None]
@@ -91,7 +91,7 @@ class TrainedEncoders(nn.Module):
         step = self.batch_sizes[name]
         for start in range(0, len(order), step):
             chosen = order[start : start + step]
-            batch = encoder.collate([samples[k] for k in chosen])
+            batch = collated(encoder, [samples[k] for k in chosen])
             found, there = encoder({key: x.to(device) for key, x in batch.items()})
             at = torch.tensor([places[k] for k in chosen], device=device)
             tokens = there.shape[1]

@@ -36,7 +36,14 @@ from fusionlab.encoders.blocks import (
     encoded_here,
 )
 from fusionlab.encoders.column import Column
-from fusionlab.encoders.contract import BadMedia, Encoder, Fault, Sample
+from fusionlab.encoders.contract import (
+    BadMedia,
+    Encoder,
+    Fault,
+    Sample,
+    check_prepare,
+    check_spec,
+)
 from fusionlab.encoders.hashes import ContentHashes
 from fusionlab.encoders.store import OK, Encoded, FeatureStore, Status
 from fusionlab.encoders.workers import get_ready, prepared
@@ -116,6 +123,7 @@ class ColumnWork:
     ) -> Encoded:
         if self.encoder.fitted:
             self.encoder.fit(self._train_samples(contents))
+            check_spec(self.encoder)
         column = Column(
             folder,
             contents,
@@ -221,6 +229,9 @@ def built(modality: str, encoding: Encoding) -> Encoder:
     place = ("encoders", modality, "encoder")
     try:
         encoder: Encoder = encoding.encoder.build()
+        check_prepare(encoder)
+        if not encoder.fitted:
+            check_spec(encoder)
     except ConfigError as error:
         raise error.under(*place) from None
     except FusionlabError as error:

@@ -17,6 +17,7 @@ from fusionlab.data.media import Raw
 from fusionlab.encoders.contract import BadMedia, Fault, Sample
 from fusionlab.errors import FusionlabError
 from fusionlab.processes import GUARD, end_with_parent
+from fusionlab.returned import refusal, tensors_returned
 
 Prepare = Callable[[Raw], Sample]
 Prepared = Sample | BadMedia
@@ -105,11 +106,16 @@ def _ready() -> None:
 
 
 def attempt(prepare: Prepare, entry: Raw) -> Prepared:
-    """The prepared entry, or why it cannot be."""
+    """The prepared entry, or why it cannot be; FusionlabError where ``prepare`` breaks its word."""
     try:
-        return prepare(entry)
+        found = prepare(entry)
     except BadMedia as bad:
-        return bad
+        if isinstance(bad.fault, Fault):
+            return bad
+        expected = " or ".join(f"Fault.{one.name}" for one in Fault)
+        why = f"found BadMedia with the fault {bad.fault!r}, expected {expected}"
+        raise refusal(prepare, "__call__", why) from None
+    return tensors_returned(prepare, "__call__", found)
 
 
 def _work(entries: Sequence[Raw]) -> list[Any]:

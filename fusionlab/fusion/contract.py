@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -144,11 +143,12 @@ class Fusion(nn.Module, ABC):
         if not isinstance(fused, FusedItems):
             expected = "FusedItems(views, present), such as one_view makes"
             raise refusal(self, "forward", f"found {told(fused)}, expected {expected}")
-        k, check = self.n_views, partial(check_returned, self, "forward")
-        check("views", fused.views, (n, k, self.dim), "(B items, K = n_views, D = dim)")
-        check("present", fused.present, (n, k), "(B items, K = n_views)", torch.bool)
+        here, k, of_views = "forward", self.n_views, "(B items, K = n_views, D = dim)"
+        check_returned(self, here, "views", fused.views, (n, k, self.dim), of_views)
+        of_present = "(B items, K = n_views)"
+        check_returned(self, here, "present", fused.present, (n, k), of_present, torch.bool)
         if fused.penalty is not None:
-            check("penalty", fused.penalty, (n,), "(B items,)")
+            check_returned(self, here, "penalty", fused.penalty, (n,), "(B items,)")
 
     def view_weights(self, scores: Tensor, query: Tensor | None, present: Tensor) -> Tensor:
         """How much each view counts, for the combination and for explanations.

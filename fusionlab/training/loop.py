@@ -19,6 +19,7 @@ from fusionlab.balancing.contract import Balancer, Coalition, Epoch, Step, name_
 from fusionlab.balancing.signals import Signals
 from fusionlab.data.disk import whole, writing
 from fusionlab.errors import FusionlabError
+from fusionlab.plugins import is_own, place
 from fusionlab.sections import Runtime, Training
 from fusionlab.training.diverged import Watch
 from fusionlab.training.memory import enough_for
@@ -177,7 +178,16 @@ class Loop:
 
     def _step(self, batch: Any) -> Step:
         with self._autocast():
-            return self.task.step(batch, self.generator)
+            step = self.task.step(batch, self.generator)
+        if not step.joint.requires_grad:
+            parts = [one for one in (step.fusion, self.task.model) if one is not None]
+            blamed = [one for one in parts if not is_own(type(one))] or parts
+            raise FusionlabError(
+                f"{' or '.join(place(type(one)) for one in blamed)}: found a loss without a "
+                "gradient, expected views and scores that are computed from trained parameters, "
+                "with nothing detached"
+            )
+        return step
 
     def _clear(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)

@@ -111,6 +111,12 @@ MISTAKES = {
         "found 3 views and neither fold, view_weights nor combine",
         "expected one of them",
     ),
+    "a fold of one view without it": (  # nothing folds before the whole catalogue is scored
+        {RETURNS: f"{RETURNS}\n\n    def fold(self, present): return present.float().mean(-1)"},
+        "Mine.fold",
+        "weights: a tensor (16,)",
+        "(N, K), here (16, 1)",
+    ),
     "a fold without views": (
         method("def fold(self, present): return present.float().mean(-1)"),
         "Mine.fold",

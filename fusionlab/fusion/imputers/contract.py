@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -73,10 +72,11 @@ class Imputer(nn.Module):
     def _guessed(self, name: str, items: ItemFeatures, rows: Tensor) -> tuple[Tensor, Tensor]:
         """`guess`, held against its shapes; one row may stand for all."""
         found, on = pair_returned(self, "guess", self.guess(name, items, rows))
-        spec, check = self.specs[name], partial(check_returned, self, "guess")
+        spec = self.specs[name]
         n = [1 if x.shape[:1] == (1,) else len(rows) for x in (found, on)]
-        check("features", found, (n[0], spec.tokens, spec.dim), "(n rows, T, d)")
-        check("a mask", on, (n[1], spec.tokens), "(n rows, T)", torch.bool)
+        shape, of_mask = (n[0], spec.tokens, spec.dim), (n[1], spec.tokens)
+        check_returned(self, "guess", "features", found, shape, "(n rows, T, d)")
+        check_returned(self, "guess", "a mask", on, of_mask, "(n rows, T)", torch.bool)
         return found, on
 
     @property
