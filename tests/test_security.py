@@ -137,7 +137,7 @@ def test_a_pickle_for_a_checkpoint_or_a_model_is_refused(trace, tmp_path):
     model = store.folder(run) / MODEL_FILE
     assert load_file(model)
     model.write_bytes(evil_weights(trace))
-    write_sums(model.parent, [MODEL_FILE])  # even if it were what was written
+    write_sums(model.parent, [MODEL_FILE, "per_user.parquet"])  # even if it were what was written
     with pytest.raises(FusionlabError, match=r"model\.safetensors: cannot be read"):
         load_trained(run, store)
     other = RunStore(tmp_path / "other")

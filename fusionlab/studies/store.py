@@ -131,7 +131,7 @@ class RunStore:
                 f"{file}: found the record of {record.id}, expected that of {run}, the name of its "
                 "folder"
             )
-        if has_seal(text):
+        if has_seal(text) and (file.parent / MODEL_FILE).exists():  # an export has no model
             told = [WORDS_FILE] if record.updated_from else []
             check_listed(file.parent, [MODEL_FILE, PER_USER_FILE, *told])
         return record

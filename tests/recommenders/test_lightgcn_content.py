@@ -202,7 +202,8 @@ def test_items_without_an_edge_keep_their_share_of_their_views(clicks, features)
     model, items = build(inside, features)
     _, smoothed = model.smoothed(items)
     torch.testing.assert_close(smoothed.views[25:], items.views[25:] / 3)
-    # Items added after training are such items, and change nothing of the others.
+    # Items added after training have no edge either: they stay as they are, and change nothing of
+    # the others.
     more = ItemViews(
         torch.cat([items.views, items.views[:4]]), torch.cat([items.present, items.present[:4]])
     )
@@ -210,7 +211,7 @@ def test_items_without_an_edge_keep_their_share_of_their_views(clicks, features)
     before, after = (model.ranker(some)(torch.arange(USERS)).clone() for some in (items, more))
     torch.testing.assert_close(after[:, :ITEMS], before)
     by_view = torch.einsum(
-        "ukd,nkd->unk", model.user_views(torch.arange(USERS), items), items.views[:4] / 3
+        "ukd,nkd->unk", model.user_views(torch.arange(USERS), items), items.views[:4]
     )
     present = items.present[:4].expand(USERS, -1, -1)
     torch.testing.assert_close(after[:, ITEMS:], model.fusion.combine(by_view, None, present))
