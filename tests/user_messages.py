@@ -33,7 +33,7 @@ NAMES = {
 BASES = (FusionlabError, BadMedia, click.ClickException)
 """What they derive from, but for ``ValueError``, which cannot be watched."""
 NEED_RAY = ("clusters.py", "studies/ray_executor.py")
-"""Files whose messages are told in tests that are skipped without Ray, which `dev` does not bring."""
+"""Files whose messages are told in tests that need Ray, which `dev` does not bring."""
 RAISERS = {"check_returned", "pair_returned", "tensors_returned"}
 """Functions that raise what they make."""
 
