@@ -47,7 +47,7 @@ def option_types(cls: type, taken: Collection[str]) -> dict[str, Any]:
 
     Not when the class is registered: a type may stand further down in the file.
     """
-    init: Any = cls.__init__  # type: ignore[misc]
+    init = _init(cls)
     where, found = f"{place(cls)}.__init__", inspect.signature(init).parameters
     try:
         types = typing.get_type_hints(init, include_extras=True)
@@ -82,7 +82,7 @@ def check_defaults(cls: type, options: type[BaseModel]) -> None:
 
 def runtime_arguments(base: type) -> list[str]:
     """The positional arguments that parts of a family get from the runtime."""
-    return _positional(base.__init__)[1:]  # type: ignore[misc]
+    return _positional(_init(base))[1:]
 
 
 def _begun(part: object, base: type) -> bool:
@@ -141,11 +141,11 @@ def _overridden(cls: type, base: type) -> Iterator[tuple[str, Any]]:
 
 def _no_options(cls: type, base: type) -> Iterator[str]:
     """An argument that would be no option, or one that the runtime gives and nobody takes."""
-    if cls.__init__ is base.__init__:  # type: ignore[misc]
+    if _init(cls) is _init(base):
         return
-    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    parameters = inspect.signature(_init(cls)).parameters
     kinds = {p.kind: name for name, p in parameters.items()}
-    runtime, own = runtime_arguments(base), _positional(cls.__init__)[1:]  # type: ignore[misc]
+    runtime, own = runtime_arguments(base), _positional(_init(cls))[1:]
     head = ", ".join(["self", *runtime, "*"])
     if own[len(runtime) :]:
         yield (
@@ -161,6 +161,10 @@ def _no_options(cls: type, base: type) -> Iterator[str]:
             f".__init__: found **{name}, of which no option is known; expected each by its name, "
             f"({head}, OPTION: TYPE = DEFAULT)"
         )
+
+
+def _init(cls: Any) -> Any:
+    return cls.__init__
 
 
 def _positional(function: Any) -> list[str]:
