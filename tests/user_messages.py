@@ -12,6 +12,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -91,8 +92,13 @@ def calls_of(tree: ast.AST, file: str) -> list[ast.Call]:
     return sorted(made, key=lambda one: one.lineno)
 
 
-def messages() -> Iterator[Message]:
+@cache
+def messages() -> tuple[Message, ...]:
     """Every message of the package, file by file."""
+    return tuple(_read())
+
+
+def _read() -> Iterator[Message]:
     for file, tree in sources():
         functions = functions_of(tree)
         within = [one for (home, _), one in MAKERS.items() if home == file]
