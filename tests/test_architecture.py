@@ -12,6 +12,7 @@ STAGES = [
     ("errors", "schema", "seal", "plugins", "processes", "clusters", "part_class", "registry"),
     ("layers", "returned"),
     ("spaces", "sections", "tuning", "config"),
+    ("linear",),
     ("data",),
     ("encoders",),
     ("llm",),

@@ -29,6 +29,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import FUSIONS, Fusion
+from fusionlab.linear import FLOPS
 from fusionlab.registry import Part
 from fusionlab.training.items import fuse_catalogue
 
@@ -150,10 +151,13 @@ def _measure(
 def count_flops(call: Call) -> int:
     """FLOPs of the matrix products of one call, a multiplication and an addition being two.
 
-    By torch's counter. Attention is taken apart into its products: the counter knows the fused
-    kernels of a GPU, but not those of a CPU.
+    By torch's counter, which has to be told of oneDNN's products. Attention is taken apart into its
+    products: the counter knows the fused kernels of a GPU, but not those of a CPU.
     """
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False, custom_mapping=FLOPS) as counter,
+    ):
         call()
     return int(counter.get_total_flops())
 

@@ -14,9 +14,8 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.room import room
 
 Scaling = Literal["none", "modality", "feature"]
-BLOCK = 8192
-ROWS, COLUMNS = 128, 256
-"""What is held in float64 at a time, so that it stays in a cache; neither changes a bit."""
+ROWS = 256
+"""Items held in float64 at a time, which then stay in a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +75,11 @@ def moments(x: Tensor, mask: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (d,) in float64 over the tokens of ``items`` that are on."""
     total, square = torch.zeros(2, x.shape[2], dtype=torch.float64, device=x.device)
     count = 0
-    for rows in items.split(BLOCK):
-        tokens = x[rows][mask[rows]]
-        count += len(tokens)
-        parts = (part.split(COLUMNS, dim=-1) for part in (tokens, total, square))
-        for some, its_total, its_square in zip(*parts, strict=True):
-            wide = some.double()
-            its_total += wide.sum(0)
-            its_square += wide.square_().sum(0)
+    for rows in items.split(ROWS):
+        tokens, on = x.index_select(0, rows), mask.index_select(0, rows)
+        wide = (tokens.flatten(0, 1) if on.all() else tokens[on]).double()
+        count += len(wide)
+        total += wide.sum(0)
+        square += wide.square_().sum(0)
     mean = total / max(count, 1)
     return mean, (square / max(count, 1) - mean.square()).clamp(min=0)

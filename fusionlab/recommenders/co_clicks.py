@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from fusionlab.data.interactions import Clicks
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 BLOCK = 1024
 
@@ -17,6 +20,8 @@ def co_clicks(clicks: Clicks) -> Iterator[tuple[slice, sparse.csr_array]]:
 
     Counts are exact; an item's count with itself is its number of clicks.
     """
+    from scipy import sparse  # here, for the sake of other starts: it is slow
+
     shape = clicks.n_users, clicks.n_items
     ones = np.ones(len(clicks))
     x = sparse.csr_array((ones, clicks.items.numpy(), clicks.indptr.numpy()), shape=shape)

@@ -94,7 +94,9 @@ class ItemViews:
 
     def rows(self, items: Tensor) -> Tensor:
         """The rows of ``items``, any shape."""
-        return items if self.position is None else self.position[items]
+        if self.position is None:
+            return items
+        return self.position.index_select(0, items.flatten()).view(items.shape)
 
     def only(self, items: Tensor, position: Tensor) -> ItemViews:
         """Views of the distinct ``items`` (m,) alone; ``position`` (N,) maps each to its place."""

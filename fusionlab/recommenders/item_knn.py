@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
-from scipy import sparse
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
@@ -19,6 +18,9 @@ from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.sparse_rows import SparseRows, entries_of
 from fusionlab.spaces import Range, Spaces
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 @RECOMMENDERS.register("item_knn")
@@ -62,6 +64,8 @@ class ItemKnn(ByHistory):
 
 def nearest(clicks: Clicks, k: int, shrinkage: float) -> sparse.csr_array:
     """Similarities (N, N) with at most ``k`` entries a row, those of the row's nearest items."""
+    from scipy import sparse  # here, for the sake of other starts: it is slow
+
     size = np.sqrt(clicks.popularity.numpy())
     blocks = []
     for rows, counts in co_clicks(clicks):

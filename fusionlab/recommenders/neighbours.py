@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.fingerprint import fingerprint
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.layers import pool_tokens
+from fusionlab.linear import linear
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 ROWS, COLUMNS = 1024, 8192
 """Items that are compared at a time: N x N similarities never stand in memory."""
@@ -84,7 +88,7 @@ def _nearest(features: ItemFeatures, modality: str, k: int, items: range, n: int
             columns, known = directions(features.part(left, right), modality)
             number = torch.arange(left, right, device=rows.device)
             same = number == torch.arange(start, end, device=rows.device)[:, None]
-            similar = (rows @ columns.T).masked_fill_(same | ~known, -torch.inf)
+            similar = linear(rows, columns).masked_fill_(same | ~known, -torch.inf)
             best, best_items = _best(
                 torch.cat([best, similar], 1), torch.cat([best_items, number.expand_as(same)], 1), k
             )
@@ -112,6 +116,8 @@ def similarity_graph(
     Items beyond the first ``n_known`` were added later: they get rows of their own, no column, and
     change nothing of what the others had, (N, n_known).
     """
+    from scipy import sparse  # here, for the sake of other starts: it is slow
+
     n = len(features)
     m = n if n_known is None else n_known
     total = sparse.csr_array((n, m))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import sparse
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 def entries_of(indptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -287,4 +287,7 @@ class RankingTask:
 
 
 def _views(fused: FusedItems, n: int, position: Tensor) -> ItemViews:
-    return ItemViews(fused.views[:n], fused.present[:n], position)
+    views, present = fused.views, fused.present
+    if len(views) > n:  # a slice of all would have a gradient of its own, a copy
+        views, present = views[:n], present[:n]
+    return ItemViews(views, present, position)

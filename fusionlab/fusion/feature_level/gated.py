@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.contract import FUSIONS, FusedItems, Fusion, Level, normalised, one_view
 from fusionlab.fusion.layers import Projections, softmax_over_present
+from fusionlab.linear import linear
 
 
 @FUSIONS.register("gated")
@@ -72,7 +72,7 @@ class Gated(Fusion):
             logits = self.gates.pooled(items)[0].sum(1) + self.gate_bias.flatten()
         else:
             gates = torch.cat([*self.gates.parameters()], 1)  # one product for all
-            logits = F.linear(h.flatten(1), gates, self.gate_bias.flatten())
+            logits = linear(h.flatten(1), gates, self.gate_bias.flatten())
         logits = rearrange(logits, "b (m d) -> b m d", m=len(self.specs))
         softmax = self.gate == "softmax"
         z = softmax_over_present(logits, present) if softmax else logits.sigmoid()

@@ -1,0 +1,88 @@
+"""Large linear maps, by the library that is fast on this CPU."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LARGE = 50_000_000
+"""Multiplications from which on a kernel that is made for one shape pays for its making."""
+
+KERNELS = 4096
+"""How many of them are kept: a step has any number of distinct items, and so are the shapes."""
+
+
+def _flops(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * math.prod(x) * weight[0]
+
+
+FLOPS: dict[Any, Callable[..., int]] = {torch.ops.mkldnn._linear_pointwise: _flops}
+"""What torch's counter does not know: the operations of oneDNN's products, by their shapes."""
+
+
+def keep_kernels() -> None:
+    """Let oneDNN keep more kernels than its 1,024, unless the environment says how many."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear`: x W^T + b of (..., K), (M, K) and (M,), as (..., M).
+
+    PyTorch multiplies float32 by MKL, which uses half the width of an AMD CPU's AVX-512; there
+    large matrices go to oneDNN, which takes less than half the time.
+    """
+    if not (_is_large(x, weight) and mkl_is_narrow()):
+        return F.linear(x, weight, bias)
+    found: Tensor = _ByOneDnn.apply(x, weight)
+    return found if bias is None else found + bias
+
+
+@cache
+def mkl_is_narrow() -> bool:
+    """Has the CPU wider instructions than MKL uses of it?"""
+    ask = getattr(torch.cpu, "get_capabilities", None)  # not in PyTorch 2.11
+    known: Mapping[str, Any] = {} if ask is None else ask()
+    wide = "AMD" in known.get("cpu_name", "") and known.get("avx512_f", False)
+    return wide and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+
+
+def _is_large(x: Tensor, weight: Tensor) -> bool:
+    """Is it a large product of float32 matrices that neither autocast nor a compiler sees to?"""
+    return (
+        x.ndim == 2
+        and x.numel() * len(weight) >= LARGE
+        and x.dtype == weight.dtype == torch.float32
+        and x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+class _ByOneDnn(torch.autograd.Function):
+    """x W^T, (N, K) and (M, K) to (N, M); its gradients are such products again."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor) -> Tensor:
+        multiply = torch.ops.mkldnn._linear_pointwise
+        found: Tensor = multiply(x.contiguous(), weight, None, "none", [], "")
+        return found
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight = ctx.needs_input_grad
+        return (
+            linear(grad, weight.T) if of_x else None,
+            linear(grad.T, x.T) if of_weight else None,
+        )
