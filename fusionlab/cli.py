@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from fusionlab.errors import FusionlabError
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """A disk that is full, or that one may not write."""
+SELDOM = 100_000, 20, 50
+"""How often Python looks for garbage. By default it does so hundreds of times while PyTorch is
+imported, which is a fifth of a start."""
 
 
 class _Roof(click.Group):
@@ -47,6 +51,7 @@ class _Roof(click.Group):
 @click.version_option(package_name="fusionlab-recsys")
 def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
+    gc.set_threshold(*SELDOM)
 
 
 for command in (audit, recommend, feedback, update, forget, explore):

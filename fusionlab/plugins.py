@@ -11,8 +11,9 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
@@ -23,10 +24,16 @@ from fusionlab.seal import shut
 PLUGIN_GROUP = "fusionlab.plugins"
 
 
+@cache
+def installed() -> tuple[EntryPoint, ...]:
+    """What installed packages name under the entry-point group `PLUGIN_GROUP`."""
+    return tuple(entry_points(group=PLUGIN_GROUP))
+
+
 def load_installed() -> None:
-    """Import what installed packages name under the entry-point group `PLUGIN_GROUP`."""
+    """Import the parts of installed packages."""
     with shut():
-        for entry in entry_points(group=PLUGIN_GROUP):
+        for entry in installed():
             entry.load()
 
 

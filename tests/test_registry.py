@@ -139,5 +139,5 @@ def test_an_installed_package_brings_parts_by_entry_point(shapes, monkeypatch):
         def load():
             shapes.register("hexagon")(type("Hexagon", (Shape,), {"__doc__": "Six sides."}))
 
-    monkeypatch.setattr("fusionlab.plugins.entry_points", lambda group: [Entry])
+    monkeypatch.setattr("fusionlab.plugins.installed", lambda: [Entry])
     assert "hexagon" in shapes.names()

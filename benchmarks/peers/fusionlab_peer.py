@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from peer_case import BATCH, CUTOFFS, DIM, LAYERS, Case, Work
+from fusionlab_start import METRICS, VBPR, written
+from peer_case import CUTOFFS, LAYERS, Case, Work
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.interactions import Clicks
@@ -27,14 +28,7 @@ from fusionlab.training.sampling import NegativeSampler
 
 NAME = "fusionlab"
 PACKAGES: tuple[str, ...] = ()
-METRICS = ("recall", "ndcg")
-ENDLESS = 1_000_000
-
-VBPR: dict[str, Any] = {
-    "recommender": "hybrid",
-    "fusion": "concat",
-    "inputs": {"modalities": ["image", "text"]},
-}
+STARTER = "fusionlab_start"
 BF16 = {"features": "bf16"}
 
 
@@ -45,16 +39,7 @@ def missing(case: Case) -> str:
 
 def experiment(case: Case, *, runtime: dict[str, Any] | None = None, **parts: Any) -> Experiment:
     """The configuration file that a user would write."""
-    return experiment_from(
-        {
-            "dataset": {"name": "mmrec", "path": case.folder},
-            "dim": DIM,
-            "training": {"batch_size": BATCH, "epochs": ENDLESS, "validate_every": ENDLESS},
-            "evaluation": {"metrics": METRICS, "cutoffs": CUTOFFS},
-            "runtime": {"threads": case.threads, **(runtime or {})},
-            **parts,
-        }
-    )
+    return experiment_from(written(case, runtime=runtime, **parts))
 
 
 class Epochs:
@@ -92,12 +77,6 @@ class Epochs:
 def epochs(*, runtime: dict[str, Any] | None = None, **parts: Any) -> Callable[[Case], Work]:
     """An epoch of the experiment with these parts."""
     return lambda case: Work(Epochs(experiment(case, runtime=runtime, **parts)), timed=True)
-
-
-def start(case: Case) -> None:
-    """Run VBPR from nothing."""
-    with tempfile.TemporaryDirectory() as folder:
-        run_experiment(experiment(case, **VBPR), RunStore(Path(folder)))
 
 
 def sampling(case: Case) -> Work:

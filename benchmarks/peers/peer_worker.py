@@ -51,7 +51,8 @@ def absent(module: ModuleType, case: Case) -> str:
 def prepare(module: ModuleType, work: str, case: Case) -> Work:
     """The work of that name; ``start`` is a fresh process up to its first optimizer step."""
     if work == "start":
-        command = [sys.executable, __file__, module.__name__, FIRST_BATCH, case.text()]
+        starter = getattr(module, "STARTER", module.__name__)
+        command = [sys.executable, __file__, starter, FIRST_BATCH, case.text()]
 
         def run() -> None:
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
