@@ -17,7 +17,7 @@ def calls(by_hand):
     folder = tempfile.TemporaryDirectory()
     case = Case(str(Path(folder.name) / "baby"))
     case.write()
-    return partial(start, "fusionlab_start", case, folder), partial(start, by_hand, case, folder)
+    return partial(start, "start_peer", case, folder), partial(start, by_hand, case, folder)
 
 
 def start(module, case, _folder):

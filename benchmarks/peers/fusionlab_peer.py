@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from fusionlab_start import METRICS, VBPR, written
 from peer_case import CUTOFFS, LAYERS, Case, Work
+from start_peer import METRICS, VBPR, written
 
 from fusionlab.config import Experiment, experiment_from
 from fusionlab.data.interactions import Clicks
@@ -28,7 +28,7 @@ from fusionlab.training.sampling import NegativeSampler
 
 NAME = "fusionlab"
 PACKAGES: tuple[str, ...] = ()
-STARTER = "fusionlab_start"
+STARTER = "start_peer"
 BF16 = {"features": "bf16"}
 
 

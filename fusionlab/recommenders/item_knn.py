@@ -66,14 +66,15 @@ def nearest(clicks: Clicks, k: int, shrinkage: float) -> sparse.csr_array:
     """Similarities (N, N) with at most ``k`` entries a row, those of the row's nearest items."""
     from scipy import sparse  # here, for the sake of other starts: it is slow
 
-    size = np.sqrt(clicks.popularity.numpy())
+    clicked = clicks.popularity.numpy()
     blocks = []
     for rows, counts in co_clicks(clicks):
         block = counts.tocoo()
         row, column = block.row + rows.start, block.col
         other = row != column
         row, column, both = row[other], column[other], block.data[other]
-        value = both / (size[row] * size[column] + shrinkage)
+        # The root of the product, not the product of roots: equal cosines are then equal numbers.
+        value = both / (np.sqrt(clicked[row] * clicked[column]) + shrinkage)
         order = np.lexsort((column, -value, row))
         row, column, value = row[order], column[order], value[order]
         place = np.arange(len(row)) - np.searchsorted(row, row)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fusionlab.data.interactions import Clicks
@@ -40,6 +40,7 @@ def by_loops(clicks, k, shrinkage):
     shrinkage=st.floats(0, 20),
     block=st.integers(1, 12),
 )
+@example(seed=349, k=3, shrinkage=0.0, block=1)  # cosines that are equal but for rounding
 @settings(max_examples=40, deadline=None)
 def test_scores_equal_plain_loops(seed, k, shrinkage, block):
     clicks = random_clicks(users=14, items=11, per_user=4, seed=seed)
