@@ -19,14 +19,6 @@ KERNELS = 4096
 """How many of them are kept: a step has any number of distinct items, and so are the shapes."""
 
 
-def _flops(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
-    return 2 * math.prod(x) * weight[0]
-
-
-FLOPS: dict[Any, Callable[..., int]] = {torch.ops.mkldnn._linear_pointwise: _flops}
-"""What torch's counter does not know: the operations of oneDNN's products, by their shapes."""
-
-
 def keep_kernels() -> None:
     """Let oneDNN keep more kernels than its 1,024, unless the environment says how many."""
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
@@ -63,6 +55,16 @@ def _is_large(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
+
+
+def flops_of_onednn() -> dict[Any, Callable[..., int]]:
+    """What torch's counter does not know: the operations of oneDNN's products, by their shapes."""
+
+    def count(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+        return 2 * math.prod(x) * weight[0]
+
+    available = torch.backends.mkldnn.is_available()
+    return {torch.ops.mkldnn._linear_pointwise: count} if available else {}
 
 
 class _ByOneDnn(torch.autograd.Function):

@@ -29,7 +29,7 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import FUSIONS, Fusion
-from fusionlab.linear import FLOPS
+from fusionlab.linear import flops_of_onednn
 from fusionlab.registry import Part
 from fusionlab.training.items import fuse_catalogue
 
@@ -156,7 +156,7 @@ def count_flops(call: Call) -> int:
     """
     with (
         sdpa_kernel(SDPBackend.MATH),
-        FlopCounterMode(display=False, custom_mapping=FLOPS) as counter,
+        FlopCounterMode(display=False, custom_mapping=flops_of_onednn()) as counter,
     ):
         call()
     return int(counter.get_total_flops())
