@@ -13,6 +13,7 @@ from fusionlab import terminal
 from fusionlab.balancing.contract import BALANCERS
 from fusionlab.config import experiment_from
 from fusionlab.data.dataset import DATASETS, Dataset, DatasetFormat
+from fusionlab.data.features import multiplied
 from fusionlab.data.interactions import Interactions
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
@@ -45,7 +46,10 @@ def epoch(
     count=CLICKS,
     **widths,
 ):
-    """One training epoch; ``widths`` are those of the modalities that ``fusion`` reads."""
+    """One training epoch; ``widths`` are those of the modalities that ``fusion`` reads.
+
+    Steps are computed in the type that features are held in, where the CPU multiplies it.
+    """
     stored = features(**widths).to(dtype=TYPES[held_in]) if widths else None
     strategy = FUSIONS.parse(fusion).build(stored.specs, DIM) if stored else None
     known = interactions(count)
@@ -56,7 +60,9 @@ def epoch(
         model, known, stored, training, Judging(), "ndcg@20", "cpu", balancer=balancing
     )
     task.prepare()
-    runtime = validate(Runtime, {"features": held_in})
+    is_multiplied = multiplied(torch.empty(0, dtype=TYPES[held_in])) == TYPES[held_in]
+    precision = held_in if is_multiplied else "fp32"
+    runtime = validate(Runtime, {"features": held_in, "precision": precision})
     return Loop(task, training, runtime, seed=0).train_epoch
 
 

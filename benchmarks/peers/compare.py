@@ -28,10 +28,11 @@ vectors. Where a peer defines a figure otherwise, ours is computed by its defini
 
 What is not alike and cannot be: Cornac's BPR is SGD click by click (no batches, no Adam), it has no
 LightGCN; Cornac's VBPR draws its epochs in NumPy; RecBole's default evaluation batch holds one user
-of 7,050 items; the peers hold features unscaled and in fp32. A peer that is not installed is listed
-as such. Where one does not fit beside the others, ``--python RecBole=PATH`` gives it an interpreter
-of its own, in which only that peer and NumPy need to be installed; ``--python PATH`` is for all
-peers. RecBole needs ray 2.6.3 at most, hence Python 3.11 at most.
+of 7,050 items; the peers hold features unscaled and in fp32. With bf16 ours are held in it, and
+steps computed in it where the CPU multiplies it. A peer that is not installed is listed as such.
+Where one does not fit beside the others, ``--python RecBole=PATH`` gives it an interpreter of its
+own, in which only that peer and NumPy need to be installed; ``--python PATH`` is for all peers.
+RecBole needs ray 2.6.3 at most, hence Python 3.11 at most.
 
 To add a toolkit, write a module beside these with ``PACKAGES``, ``missing(case)`` and ``WORKS``
 (kind of work to a function that prepares it), name it in ``peer_rows.MODULES``, and add its rows.

@@ -15,6 +15,7 @@ from peer_case import CUTOFFS, LAYERS, Case, Work
 from start_peer import METRICS, VBPR, written
 
 from fusionlab.config import Experiment, experiment_from
+from fusionlab.data.features import multiplied
 from fusionlab.data.interactions import Clicks
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
@@ -29,7 +30,8 @@ from fusionlab.training.sampling import NegativeSampler
 NAME = "fusionlab"
 PACKAGES: tuple[str, ...] = ()
 STARTER = "start_peer"
-BF16 = {"features": "bf16"}
+IS_MULTIPLIED = multiplied(torch.empty(0, dtype=torch.bfloat16)) == torch.bfloat16
+BF16 = {"features": "bf16", "precision": "bf16" if IS_MULTIPLIED else "fp32"}
 
 
 def missing(case: Case) -> str:

@@ -38,10 +38,10 @@ GROUPS: dict[str, list[Row]] = {
     "vbpr": [
         Row("epoch of VBPR, fp32", "MMRec", "vbpr", "vbpr", 2.2),
         Row("epoch of VBPR, fp32", "Cornac", "vbpr", "vbpr", 2.5),
-        Row("epoch of VBPR, bf16 features", "MMRec", "vbpr_bf16", "vbpr", 3.3),
-        Row("epoch of VBPR, bf16 features", "Cornac", "vbpr_bf16", "vbpr", 4),
+        Row("epoch of VBPR, bf16", "MMRec", "vbpr_bf16", "vbpr", 3.3),
+        Row("epoch of VBPR, bf16", "Cornac", "vbpr_bf16", "vbpr", 4),
         Row(GATED.format("fp32"), "MMRec", "gated_3", "vbpr", 2),
-        Row(GATED.format("bf16 features"), "MMRec", "gated_3_bf16", "vbpr", 3),
+        Row(GATED.format("bf16"), "MMRec", "gated_3_bf16", "vbpr", 3),
     ],
     "lightgcn": _rows("epoch of LightGCN-2", "lightgcn", MMRec=3, RecBole=2.5, LensKit=None),
     "evaluation": _rows("validation + test", "evaluation", MMRec=5, RecBole=15, Cornac=15),
