@@ -22,7 +22,7 @@ from fusionlab.errors import FusionlabError
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """A disk that is full, or that one may not write."""
-SELDOM = 100_000, 20, 50
+GC_THRESHOLDS = 100_000, 20, 50
 """How often Python looks for garbage. By default it does so hundreds of times while PyTorch is
 imported, which is a fifth of a start."""
 
@@ -51,7 +51,7 @@ class _Roof(click.Group):
 @click.version_option(package_name="fusionlab-recsys")
 def main() -> None:
     """Multimodal recommendation in which the fusion strategy is the swappable part."""
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 for command in (audit, recommend, feedback, update, forget, explore):

@@ -3,57 +3,68 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 LARGE = 50_000_000
-"""Multiplications from which on a kernel that is made for one shape pays for its making."""
+"""Multiplications above which a kernel compiled for one shape is worth compiling."""
 
-KERNELS = 4096
-"""How many of them are kept: a step has any number of distinct items, and so are the shapes."""
+ROWS = 64
+"""oneDNN keeps such a kernel for each shape, .7 MB large, and a step has any number of distinct
+items: multiples of this are few shapes. PyTorch multiplies the rows that are left."""
 
 
-def keep_kernels() -> None:
-    """Let oneDNN keep more kernels than its 1,024, unless the environment says how many."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
+class Linear(nn.Linear):
+    """`nn.Linear` by `linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x W^T + b."""
+        return linear(x, self.weight, self.bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`F.linear`: x W^T + b of (..., K), (M, K) and (M,), as (..., M).
 
     PyTorch multiplies float32 by MKL, which uses half the width of an AMD CPU's AVX-512; there
-    large matrices go to oneDNN, which takes less than half the time.
+    large matrices go to oneDNN, which took less than half the time where it was measured
+    (docs/performance.md).
     """
     if not (_is_large(x, weight) and mkl_is_narrow()):
         return F.linear(x, weight, bias)
-    found: Tensor = _ByOneDnn.apply(x, weight)
+    whole = len(x) - len(x) % ROWS
+    found: Tensor = _ByOneDnn.apply(x[:whole], weight)
+    if whole < len(x):
+        found = torch.cat([found, F.linear(x[whole:], weight)])
     return found if bias is None else found + bias
 
 
 @cache
 def mkl_is_narrow() -> bool:
-    """Has the CPU wider instructions than MKL uses of it?"""
-    ask = getattr(torch.cpu, "get_capabilities", None)  # not in PyTorch 2.11
+    """Has the CPU wider instructions than MKL uses of it? No, where PyTorch does not tell."""
+    ask = getattr(torch.cpu, "get_capabilities", None)  # not in the oldest that we support
     known: Mapping[str, Any] = {} if ask is None else ask()
     wide = "AMD" in known.get("cpu_name", "") and known.get("avx512_f", False)
     return wide and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
 
 
 def _is_large(x: Tensor, weight: Tensor) -> bool:
-    """Is it a large product of float32 matrices that neither autocast nor a compiler sees to?"""
+    """Is it a large product of float32 matrices, none that PyTorch traces, transforms or casts?"""
     return (
-        x.ndim == 2
+        not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and x.ndim == weight.ndim == 2
+        and x.shape[1] == weight.shape[1]
+        and len(x) >= ROWS
         and x.numel() * len(weight) >= LARGE
         and x.dtype == weight.dtype == torch.float32
-        and x.device.type == "cpu"
+        and x.device.type == weight.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and bool(torch.backends.mkldnn.enabled)
     )
 
 
@@ -85,6 +96,6 @@ class _ByOneDnn(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_x, of_weight = ctx.needs_input_grad
         return (
-            linear(grad, weight.T) if of_x else None,
-            linear(grad.T, x.T) if of_weight else None,
+            _ByOneDnn.apply(grad, weight.T) if of_x else None,
+            _ByOneDnn.apply(grad.T, x.T) if of_weight else None,
         )

@@ -1,10 +1,12 @@
 """Registries: schemas from keyword-only arguments, nested parts, plug-ins, clear errors."""
 
+from functools import cache
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
 
+from fusionlab import plugins
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.plugins import load_plugin, source_hash
 from fusionlab.registry import Registry, family
@@ -139,5 +141,9 @@ def test_an_installed_package_brings_parts_by_entry_point(shapes, monkeypatch):
         def load():
             shapes.register("hexagon")(type("Hexagon", (Shape,), {"__doc__": "Six sides."}))
 
-    monkeypatch.setattr("fusionlab.plugins.installed", lambda: [Entry])
+    asked = []
+    monkeypatch.setattr(plugins, "installed", cache(plugins.installed.__wrapped__))
+    monkeypatch.setattr(plugins, "entry_points", lambda group: asked.append(group) or [Entry])
     assert "hexagon" in shapes.names()
+    plugins.load_installed()
+    assert asked == ["fusionlab.plugins"]  # once a process

@@ -15,7 +15,7 @@ from fusionlab.data.room import room
 
 Scaling = Literal["none", "modality", "feature"]
 ROWS = 256
-"""Items held in float64 at a time, which then stay in a cache."""
+"""Items held in float64 at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures, multiplied
 from fusionlab.errors import FusionlabError
-from fusionlab.linear import linear
+from fusionlab.linear import Linear
 
 
 def clean(values: Tensor, mask: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Projections(ByName[nn.Linear]):
         self.specs = dict(specs)
         self.out = out
         for name, spec in specs.items():
-            self.hold(name, nn.Linear(spec.dim, out, bias))
+            self.hold(name, Linear(spec.dim, out, bias))
 
     def pooled(self, items: ItemFeatures) -> tuple[Tensor, Tensor]:
         """Each modality's mean token, projected: (B, M, out), zero where absent; present (B, M)."""
@@ -93,35 +93,32 @@ class Projections(ByName[nn.Linear]):
         return projected, masks
 
     def _one(self, items: ItemFeatures, name: str, *, pooled: bool) -> tuple[Tensor, Tensor]:
-        map_ = self[name]
+        linear = self[name]
         if name not in items.values:
             # A modality the catalogue never had has the shape of one that is masked everywhere.
             shape = (len(items),) if pooled else (len(items), self.specs[name].tokens)
-            mask = torch.zeros(shape, dtype=torch.bool, device=map_.weight.device)
-            return mask, absent(map_.weight, *shape, self.out)
+            mask = torch.zeros(shape, dtype=torch.bool, device=linear.weight.device)
+            return mask, absent(linear.weight, *shape, self.out)
         values, mask = items.values[name], items.mask[name]
         if pooled:
             values, mask = pool_tokens(values, mask), mask.any(1)
         else:
             values = clean(values, mask)
-        x = project(map_, values)
+        x = project(linear, values)
         return mask, x if mask.all() else torch.where(mask[..., None], x, 0)
 
 
-def project(map_: nn.Linear, values: Tensor) -> Tensor:
-    """``map_(values)`` in the type of ``values``, returned in the type of the weights.
+def project(linear: nn.Linear, values: Tensor) -> Tensor:
+    """``linear(values)`` in the type of ``values``, returned in the type of the weights.
 
     A CPU that does not multiply that type well gets the values widened instead: `multiplied`.
     """
-    weight, bias = map_.weight, map_.bias
-    if torch.is_autocast_enabled(values.device.type):
-        return map_(values)
+    if values.dtype == linear.weight.dtype or torch.is_autocast_enabled(values.device.type):
+        return linear(values)
     if multiplied(values) != values.dtype:
-        values = values.to(weight.dtype)
-    if values.dtype == weight.dtype:
-        return linear(values, weight, bias)
-    out = linear(values, weight.to(values.dtype)).to(weight.dtype)
-    return out if bias is None else out + bias
+        return linear(values.to(linear.weight.dtype))
+    out = F.linear(values, linear.weight.to(values.dtype)).to(linear.weight.dtype)
+    return out if linear.bias is None else out + linear.bias
 
 
 def absent(weight: Tensor, *shape: int) -> Tensor:
@@ -136,8 +133,8 @@ def init_as_one_matrix(blocks: Projections) -> None:
     """Initialise the maps as the blocks of one matrix W [x_1; ...; x_M]: uniform within
     1 / sqrt(sum of widths), as `nn.Linear` does."""
     bound = sum(spec.dim for spec in blocks.specs.values()) ** -0.5
-    for map_ in blocks.values():
-        nn.init.uniform_(map_.weight, -bound, bound)
+    for linear in blocks.values():
+        nn.init.uniform_(linear.weight, -bound, bound)
 
 
 def softmax_over_present(logits: Tensor, present: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def co_clicks(clicks: Clicks) -> Iterator[tuple[slice, sparse.csr_array]]:
 
     Counts are exact; an item's count with itself is its number of clicks.
     """
-    from scipy import sparse  # here, for the sake of other starts: it is slow
+    from scipy import sparse  # here: importing SciPy slows every start
 
     shape = clicks.n_users, clicks.n_items
     ones = np.ones(len(clicks))

@@ -64,7 +64,7 @@ class ItemKnn(ByHistory):
 
 def nearest(clicks: Clicks, k: int, shrinkage: float) -> sparse.csr_array:
     """Similarities (N, N) with at most ``k`` entries a row, those of the row's nearest items."""
-    from scipy import sparse  # here, for the sake of other starts: it is slow
+    from scipy import sparse  # here: importing SciPy slows every start
 
     clicked = clicks.popularity.numpy()
     blocks = []
@@ -73,8 +73,8 @@ def nearest(clicks: Clicks, k: int, shrinkage: float) -> sparse.csr_array:
         row, column = block.row + rows.start, block.col
         other = row != column
         row, column, both = row[other], column[other], block.data[other]
-        # The root of the product, not the product of roots: equal cosines are then equal numbers.
-        value = both / (np.sqrt(clicked[row] * clicked[column]) + shrinkage)
+        # both / (sqrt(n m) + shrinkage), rounded so that cosines that are equal are equal numbers
+        value = 1 / (np.sqrt(clicked[row] * clicked[column] / both**2) + shrinkage / both)
         order = np.lexsort((column, -value, row))
         row, column, value = row[order], column[order], value[order]
         place = np.arange(len(row)) - np.searchsorted(row, row)

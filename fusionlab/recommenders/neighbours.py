@@ -116,7 +116,7 @@ def similarity_graph(
     Items beyond the first ``n_known`` were added later: they get rows of their own, no column, and
     change nothing of what the others had, (N, n_known).
     """
-    from scipy import sparse  # here, for the sake of other starts: it is slow
+    from scipy import sparse  # here: importing SciPy slows every start
 
     n = len(features)
     m = n if n_known is None else n_known

@@ -19,7 +19,6 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.memory import enough_memory
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.result import Evaluation
-from fusionlab.linear import keep_kernels
 from fusionlab.seal import Openings, shut
 from fusionlab.sections import Runtime
 from fusionlab.studies.build import AnyTask, build_task
@@ -227,7 +226,6 @@ def configure(runtime: Runtime, seed: int) -> None:
             f"runtime.device: found {runtime.device!r}, but torch sees no GPU here; expected 'cpu'"
         )
     keep_pages()
-    keep_kernels()
     torch.set_num_threads(runtime.threads)
     # The same as `use_deterministic_algorithms`, which also imports the compiler to set it up.
     torch.set_deterministic_debug_mode("error" if runtime.device == "cpu" else "warn")

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from fusionlab.data.interactions import Clicks
 from fusionlab.recommenders import co_clicks
 from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.recommenders.item_knn import nearest
 from tests.conftest import random_clicks
 
 
@@ -24,8 +26,9 @@ def by_loops(clicks, k, shrinkage):
         similar = []
         for j, other in enumerate(users_of):
             if i != j and own & other:
-                cosine = len(own & other) / (math.sqrt(len(own) * len(other)) + shrinkage)
-                similar.append((-cosine, j))
+                both = len(own & other)  # a quotient of integers is rounded once: ties are ties
+                root = math.sqrt(len(own) * len(other) / both**2)
+                similar.append((-1 / (root + shrinkage / both), j))
         near.append(sorted(similar)[:k])
     scores = torch.zeros(clicks.n_users, clicks.n_items)
     for user, item in zip(clicks.users.tolist(), clicks.items.tolist(), strict=True):
@@ -71,3 +74,10 @@ def test_shrinkage_prefers_what_rests_on_more_users():
 
     plain, shrunk = to_item_3(0), to_item_3(10)
     assert plain[2] / plain[4] < shrunk[2] / shrunk[4]
+
+
+def test_cosines_that_are_equal_but_for_rounding_are_ties():
+    """1 / sqrt(3 * 1) and 3 / sqrt(3 * 9)."""
+    users, items = np.array([0, 1, 2, *range(9), 0]), np.array([0] * 3 + [1] * 9 + [2])
+    near = nearest(Clicks.from_pairs(users, items, 9, 3), 1, 0.0)
+    assert near.indices[near.indptr[0] : near.indptr[1]].tolist() == [1]
