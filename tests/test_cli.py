@@ -1,5 +1,6 @@
 """The command line, as a user meets it."""
 
+import gc
 import json
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fusionlab.cli import main
+from fusionlab.cli import GC_THRESHOLDS, main
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENT = """
@@ -168,3 +169,12 @@ def test_a_broken_strategy_fails_the_check(tmp_path):
     assert done.returncode == 1
     assert "nothing_behind_the_mask" in done.stdout
     assert "AssertionError" in done.stdout
+
+
+def test_the_command_line_looks_for_garbage_seldom():
+    before = gc.get_threshold()
+    try:
+        CliRunner().invoke(main, ["list", "metric"])
+        assert gc.get_threshold() == GC_THRESHOLDS
+    finally:
+        gc.set_threshold(*before)
