@@ -11,6 +11,7 @@ from torch import Tensor
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import ItemFeatures, is_modality_name
 from fusionlab.data.fingerprint import fingerprint
+from fusionlab.encoders.built import built, encoder_identity
 from fusionlab.encoders.contract import Encoder
 from fusionlab.encoders.store import Encoded, FeatureStore
 from fusionlab.encoders.trained import rows_of
@@ -18,8 +19,6 @@ from fusionlab.encoders.work import (
     ColumnWork,
     Machine,
     OnItems,
-    built,
-    encoder_identity,
     prepared_entries,
 )
 from fusionlab.errors import ConfigError, one_of

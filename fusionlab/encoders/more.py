@@ -13,8 +13,9 @@ from torch import Tensor
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.media import Media, Raw
 from fusionlab.encoders.blocks import BlockEncoder
+from fusionlab.encoders.built import built, train_rows
 from fusionlab.encoders.contract import BadMedia, Encoder, Sample, check_spec
-from fusionlab.encoders.work import TYPES, built, train_rows
+from fusionlab.encoders.work import TYPES
 from fusionlab.encoders.workers import attempt, prepared
 from fusionlab.errors import FusionlabError
 from fusionlab.sections import Encoding

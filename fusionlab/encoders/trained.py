@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from fusionlab.data.by_name import OfModalities
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.features import FeatureSpec, ItemFeatures
+from fusionlab.encoders.built import built
 from fusionlab.encoders.contract import Encoder, Sample, collated
-from fusionlab.encoders.work import built
 
 Samples = Sequence[Sample | None]
 Change = Callable[[Sample], Sample]

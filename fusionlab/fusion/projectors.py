@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fusionlab.data.by_name import OfModalities
 from fusionlab.data.features import FeatureSpec, ItemFeatures
 from fusionlab.fusion.layers import CrossBlock, KeyMask, clean, pool_tokens, project
+from fusionlab.linear import Linear
 
 
 class Projector(nn.Module, ABC):
@@ -39,7 +40,7 @@ class LinearProjector(Projector):
 
     def __init__(self, spec: FeatureSpec, width: int, count: int, dim: int) -> None:
         super().__init__(spec, width, count, dim)
-        self.map = nn.Linear(spec.dim, count * width)
+        self.map = Linear(spec.dim, count * width)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         """Map the mean token."""
@@ -58,7 +59,7 @@ class MlpProjector(LinearProjector):
 
     def __init__(self, spec: FeatureSpec, width: int, count: int, dim: int) -> None:
         Projector.__init__(self, spec, width, count, dim)
-        self.map = nn.Linear(spec.dim, 4 * dim)
+        self.map = Linear(spec.dim, 4 * dim)
         self.out = nn.Linear(4 * dim, count * width)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ class ResamplerProjector(Projector):
 
     def __init__(self, spec: FeatureSpec, width: int, count: int, dim: int) -> None:
         super().__init__(spec, width, count, dim)
-        self.map = nn.Linear(spec.dim, dim)
+        self.map = Linear(spec.dim, dim)
         self.queries = nn.Parameter(torch.randn(count, dim))
         self.read = CrossBlock(dim, next(heads for heads in (4, 2, 1) if dim % heads == 0))
         self.out = nn.Linear(dim, width)

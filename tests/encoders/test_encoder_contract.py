@@ -12,10 +12,10 @@ import torch
 from letters import Letters, catalogue
 
 from fusionlab.data.media import Media, Medium
+from fusionlab.encoders.built import encoder_identity
 from fusionlab.encoders.contract import ENCODERS
 from fusionlab.encoders.encode import Machine, encode
 from fusionlab.encoders.store import FeatureStore
-from fusionlab.encoders.work import encoder_identity
 from fusionlab.errors import ConfigError
 from fusionlab.registry import option_notes
 from fusionlab.schema import validate
