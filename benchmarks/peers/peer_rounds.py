@@ -38,8 +38,8 @@ class Outcome:
 class Worker:
     """A process that holds one toolkit ready and works when told to.
 
-    While it waits it sleeps in a read, and its OpenMP threads sleep too (OMP_WAIT_POLICY=PASSIVE),
-    so that it takes nothing from the one whose turn it is.
+    While it waits it sleeps in a read, and so do its OpenMP threads after some milliseconds: it
+    takes nothing from the one whose turn it is.
     """
 
     def __init__(self, key: Key, case: Case, python: str) -> None:
@@ -83,11 +83,15 @@ class Worker:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The same number of threads for everybody, and no GPU."""
+    """The same number of threads for everybody, and no GPU.
+
+    How OpenMP's threads wait is left as it is, to spin for a while before they sleep, as users of
+    all toolkits have it: `OMP_WAIT_POLICY` of the caller's environment does not count.
+    """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     counts = dict.fromkeys(names, str(threads))
-    quiet = {"OMP_WAIT_POLICY": "PASSIVE", "CUDA_VISIBLE_DEVICES": ""}
-    return {**os.environ, **counts, **quiet}
+    given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    return {**given, **counts, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def contenders(rows: list[Row]) -> list[Key]:
