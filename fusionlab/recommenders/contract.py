@@ -109,7 +109,7 @@ class ItemViews:
         return flat.reshape(*flat.shape[:-1], *self.views.shape[1:])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IdRows:
     """ID factors of a step: of users (B, E), of candidates (B, C, E), and their biases (B, C)."""
 
@@ -117,10 +117,15 @@ class IdRows:
     items: Tensor
     bias: Tensor | None = None
 
+    @property
+    def products(self) -> Tensor:
+        """<p_u, q_i> as (B, C)."""
+        return pair_products(self.users, self.items)
+
     def scores(self) -> Tensor:
         """<p_u, q_i> + b_i as (B, C)."""
-        scores = pair_products(self.users, self.items)
-        return scores if self.bias is None else scores + self.bias
+        products = self.products
+        return products if self.bias is None else products + self.bias
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.contract import Batch, Context, IdRows, Recommender, Touched
-from fusionlab.recommenders.rows import squared_size, take_rows
+from fusionlab.recommenders.pairs import products_and_size
+from fusionlab.recommenders.rows import take_rows
 
 
 class IdFactors(nn.Module):
@@ -42,13 +45,30 @@ class IdFactors(nn.Module):
         """The rows of a step."""
         bias = take_rows(self.bias.weight, batch.candidates)[..., 0]
         users = take_rows(self.users.weight, batch.users)
-        return IdRows(users, take_rows(self.items.weight, batch.candidates), bias)
+        return _SizedRows(users, take_rows(self.items.weight, batch.candidates), bias)
 
     def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty of a step."""
-        assert touched.ids is not None
-        size = squared_size(touched.ids.users) + squared_size(touched.ids.items)
-        return self.l2 / (2 * len(touched.ids.users)) * size
+        assert isinstance(touched.ids, _SizedRows)
+        return self.l2 / (2 * len(touched.ids.users)) * touched.ids.size
+
+
+class _SizedRows(IdRows):
+    """ID factors whose size is part of the loss, as their products are."""
+
+    @cached_property
+    def _products_and_size(self) -> tuple[Tensor, Tensor]:
+        return products_and_size(self.users, self.items)
+
+    @property
+    def products(self) -> Tensor:
+        """<p_u, q_i> as (B, C)."""
+        return self._products_and_size[0]
+
+    @property
+    def size(self) -> Tensor:
+        """|p|^2 + |q|^2 over all rows, a scalar."""
+        return self._products_and_size[1]
 
 
 class WithIds(Recommender):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from fusionlab.recommenders.rows import squared_size
 
 if TYPE_CHECKING:
     from fusionlab.recommenders.contract import Touched
@@ -20,6 +22,33 @@ def pair_products(queries: Tensor, candidates: Tensor) -> Tensor:
     Many short products: multiplied and summed they are several times faster than as one `bmm`.
     """
     return (queries[:, None] * candidates).sum(-1)
+
+
+def products_and_size(queries: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+    """`pair_products` of (B, D) and (B, C, D), and the sum of the squares of all elements.
+
+    d/dq_b = sum_j g_bj c_bj + 2 s q_b,  d/dc_bj = g_bj q_b + 2 s c_bj
+
+    where g and s are the gradients of the two: one tensor a side, where autograd would compute two
+    and add them up.
+    """
+    found: tuple[Tensor, Tensor] = _ProductsAndSize.apply(queries, candidates)
+    return found
+
+
+class _ProductsAndSize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(queries, candidates)
+        size = squared_size(queries) + squared_size(candidates)
+        return pair_products(queries, candidates), size
+
+    @staticmethod
+    def backward(ctx: Any, of_products: Tensor, of_size: Tensor) -> tuple[Tensor, Tensor]:
+        queries, candidates = ctx.saved_tensors
+        g, shrink = of_products[..., None], 2 * of_size
+        of_queries = (g * candidates).sum(1).addcmul_(shrink, queries)
+        return of_queries, (g * queries[:, None]).addcmul_(shrink, candidates)
 
 
 def view_scores(touched: Touched) -> Tensor:

@@ -36,6 +36,9 @@ from fusionlab.training.pools import Pools, check_pooled
 from fusionlab.training.replay import Replay
 from fusionlab.training.sampling import NegativeSampler
 
+AT_ONCE = 16
+"""Steps whose clicks are taken in one go."""
+
 
 class RankingTask:
     """Trains a recommender on clicks and ranks the catalogue for validation.
@@ -121,9 +124,10 @@ class RankingTask:
         # Nothing else refers to the negatives, so they do not stand in memory twice.
         candidates = torch.cat([items[:, None], self.sampler.draw(users, count, generator)], 1)
         order = torch.randperm(len(items), generator=generator, device=self.device)
-        for rows in order.split(size):
+        for rows in order.split(AT_ONCE * size):
             clicks = rows if drawn is None else drawn[rows]
-            yield Batch(users.index_select(0, rows), candidates.index_select(0, rows), clicks)
+            some = Batch(users.index_select(0, rows), candidates.index_select(0, rows), clicks)
+            yield from some.split(size)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         """The ranking loss, plus the penalties of the strategy and of the recommender; and what the
