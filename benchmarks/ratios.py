@@ -6,13 +6,9 @@ A ratio compares medians of alternating rounds within one process. The framework
 
 import argparse
 import json
-import os
 import sys
 from functools import partial
 from pathlib import Path
-
-# Before torch is imported: idle threads sleep instead of spinning on the other call's core.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import by_hand
 import encoding

@@ -22,9 +22,8 @@ MOST_USERS, MOST_SCORES = 256, 2**26
 """A block has no more users than the first and, for memory's sake, no more scores than the second
 (256 MB of float32)."""
 
-COLUMNS = 2**18
-"""Columns ranked at a time: `topk` copies what it ranks, and copies of whole rows of a large
-catalogue leave the cache."""
+GROUP = 16
+"""Columns that are looked at together, by their largest score, when the best are looked for."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +127,21 @@ def first_k(block: Block, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest values (b, k) of each row and their columns (b, k), as `topk` has them."""
-    parts = [part.topk(min(k, part.shape[1]), dim=1) for part in scores.split(COLUMNS, dim=1)]
-    if len(parts) == 1:
-        return parts[0].values, parts[0].indices
-    values = torch.cat([part.values for part in parts], dim=1)
-    columns = torch.cat([part.indices + n * COLUMNS for n, part in enumerate(parts)], dim=1)
-    best = values.topk(k, dim=1)
-    return best.values, columns.gather(1, best.indices)
+    """The k largest values (b, k) of each row and their columns (b, k), as `topk` has them.
+
+    `topk` copies what it ranks. So columns are grouped, and only those of the k groups with the
+    largest maxima are ranked: k values are at least as large as any in another group. A group is
+    every n-th column, so that maxima are taken of whole vectors at a time.
+    """
+    n = scores.shape[1] // GROUP
+    if n < 2 * k:
+        return scores.topk(k, dim=1)
+    maxima = scores[:, : n * GROUP].unflatten(1, (GROUP, n)).amax(1)
+    every = torch.arange(scores.shape[1], device=scores.device)
+    chosen = _largest(maxima, k)[1][:, None] + every[: n * GROUP : n, None]
+    columns = torch.cat([chosen.flatten(1), every[n * GROUP :].expand(len(scores), -1)], dim=1)
+    values, best = scores.gather(1, columns).topk(k, dim=1)
+    return values, columns.gather(1, best)
 
 
 def _at_least(values: Tensor, bound: Tensor, k: int) -> Tensor:

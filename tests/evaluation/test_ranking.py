@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ranking_reference import clicks, draw, ranked, row
 
-from fusionlab.errors import FusionlabError
-from fusionlab.evaluation.ranking import COLUMNS, NOTHING, block_of, top_k
+from fusionlab.errors import FusionlabError, NotANumberError
+from fusionlab.evaluation.ranking import GROUP, NOTHING, block_of, top_k
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -25,16 +25,16 @@ def padded(items, k):
     levels=st.sampled_from([1, 2, 5, 1000]),
     busy=st.sampled_from([0.05, 0.3, 1.0]),
     block=st.integers(1, 9),
-    columns=st.integers(1, 400),
+    group=st.integers(2, 40),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
 )
 def test_equals_sorting_by_score_then_item(
-    seed, n_users, n_items, k, levels, busy, block, columns, dtype
+    seed, n_users, n_items, k, levels, busy, block, group, dtype
 ) -> None:
     problem = draw(seed, n_users, n_items, levels=levels, busy=busy)
     table = problem.table.to(dtype)
     problem.table.copy_(table)
-    with patch("fusionlab.evaluation.ranking.COLUMNS", columns):
+    with patch("fusionlab.evaluation.ranking.GROUP", group):
         items, values = top_k(
             lambda u: table[u], problem.exclude, torch.arange(n_users), k, block=block
         )
@@ -82,12 +82,23 @@ def test_signed_zeros_are_equal_and_infinity_comes_first() -> None:
     assert items.tolist() == [[2, 0, 1, 3, NOTHING]]
 
 
-def test_a_catalogue_ranked_in_pieces_has_its_ties_across_them_and_its_last_column() -> None:
-    n = 2 * COLUMNS + 5
+def test_a_catalogue_ranked_in_groups_has_its_ties_across_them_and_its_last_column() -> None:
+    n = 100 * GROUP**2 + 5
     table = torch.zeros(1, n)
-    table[0, [7, COLUMNS, n - 1]] = torch.tensor([1.0, 2.0, 1.0])
+    table[0, [7, n // 2, n - 1]] = torch.tensor([1.0, 2.0, 1.0])
     items, _ = top_k(lambda u: table[u], clicks([[0]], n), torch.tensor([0]), 5)
-    assert items.tolist() == [[COLUMNS, 7, n - 1, 1, 2]]
+    assert items.tolist() == [[n // 2, 7, n - 1, 1, 2]]
+
+
+def test_the_best_of_one_group_and_a_score_that_is_no_number_are_found() -> None:
+    n = 100 * GROUP
+    table = torch.rand(2, n)
+    table[:, 3::100] = 2 + torch.arange(float(GROUP))  # all in one group
+    items, _ = top_k(lambda u: table[u], clicks([[], []], n), torch.arange(2), 5)
+    assert items.tolist() == [[n - 97 - 100 * place for place in range(5)]] * 2
+    table[1, 250] = torch.nan
+    with pytest.raises(NotANumberError, match="user row 1 "):
+        top_k(lambda u: table[u], clicks([[], []], n), torch.arange(2), 5)
 
 
 def test_users_in_any_order_and_repeated() -> None:
