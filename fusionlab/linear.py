@@ -34,7 +34,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     large matrices go to oneDNN, which took less than half the time where it was measured
     (docs/performance.md).
     """
-    if not (_is_large(x, weight) and mkl_is_narrow()):
+    if not is_for_onednn(x, weight):
         return F.linear(x, weight, bias)
     whole = len(x) - len(x) % ROWS
     found: Tensor = _ByOneDnn.apply(x[:whole], weight)
@@ -52,8 +52,9 @@ def mkl_is_narrow() -> bool:
     return wide and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
 
 
-def _is_large(x: Tensor, weight: Tensor) -> bool:
-    """Is it a large product of float32 matrices, none that PyTorch traces, transforms or casts?"""
+def is_for_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Is it a large product of float32 matrices, none that PyTorch traces, transforms or casts, on
+    a CPU of which MKL uses half?"""
     return (
         not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
@@ -65,6 +66,7 @@ def _is_large(x: Tensor, weight: Tensor) -> bool:
         and x.device.type == weight.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
         and bool(torch.backends.mkldnn.enabled)
+        and mkl_is_narrow()
     )
 
 

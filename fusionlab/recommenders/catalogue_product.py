@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fusionlab.linear import is_for_onednn, linear
+
 
 class CatalogueProduct:
     """Queries (b, E) times item vectors (N, E): scores (b, N), without a gradient.
 
     The scores of every block are written into the same memory, because fresh pages cost as much as
     a third of the product. So they hold until the next call, and their reader may overwrite them.
+    oneDNN, where it multiplies (`linear`), has the memory from the allocator.
 
     Args:
         items: the item vectors (N, E).
@@ -23,6 +26,8 @@ class CatalogueProduct:
     @torch.no_grad()
     def __call__(self, queries: Tensor) -> Tensor:
         """Scores (b, N) of ``queries`` (b, E)."""
+        if is_for_onednn(queries, self.matrix.T):
+            return linear(queries, self.matrix.T)
         if len(self.scores) < len(queries):
             self.scores = self.matrix.new_empty(len(queries), self.matrix.shape[1])
         return torch.mm(queries, self.matrix, out=self.scores[: len(queries)])

@@ -1,6 +1,9 @@
+"""Scores of blocks of users: right for any size, in memory that is used again."""
+
 import pytest
 import torch
 
+import fusionlab.linear
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
 
 
@@ -28,3 +31,19 @@ def test_what_is_written_into_scores_does_not_reach_the_next_block() -> None:
 def test_parameters_give_scores_without_a_gradient() -> None:
     queries, items = (torch.nn.Parameter(torch.randn(n, 6)) for n in (5, 11))
     assert not CatalogueProduct(items)(queries).requires_grad
+
+
+@pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN"
+)
+def test_a_large_product_by_onednn_is_the_same_and_its_readers_too(monkeypatch) -> None:
+    queries, items = torch.randn(300, 6), torch.randn(50, 6, requires_grad=True)
+    expected = queries @ items.detach().T
+    monkeypatch.setattr(fusionlab.linear, "LARGE", 1)
+    monkeypatch.setattr(fusionlab.linear, "mkl_is_narrow", lambda: True)
+    product = CatalogueProduct(items)
+    found = product(queries)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, expected)
+    found.fill_(torch.nan)
+    torch.testing.assert_close(product(queries), expected)
