@@ -33,9 +33,7 @@ def test_parameters_give_scores_without_a_gradient() -> None:
     assert not CatalogueProduct(items)(queries).requires_grad
 
 
-@pytest.mark.skipif(
-    not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN"
-)
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 def test_a_large_product_by_onednn_is_the_same_and_its_readers_too(monkeypatch) -> None:
     queries, items = torch.randn(300, 6), torch.randn(50, 6, requires_grad=True)
     expected = queries @ items.detach().T
