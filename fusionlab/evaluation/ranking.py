@@ -134,7 +134,7 @@ def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     every n-th column, so that maxima are taken of whole vectors at a time.
     """
     n = scores.shape[1] // GROUP
-    if n < 2 * k:
+    if n <= 8 * k:
         return scores.topk(k, dim=1)
     maxima = scores[:, : n * GROUP].unflatten(1, (GROUP, n)).amax(1)
     every = torch.arange(scores.shape[1], device=scores.device)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fusionlab.linear import is_for_onednn, linear
+from fusionlab.linear import ROWS, is_for_onednn, linear
+
+MOST = 2**23
+"""Scores whose memory the allocator keeps (`keep_pages`): 32 MB of float32."""
 
 
 class CatalogueProduct:
@@ -13,7 +16,7 @@ class CatalogueProduct:
 
     The scores of every block are written into the same memory, because fresh pages cost as much as
     a third of the product. So they hold until the next call, and their reader may overwrite them.
-    oneDNN, where it multiplies (`linear`), has the memory from the allocator.
+    oneDNN, where it multiplies a block that is not too large (`linear`), has it from the allocator.
 
     Args:
         items: the item vectors (N, E).
@@ -26,7 +29,8 @@ class CatalogueProduct:
     @torch.no_grad()
     def __call__(self, queries: Tensor) -> Tensor:
         """Scores (b, N) of ``queries`` (b, E)."""
-        if is_for_onednn(queries, self.matrix.T):
+        few = len(queries) * self.matrix.shape[1] <= MOST and len(queries) % ROWS == 0
+        if few and is_for_onednn(queries, self.matrix.T):
             return linear(queries, self.matrix.T)
         if len(self.scores) < len(queries):
             self.scores = self.matrix.new_empty(len(queries), self.matrix.shape[1])

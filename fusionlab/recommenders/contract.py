@@ -22,7 +22,7 @@ from fusionlab.fusion.contract import FusedItems, Fusion, Objective, combined
 from fusionlab.plugins import place
 from fusionlab.recommenders.pairs import pair_products, view_scores
 from fusionlab.recommenders.ranker import Ranker
-from fusionlab.recommenders.rows import take_rows
+from fusionlab.recommenders.rows import squared_size, take_rows
 from fusionlab.recommenders.situation import situation_of
 from fusionlab.registry import Registry
 from fusionlab.returned import check_returned
@@ -121,6 +121,11 @@ class IdRows:
     def products(self) -> Tensor:
         """<p_u, q_i> as (B, C)."""
         return pair_products(self.users, self.items)
+
+    @property
+    def size(self) -> Tensor:
+        """|p|^2 + |q|^2 over all rows, a scalar."""
+        return squared_size(self.users) + squared_size(self.items)
 
     def scores(self) -> Tensor:
         """<p_u, q_i> + b_i as (B, C)."""

@@ -49,12 +49,12 @@ class IdFactors(nn.Module):
 
     def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty of a step."""
-        assert isinstance(touched.ids, _SizedRows)
+        assert touched.ids is not None
         return self.l2 / (2 * len(touched.ids.users)) * touched.ids.size
 
 
 class _SizedRows(IdRows):
-    """ID factors whose size is part of the loss, as their products are."""
+    """ID factors whose size is part of the loss, as their products are: computed together."""
 
     @cached_property
     def _products_and_size(self) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ def take_rows(table: Tensor, rows: Tensor) -> Tensor:
     """The rows (...,) of a table (N, D) as (..., D); the gradient adds up over repeated rows.
 
     By `index_select`, whose gradient sorts the rows and adds them up in one pass, always in the
-    same order. That of `F.embedding` has the same bits and calls a kernel for each row.
+    same order. That of `F.embedding` adds in the same order too, and calls a kernel for each row.
     """
     return table.index_select(0, rows.flatten()).view(*rows.shape, *table.shape[1:])
 

@@ -83,7 +83,7 @@ def test_signed_zeros_are_equal_and_infinity_comes_first() -> None:
 
 
 def test_a_catalogue_ranked_in_groups_has_its_ties_across_them_and_its_last_column() -> None:
-    n = 100 * GROUP**2 + 5
+    n = 100 * GROUP**2 + 5  # two levels of groups
     table = torch.zeros(1, n)
     table[0, [7, n // 2, n - 1]] = torch.tensor([1.0, 2.0, 1.0])
     items, _ = top_k(lambda u: table[u], clicks([[0]], n), torch.tensor([0]), 5)

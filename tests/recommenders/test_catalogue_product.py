@@ -35,7 +35,7 @@ def test_parameters_give_scores_without_a_gradient() -> None:
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 def test_a_large_product_by_onednn_is_the_same_and_its_readers_too(monkeypatch) -> None:
-    queries, items = torch.randn(300, 6), torch.randn(50, 6, requires_grad=True)
+    queries, items = torch.randn(320, 6), torch.randn(50, 6, requires_grad=True)
     expected = queries @ items.detach().T
     monkeypatch.setattr(fusionlab.linear, "LARGE", 1)
     monkeypatch.setattr(fusionlab.linear, "mkl_is_narrow", lambda: True)
@@ -45,3 +45,14 @@ def test_a_large_product_by_onednn_is_the_same_and_its_readers_too(monkeypatch) 
     torch.testing.assert_close(found, expected)
     found.fill_(torch.nan)
     torch.testing.assert_close(product(queries), expected)
+
+
+def test_what_is_too_large_for_fresh_memory_or_no_whole_blocks_stays_with_pytorch(
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr(fusionlab.linear, "LARGE", 1)
+    monkeypatch.setattr(fusionlab.linear, "mkl_is_narrow", lambda: True)
+    product = CatalogueProduct(torch.randn(50, 6))
+    first = product(torch.randn(65, 6)).data_ptr()
+    monkeypatch.setattr("fusionlab.recommenders.catalogue_product.MOST", 64 * 50 - 1)
+    assert product(torch.randn(64, 6)).data_ptr() == first
