@@ -16,7 +16,7 @@ class CatalogueProduct:
 
     The scores of every block are written into the same memory, because fresh pages cost as much as
     a third of the product. So they hold until the next call, and their reader may overwrite them.
-    oneDNN, where it multiplies a block that is not too large (`linear`), has it from the allocator.
+    oneDNN, where it multiplies (`linear`), has fresh memory, but of a size that is kept at hand.
 
     Args:
         items: the item vectors (N, E).
@@ -29,8 +29,9 @@ class CatalogueProduct:
     @torch.no_grad()
     def __call__(self, queries: Tensor) -> Tensor:
         """Scores (b, N) of ``queries`` (b, E)."""
-        few = len(queries) * self.matrix.shape[1] <= MOST and len(queries) % ROWS == 0
-        if few and is_for_onednn(queries, self.matrix.T):
+        in_blocks = len(queries) % ROWS == 0  # `linear` copies all where rows are left
+        small = len(queries) * self.matrix.shape[1] <= MOST
+        if in_blocks and small and is_for_onednn(queries, self.matrix.T):
             return linear(queries, self.matrix.T)
         if len(self.scores) < len(queries):
             self.scores = self.matrix.new_empty(len(queries), self.matrix.shape[1])
