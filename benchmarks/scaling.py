@@ -5,23 +5,26 @@
     python benchmarks/scaling.py --large
 
 Every point is a process of its own, so that its peak memory is its own, and trains and judges a
-recommender by the calls that `fusionlab run` makes, on random clicks and features.
+recommender by the calls that `fusionlab run` makes, on random clicks and features. The sizes of an
+axis are measured in turn, round after round, so that a machine's slow minutes fall on all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
+from rich.progress import track
 from scaling_data import random_dataset
 from scaling_report import exponents, panels, stages
 
@@ -30,6 +33,7 @@ from fusionlab.config import experiment_from
 from fusionlab.studies.build import build_task
 from fusionlab.studies.memory import peak_mb, reset_peak
 from fusionlab.studies.record import environment
+from fusionlab.studies.run import configure
 from fusionlab.terminal import say, show
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask
@@ -44,13 +48,13 @@ class Setting:
 
     users: int = 16_384
     items: int = 16_384
-    clicks: int = 500_000
+    clicks: int = 524_288
     modalities: int = 2
     width: int = 64
     dim: int = 32
     batch: int = 8_192
     judged: int = 2_000
-    rounds: int = 3
+    epochs: int = 2
     threads: int = 2
     held_in: str = "fp32"
     fusion: str = "concat"
@@ -63,7 +67,7 @@ TINY: dict[str, Any] = {
     "clicks": 3_000,
     "modalities": 1,
     "width": 8,
-    "rounds": 1,
+    "epochs": 1,
 }
 LARGE = Setting(
     users=1_000_000,
@@ -72,7 +76,7 @@ LARGE = Setting(
     dim=64,
     batch=65_536,
     judged=5_000,
-    rounds=1,
+    epochs=1,
 )
 
 
@@ -90,7 +94,7 @@ class Axis:
 # the others or their clicks. Steps and ranking work on D columns whatever the features are, so
 # modalities and width enter only through the projection.
 AXES = {
-    "clicks": Axis(500_000, ("epoch", "memory")),
+    "clicks": Axis(524_288, ("epoch", "memory")),
     "items": Axis(16_384, ("prepare", "evaluation", "memory")),
     "users": Axis(16_384, ("memory",)),
     "modalities": Axis(1, ("prepare", "memory")),
@@ -136,25 +140,25 @@ class Metered:
         return metrics
 
 
-def measure(setting: Setting) -> dict[str, dict[str, float]]:
-    """Train and judge once for each round; of each stage the best seconds and the highest peak."""
-    torch.set_num_threads(setting.threads)
-    torch.use_deterministic_algorithms(True)  # as a run does
+def measure(setting: Setting) -> dict[str, Any]:
+    """Train and judge: of each stage the seconds of every lap, and the highest peak."""
     experiment = experiment_from(
         {
             "dataset": "synthetic",  # stands for the random one, which has no configuration
             "dim": setting.dim,
             "fusion": setting.fusion,
             "recommender": setting.recommender,
-            "training": {"batch_size": setting.batch, "epochs": setting.rounds},
+            "training": {"batch_size": setting.batch, "epochs": setting.epochs},
             "evaluation": {"users": setting.judged},
             "runtime": {"threads": setting.threads, "features": setting.held_in},
         }
     )
+    configure(experiment.runtime, seed=0)
     meter = Meter()
     dataset = random_dataset(
         setting.users, setting.items, setting.clicks, setting.modalities, setting.width
     )
+    give_back()
     meter.lap("data")
     task = build_task(experiment, dataset)
     assert isinstance(task, RankingTask)
@@ -162,32 +166,61 @@ def measure(setting: Setting) -> dict[str, dict[str, float]]:
     loop = Loop(Metered(task, meter), experiment.training, experiment.runtime, seed=0)
     meter.lap("prepare")
     loop.run()
-    return {
-        "seconds": {name: min(laps) for name, laps in meter.seconds.items()},
-        "memory_mb": meter.memory_mb,
-    }
+    return {"seconds": meter.seconds, "memory_mb": meter.memory_mb}
 
 
-def point(setting: Setting) -> dict[str, Any]:
+def give_back() -> None:
+    """Give what is free to the system: what drawing the data left free is no cost of a size."""
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # of glibc alone
+        libc.malloc_trim(0)
+
+
+def in_a_process(setting: Setting) -> dict[str, Any]:
     """Measure a setting in a fresh process."""
     command = [sys.executable, __file__, "--point", json.dumps(asdict(setting))]
     threads = {"OMP_NUM_THREADS": str(setting.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
         command, env=os.environ | threads, stdout=subprocess.PIPE, text=True, check=True
     )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def point(setting: Setting, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What several rounds found of a setting: median seconds and the highest peaks."""
+    seconds = {
+        name: statistics.median(lap for found in rounds for lap in found["seconds"][name])
+        for name in rounds[0]["seconds"]
+    }
+    peaks = {
+        name: max(found["memory_mb"][name] for found in rounds) for name in rounds[0]["memory_mb"]
+    }
     stages = ("prepare", "epoch", "evaluation")  # how the random data came about is no cost
-    memory = max(found["memory_mb"][stage] for stage in stages)
-    return {"setting": asdict(setting), **found, "figures": found["seconds"] | {"memory": memory}}
+    figures = seconds | {"memory": max(peaks[stage] for stage in stages)}
+    return {
+        "setting": asdict(setting),
+        "seconds": seconds,
+        "memory_mb": peaks,
+        "figures": figures,
+        "rounds": list(rounds),
+    }
 
 
-def grow(axis: str, start: int, points: int, base: Setting) -> Iterable[dict[str, Any]]:
-    """Measure at ``start``, twice that, and so on."""
-    for size in (start * 2**k for k in range(points)):
-        found = {"axis": axis, "size": size, **point(replace(base, **{axis: size}))}
-        figures = ", ".join(f"{name} {found['figures'][name]:.4g}" for name in QUANTITIES)
-        say(f"{axis} {size:,}: {figures}")
-        yield found
+def grow(axis: str, sizes: Sequence[int], rounds: int, base: Setting) -> list[dict[str, Any]]:
+    """Measure all sizes in turn, and that several times."""
+    settings = {size: replace(base, **{axis: size}) for size in sizes}
+    found: dict[int, list[dict[str, Any]]] = {size: [] for size in sizes}
+    for _ in track(range(rounds), f"growing {axis}"):
+        for size, setting in settings.items():
+            found[size].append(in_a_process(setting))
+    points = [
+        {"axis": axis, "size": size, **point(setting, found[size])}
+        for size, setting in settings.items()
+    ]
+    for one in points:
+        figures = ", ".join(f"{name} {one['figures'][name]:.4g}" for name in QUANTITIES)
+        say(f"{axis} {one['size']:,}: {figures}")
+    return points
 
 
 def growth(points: Sequence[dict[str, Any]]) -> dict[str, dict[str, Growth]]:
@@ -221,11 +254,11 @@ def main() -> None:
     else:
         base = replace(Setting(), **given)
         axes = {name: axis for name, axis in AXES.items() if options.only in (None, name)}
-        points = [
-            found
-            for name, axis in axes.items()
-            for found in grow(name, given.get(name, axis.start), options.points, base)
-        ]
+        points = []
+        for name, axis in axes.items():
+            start = given.get(name, axis.start)
+            sizes = [start * 2**k for k in range(options.points)]
+            points += grow(name, sizes, options.rounds, base)
     report(points, options.out, options.plot)
 
 
@@ -244,7 +277,7 @@ def report(points: Sequence[dict[str, Any]], out: Path | None, plot: Path | None
 
 def large(setting: Setting) -> None:
     """One point: its stages, and whether it stays within the limit."""
-    found = point(setting)
+    found = point(setting, [in_a_process(setting)])
     show(stages(found, LIMIT_MB))
 
 
@@ -255,6 +288,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", choices=AXES, help="grow this size alone")
     parser.add_argument("--points", type=int, default=5, help="powers of two (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="over all sizes (default: 3)")
     parser.add_argument("--out", type=Path, help="write points and fits as JSON")
     parser.add_argument("--read", type=Path, help="take the points from a JSON written before")
     parser.add_argument("--plot", type=Path, help="draw a panel an axis")
@@ -265,6 +299,8 @@ def arguments() -> argparse.Namespace:
         shown = f"default: {item.default}, with --large {getattr(LARGE, item.name)}"
         parser.add_argument(f"--{item.name.replace('_', '-')}", type=kind, help=shown)
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error(f"--rounds: found {options.rounds}, expected at least 1")
     if options.points < FEWEST:
         parser.error(f"--points: found {options.points}, expected at least {FEWEST} for a fit")
     return options

@@ -8,6 +8,9 @@ from torch import Tensor
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 
+AT_ONCE = 65_536
+"""Users drawn for in one go: what is in between stays in the cache, and is small."""
+
 
 class NegativeSampler:
     """Draws items that a user has not clicked, each with probability 1 / (N - n_u).
@@ -30,21 +33,18 @@ class NegativeSampler:
         keys += clicks.by_item  # less the rank in the row, in place: E may be tens of millions
         keys -= torch.arange(len(clicks))
         keys += clicks.indptr[clicks.users]
-        self.keys = keys.to(device)
-        self.indptr = clicks.indptr.to(device)
-        self._users: Tensor | None = None
-        self._rows: tuple[Tensor, Tensor, Tensor]
+        self.keys, self.indptr = keys.to(device), clicks.indptr.to(device)
+        self.unclicked = (self.n_items - clicks.counts).double().to(device)
 
     def draw(self, users: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """``count`` unclicked items for each of ``users`` (B,): (B, count); fastest if sorted.
-
-        Where their clicks lie is kept for the next call, which most often has the same tensor.
-        """
-        if users is not self._users:
-            starts = self.indptr[users]
-            unclicked = self.n_items - (self.indptr[users + 1] - starts)
-            self._users, self._rows = users, (users * self.n_items, starts, unclicked)
-        return draw_unclicked(self.keys, *self._rows, count, generator)
+        """``count`` unclicked items for each of ``users`` (B,): (B, count); fastest if sorted."""
+        drawn = users.new_empty(len(users), count)
+        for some, out in zip(users.split(AT_ONCE), drawn.split(AT_ONCE), strict=True):
+            starts = self.indptr.index_select(0, some)
+            unclicked = self.unclicked.index_select(0, some)
+            bases = some * self.n_items
+            draw_unclicked(self.keys, bases, starts, unclicked, count, generator, out)
+        return drawn
 
 
 def draw_unclicked(
@@ -54,6 +54,7 @@ def draw_unclicked(
     unclicked: Tensor,
     count: int,
     generator: torch.Generator,
+    out: Tensor | None = None,
 ) -> Tensor:
     """``count`` unclicked places (B, count) for each of B rows, by ranks among the unclicked.
 
@@ -64,6 +65,7 @@ def draw_unclicked(
         unclicked: (B,) places that the row has not clicked, at least one.
         count: places to draw for each row.
         generator: of the draws, on the device of the rest.
+        out: (B, count) where they are written; default: new memory.
     """
     uniform = torch.rand(
         len(bases), count, generator=generator, device=bases.device, dtype=torch.float64
@@ -71,4 +73,4 @@ def draw_unclicked(
     rank = uniform.mul_(unclicked[:, None]).long()
     key = rank + bases[:, None]
     below = torch.searchsorted(keys, key, right=True)
-    return rank.add_(below).sub_(starts[:, None])
+    return torch.add(rank, below.sub_(starts[:, None]), out=out)
