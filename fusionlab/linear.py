@@ -16,7 +16,11 @@ LARGE = 50_000_000
 
 ROWS = 64
 """oneDNN keeps such a kernel for each shape, .7 MB large, and a step has any number of distinct
-items: multiples of this are few shapes. PyTorch multiplies the rows that are left."""
+items: multiples of this are few shapes."""
+
+PIECE = 2**21
+"""Numbers of bfloat16 multiplied in one go: 512 rows of 4,096 columns at a time took a sixth less
+time than all rows at once."""
 
 
 class Linear(nn.Linear):
@@ -32,13 +36,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     PyTorch multiplies float32 by MKL, which uses half the width of an AMD CPU's AVX-512; there
     large matrices go to oneDNN, which took less than half the time where it was measured
-    (docs/performance.md).
+    (docs/performance.md). bfloat16, cast so or not, it multiplies by oneDNN on any CPU, which
+    compiles a kernel for every number of rows: there rows are multiplied in few shapes.
     """
+    if _is_in_bf16(x, weight):
+        found = _InBf16.apply(x.bfloat16(), weight.bfloat16())
+        return found if bias is None else found + bias.bfloat16()
     if not is_for_onednn(x, weight):
         return F.linear(x, weight, bias)
     whole = len(x) - len(x) % ROWS
-    found: Tensor = _ByOneDnn.apply(x[:whole], weight)
-    if whole < len(x):
+    found = _ByOneDnn.apply(x[:whole], weight)
+    if whole < len(x):  # PyTorch multiplies the rows that are left
         found = torch.cat([found, F.linear(x[whole:], weight)])
     return found if bias is None else found + bias
 
@@ -52,21 +60,47 @@ def mkl_is_narrow() -> bool:
     return wide and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
 
 
+@cache
+def bf16_is_multiplied() -> bool:
+    """Has the CPU instructions for bfloat16 that oneDNN uses?"""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def is_for_onednn(x: Tensor, weight: Tensor) -> bool:
     """Is it a large product of float32 matrices, none that PyTorch traces, transforms or casts, on
     a CPU of which MKL uses half?"""
+    return (
+        _is_plain(x, weight)
+        and x.numel() * len(weight) >= LARGE
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and mkl_is_narrow()
+    )
+
+
+def _is_in_bf16(x: Tensor, weight: Tensor) -> bool:
+    """Is it a product that PyTorch multiplies in bfloat16, on a CPU that does?"""
+    known = {torch.bfloat16}
+    if torch.is_autocast_enabled("cpu"):
+        cast = torch.get_autocast_dtype("cpu") == torch.bfloat16
+        known = {torch.float32, torch.bfloat16} if cast else set()
+    return (
+        x.dtype in known and weight.dtype in known and _is_plain(x, weight) and bf16_is_multiplied()
+    )
+
+
+def _is_plain(x: Tensor, weight: Tensor) -> bool:
+    """Are they matrices on the CPU that fit, which PyTorch neither traces nor transforms, and may
+    oneDNN multiply them?"""
     return (
         not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
         and x.ndim == weight.ndim == 2
         and x.shape[1] == weight.shape[1]
         and len(x) >= ROWS
-        and x.numel() * len(weight) >= LARGE
-        and x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()
         and bool(torch.backends.mkldnn.enabled)
-        and mkl_is_narrow()
     )
 
 
@@ -101,3 +135,43 @@ class _ByOneDnn(torch.autograd.Function):
             _ByOneDnn.apply(grad, weight.T) if of_x else None,
             _ByOneDnn.apply(grad.T, x.T) if of_weight else None,
         )
+
+
+class _InBf16(torch.autograd.Function):
+    """x W^T, (N, K) and (M, K) to (N, M), by products of few shapes: pieces of about `PIECE`
+    numbers, then what is left in multiples of `ROWS`, then `ROWS` whose last are zero."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        whole, rest = _in_blocks(x)
+        rows = max(PIECE // max(x.shape[1], 1) // ROWS, 1) * ROWS
+        parts = [torch.mm(piece, weight.T) for piece in whole.split(rows)]
+        if rest is not None:
+            parts.append(torch.mm(rest, weight.T))
+        return torch.cat(parts)[: len(x)]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight = ctx.needs_input_grad
+        return (
+            _InBf16.apply(grad, weight.T) if of_x else None,
+            _summed_over_rows(grad, x) if of_weight else None,
+        )
+
+
+def _summed_over_rows(left: Tensor, right: Tensor) -> Tensor:
+    """L^T R of (N, M) and (N, K) as (M, K)."""
+    (left, more_left), (right, more_right) = _in_blocks(left), _in_blocks(right)
+    found = torch.mm(left.T, right)
+    if more_left is None or more_right is None:
+        return found
+    return torch.addmm(found, more_left.T, more_right)
+
+
+def _in_blocks(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The rows that make whole blocks of `ROWS`, and the others with zeros to make one more."""
+    whole = len(x) - len(x) % ROWS
+    rest = F.pad(x[whole:], (0, 0, 0, whole + ROWS - len(x))) if whole < len(x) else None
+    return x[:whole], rest

@@ -19,6 +19,7 @@ def by_onednn(monkeypatch):
     """Everything is large, and MKL slow here."""
     monkeypatch.setattr(module, "LARGE", 1)
     monkeypatch.setattr(module, "mkl_is_narrow", lambda: True)
+    monkeypatch.setattr(module, "bf16_is_multiplied", lambda: True)
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_a_layer_multiplies_so(operands, is_by_onednn):
     [
         lambda x: x[:, None],
         lambda x: x.double(),
-        lambda x: x.bfloat16(),
+        lambda x: x.half(),
         lambda x: x[:0],
         lambda x: x[: module.ROWS - 1],
     ],
@@ -132,6 +133,62 @@ def test_so_is_what_pytorch_casts_transforms_or_was_told_not_to_do(operands, is_
         assert not is_by_onednn(lambda: linear(x, weight))
     with torch.backends.mkldnn.flags(enabled=False):
         assert not is_by_onednn(lambda: linear(x, weight))
+
+
+@pytest.mark.parametrize("cast", [True, False])
+@pytest.mark.parametrize("piece", [1, 70 * K, 2**21])
+@pytest.mark.parametrize("n", [64, 70, 128, N])
+def test_bf16_is_multiplied_in_blocks(operands, monkeypatch, cast, piece, n):
+    """Beside the float32 product of the same bfloat16 numbers."""
+    monkeypatch.setattr(module, "PIECE", piece)
+    x, weight, bias = (x.detach().bfloat16() for x in (operands[0][:n], *operands[1:]))
+    given = [(y.float() if cast else y).requires_grad_() for y in (x, weight, bias)]
+    exact = [y.float().requires_grad_() for y in (x, weight, bias)]
+    with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        found = linear(*given)
+    assert found.dtype == torch.bfloat16
+    assert found.shape == (n, M)
+    wanted = F.linear(*exact)
+    torch.testing.assert_close(found.float(), wanted, atol=0.1, rtol=0.02)
+    towards = torch.randn(n, M, generator=torch.Generator().manual_seed(1)).bfloat16()
+    found = [g.float() for g in torch.autograd.grad((found * towards).sum(), given)]
+    wanted = torch.autograd.grad((wanted * towards.float()).sum(), exact)
+    torch.testing.assert_close(found, list(wanted), atol=0.25, rtol=0.02)
+
+
+def test_a_gradient_in_bf16_has_gradients(operands):
+    x, weight, _ = (x.detach().bfloat16().requires_grad_() for x in operands)
+    (of_x,) = torch.autograd.grad(linear(x, weight).square().sum(), x, create_graph=True)
+    found = torch.autograd.grad(of_x.sum(), [x, weight])
+    x, weight = (y.detach().float().requires_grad_() for y in (x, weight))
+    (of_x,) = torch.autograd.grad(F.linear(x, weight).square().sum(), x, create_graph=True)
+    wanted = torch.autograd.grad(of_x.sum(), [x, weight])
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert (mine.float() - theirs).norm() < 0.02 * theirs.norm()
+
+
+def test_any_number_of_rows_in_bf16_is_few_shapes(operands, monkeypatch):
+    x, weight = (x.detach().bfloat16().requires_grad_() for x in operands[:2])
+    sizes = set()
+    for name in ("mm", "addmm"):
+        real = getattr(torch, name)
+
+        def multiply(*of, real=real):
+            sizes.update(size for matrix in of for size in matrix.shape)
+            return real(*of)
+
+        monkeypatch.setattr(torch, name, multiply)
+    for n in range(module.ROWS, N):
+        linear(x[:n], weight).sum().backward()
+    assert sizes == {64, 128, K, M}
+
+
+def test_bf16_that_pytorch_casts_to_another_type_is_left_to_it(operands):
+    x, weight = (x.bfloat16() for x in operands[:2])
+    with torch.autocast("cpu", torch.float16):
+        assert linear(x, weight).dtype == torch.float16
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(x.double(), weight.double()).dtype == torch.float64
 
 
 def test_a_wrong_width_is_told_by_pytorch(operands):

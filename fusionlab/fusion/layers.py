@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fusionlab.data.by_name import ByName
 from fusionlab.data.features import FeatureSpec, ItemFeatures, multiplied
 from fusionlab.errors import FusionlabError
-from fusionlab.linear import Linear
+from fusionlab.linear import Linear, linear
 
 
 def clean(values: Tensor, mask: Tensor) -> Tensor:
@@ -108,17 +108,17 @@ class Projections(ByName[nn.Linear]):
         return mask, x if mask.all() else torch.where(mask[..., None], x, 0)
 
 
-def project(linear: nn.Linear, values: Tensor) -> Tensor:
-    """``linear(values)`` in the type of ``values``, returned in the type of the weights.
+def project(layer: nn.Linear, values: Tensor) -> Tensor:
+    """``layer(values)`` in the type of ``values``, returned in the type of the weights.
 
     A CPU that does not multiply that type well gets the values widened instead: `multiplied`.
     """
-    if values.dtype == linear.weight.dtype or torch.is_autocast_enabled(values.device.type):
-        return linear(values)
+    if values.dtype == layer.weight.dtype or torch.is_autocast_enabled(values.device.type):
+        return layer(values)
     if multiplied(values) != values.dtype:
-        return linear(values.to(linear.weight.dtype))
-    out = F.linear(values, linear.weight.to(values.dtype)).to(linear.weight.dtype)
-    return out if linear.bias is None else out + linear.bias
+        return layer(values.to(layer.weight.dtype))
+    out = linear(values, layer.weight.to(values.dtype)).to(layer.weight.dtype)
+    return out if layer.bias is None else out + layer.bias
 
 
 def absent(weight: Tensor, *shape: int) -> Tensor:
@@ -133,8 +133,8 @@ def init_as_one_matrix(blocks: Projections) -> None:
     """Initialise the maps as the blocks of one matrix W [x_1; ...; x_M]: uniform within
     1 / sqrt(sum of widths), as `nn.Linear` does."""
     bound = sum(spec.dim for spec in blocks.specs.values()) ** -0.5
-    for linear in blocks.values():
-        nn.init.uniform_(linear.weight, -bound, bound)
+    for layer in blocks.values():
+        nn.init.uniform_(layer.weight, -bound, bound)
 
 
 def softmax_over_present(logits: Tensor, present: Tensor) -> Tensor:
