@@ -93,18 +93,18 @@ class Projections(ByName[nn.Linear]):
         return projected, masks
 
     def _one(self, items: ItemFeatures, name: str, *, pooled: bool) -> tuple[Tensor, Tensor]:
-        linear = self[name]
+        layer = self[name]
         if name not in items.values:
             # A modality the catalogue never had has the shape of one that is masked everywhere.
             shape = (len(items),) if pooled else (len(items), self.specs[name].tokens)
-            mask = torch.zeros(shape, dtype=torch.bool, device=linear.weight.device)
-            return mask, absent(linear.weight, *shape, self.out)
+            mask = torch.zeros(shape, dtype=torch.bool, device=layer.weight.device)
+            return mask, absent(layer.weight, *shape, self.out)
         values, mask = items.values[name], items.mask[name]
         if pooled:
             values, mask = pool_tokens(values, mask), mask.any(1)
         else:
             values = clean(values, mask)
-        x = project(linear, values)
+        x = project(layer, values)
         return mask, x if mask.all() else torch.where(mask[..., None], x, 0)
 
 

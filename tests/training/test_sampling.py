@@ -9,6 +9,7 @@ from scipy.stats import chisquare
 
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
+from fusionlab.training import sampling
 from fusionlab.training.sampling import NegativeSampler
 
 
@@ -48,6 +49,14 @@ def test_every_item_of_one_seed_can_be_reached():
     sampler = NegativeSampler(clicks_of([[0, 1, 2, 4]], 6))
     drawn = sampler.draw(torch.zeros(1, dtype=torch.long), 200, torch.Generator().manual_seed(0))
     assert set(drawn.flatten().tolist()) == {3, 5}
+
+
+def test_drawn_for_some_users_after_the_others_they_are_the_same(monkeypatch):
+    sampler = NegativeSampler(clicks_of([[5, 1, 3], [0], [6, 0, 2, 1, 4], []], 7))
+    users = torch.tensor([3, 0, 0, 2, 1, 1, 2, 0, 3, 2])
+    at_once = sampler.draw(users, 3, torch.Generator().manual_seed(0))
+    monkeypatch.setattr(sampling, "AT_ONCE", 4)
+    assert torch.equal(sampler.draw(users, 3, torch.Generator().manual_seed(0)), at_once)
 
 
 def test_a_user_who_clicked_everything_is_named():
