@@ -82,10 +82,15 @@ LARGE = Setting(
 
 @dataclass(frozen=True)
 class Axis:
-    """Where a size starts to grow, and what must grow in proportion to it."""
+    """Where a size starts to grow, what must grow in proportion to it, and other sizes beside it.
+
+    It starts where what grows is more than what stands: below, a fit divides the noise of the
+    constant part by little.
+    """
 
     start: int
     judged: tuple[str, ...]
+    beside: Mapping[str, int] = field(default_factory=dict)
 
 
 # Left out are costs that a size enters only in part or not at all. Preparation sees clicks in one
@@ -94,11 +99,11 @@ class Axis:
 # the others or their clicks. Steps and ranking work on D columns whatever the features are, so
 # modalities and width enter only through the projection.
 AXES = {
-    "clicks": Axis(524_288, ("epoch", "memory")),
-    "items": Axis(16_384, ("prepare", "evaluation", "memory")),
-    "users": Axis(16_384, ("memory",)),
-    "modalities": Axis(1, ("prepare", "memory")),
-    "width": Axis(32, ("prepare", "memory")),
+    "clicks": Axis(2_097_152, ("epoch", "memory"), {"users": 65_536, "epochs": 1}),
+    "items": Axis(262_144, ("prepare", "evaluation", "memory"), {"clicks": 131_072}),
+    "users": Axis(131_072, ("memory",)),
+    "modalities": Axis(1, ("prepare", "memory"), {"items": 131_072}),
+    "width": Axis(32, ("prepare", "memory"), {"items": 131_072}),
 }
 QUANTITIES = ("prepare", "epoch", "evaluation", "memory")
 
@@ -252,12 +257,12 @@ def main() -> None:
     if options.read:
         points = json.loads(options.read.read_text())["points"]
     else:
-        base = replace(Setting(), **given)
         axes = {name: axis for name, axis in AXES.items() if options.only in (None, name)}
         points = []
         for name, axis in axes.items():
             start = given.get(name, axis.start)
             sizes = [start * 2**k for k in range(options.points)]
+            base = replace(Setting(), **{**axis.beside, **given})
             points += grow(name, sizes, options.rounds, base)
     report(points, options.out, options.plot)
 
