@@ -80,25 +80,26 @@ def epoch(parameters, loss, bf16=False):
     return one_epoch
 
 
+def table(size):
+    return nn.Parameter(torch.randn(size, DIM) * 0.01)
+
+
+def rows(table, at):
+    """By `index_select`: an embedding's gradient is slower, most of all that of one column."""
+    return table.index_select(0, at.flatten()).view(*at.shape, *table.shape[1:])
+
+
 class Factors(nn.Module):
     """p, q and b of matrix factorisation."""
 
     def __init__(self):
         super().__init__()
-        self.users, self.items = nn.Embedding(USERS, DIM), nn.Embedding(ITEMS, DIM)
-        self.bias = nn.Parameter(
-            torch.zeros(ITEMS)
-        )  # an embedding's gradient is slow in one column
-        nn.init.normal_(self.users.weight, std=0.01)
-        nn.init.normal_(self.items.weight, std=0.01)
+        self.users, self.items = table(USERS), table(ITEMS)
+        self.bias = nn.Parameter(torch.zeros(ITEMS))
 
     def margin(self, users, pairs):
         """How far the clicked item is ahead (B,), and the squared size of the rows."""
-        p, q, b = (
-            self.users(users),
-            self.items(pairs),
-            self.bias.index_select(0, pairs.flatten()).view_as(pairs),
-        )
+        p, q, b = rows(self.users, users), rows(self.items, pairs), rows(self.bias, pairs)
         margin = (p * (q[:, 0] - q[:, 1])).sum(1) + b[:, 0] - b[:, 1]
         return margin, p.square().sum() + q.square().sum()
 
@@ -116,9 +117,9 @@ def bpr(factors=None):
 def bpr_without_autograd():
     """The same, with its gradients written out: what the maths costs."""
     factors = Factors().requires_grad_(False)
-    tables = factors.users.weight, factors.items.weight, factors.bias
-    for table in tables:
-        table.grad = torch.zeros_like(table)
+    tables = factors.users, factors.items, factors.bias
+    for one in tables:
+        one.grad = torch.zeros_like(one)
     optimizer = torch.optim.AdamW(tables, lr=1e-3, weight_decay=0, fused=True)
     generator = torch.Generator().manual_seed(0)
     draw = rejection(generator)
@@ -126,14 +127,14 @@ def bpr_without_autograd():
     def one_epoch():
         for users, pairs in batches(generator, draw):
             flat = pairs.flatten()
-            p, q = factors.users.weight[users], factors.items.weight[flat].view(-1, 2, DIM)
+            p, q = factors.users[users], factors.items[flat].view(-1, 2, DIM)
             b, apart = factors.bias[flat].view_as(pairs), q[:, 0] - q[:, 1]
             margin = (p * apart).sum(1) + b[:, 0] - b[:, 1]
             slope = torch.sigmoid(-margin).neg_().div_(len(users))[:, None]
             signed = torch.cat([slope, -slope], 1)
             shrink = L2 / len(users)
-            for table in tables:
-                table.grad.zero_()
+            for one in tables:
+                one.grad.zero_()
             tables[0].grad.index_add_(0, users, (apart * slope).add_(p, alpha=shrink))
             towards = (p[:, None] * signed[..., None]).add_(q, alpha=shrink)
             tables[1].grad.index_add_(0, flat, towards.view(-1, DIM))
@@ -174,8 +175,7 @@ def content(held_in, stored, fuse):
     stored = [x.to(TYPES[held_in]) for x in stored]
     types = [multiplied(x) for x in stored]  # bf16 only where the CPU multiplies it
     taken = [torch.empty_like(x[: 2 * BATCH], dtype=t) for x, t in zip(stored, types, strict=True)]
-    tastes, factors = nn.Embedding(USERS, DIM), Factors()
-    nn.init.normal_(tastes.weight, std=0.01)
+    tastes, factors = table(USERS), Factors()
     seen, place = torch.zeros(ITEMS).bool(), torch.zeros(ITEMS).long()
 
     def loss(users, pairs):
@@ -183,16 +183,16 @@ def content(held_in, stored, fuse):
         seen[pairs.flatten()] = True
         distinct = seen.nonzero()[:, 0]
         place[distinct] = torch.arange(len(distinct))
-        for table, buffer in zip(stored, taken, strict=True):
-            take(table, distinct, buffer[: len(distinct)])
+        for held, buffer in zip(stored, taken, strict=True):
+            take(held, distinct, buffer[: len(distinct)])
         views = fuse(*(buffer[: len(distinct)] for buffer in taken))
-        t, v = tastes(users), F.embedding(place[pairs], views)
+        t, v = rows(tastes, users), rows(views, place[pairs])
         margin, size = factors.margin(users, pairs)
         margin = margin + (t * (v[:, 0] - v[:, 1])).sum(1)
         size = size + t.square().sum() + v.square().sum()
         return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
 
-    parameters = [p for m in (tastes, factors, fuse) for p in m.parameters()]
+    parameters = [tastes, *factors.parameters(), *fuse.parameters()]
     return epoch(parameters, loss, bf16=torch.bfloat16 in types)
 
 
@@ -208,16 +208,16 @@ def take(table, rows, out):
 def lightgcn():
     """Two layers over one symmetric matrix by Horner's rule: x + A (x + A x), a third of it."""
     graph = symmetric_graph()
-    table = nn.init.xavier_uniform_(torch.empty(USERS + ITEMS, DIM)).requires_grad_()
+    nodes = nn.init.xavier_uniform_(torch.empty(USERS + ITEMS, DIM)).requires_grad_()
 
     def loss(users, pairs):
-        smooth, pairs = Smooth.apply(table, graph), pairs + USERS
-        p, q = F.embedding(users, smooth), F.embedding(pairs, smooth)
-        size = sum(F.embedding(at, table).square().sum() for at in (users, pairs))
+        smooth, pairs = Smooth.apply(nodes, graph), pairs + USERS
+        p, q = rows(smooth, users), rows(smooth, pairs)
+        size = sum(rows(nodes, at).square().sum() for at in (users, pairs))
         margin = (p * (q[:, 0] - q[:, 1])).sum(1)
         return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
 
-    return epoch([table], loss)
+    return epoch([nodes], loss)
 
 
 def symmetric_graph():
@@ -259,8 +259,8 @@ def whole_run(epochs):
 
 
 def _users(factors):
-    return torch.cat([factors.users.weight, torch.ones(USERS, 1)], 1)
+    return torch.cat([factors.users, torch.ones(USERS, 1)], 1)
 
 
 def _items(factors):
-    return torch.cat([factors.items.weight, factors.bias[:, None]], 1).T.contiguous()
+    return torch.cat([factors.items, factors.bias[:, None]], 1).T.contiguous()

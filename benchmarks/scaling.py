@@ -264,20 +264,20 @@ def main() -> None:
             sizes = [start * 2**k for k in range(options.points)]
             base = replace(Setting(), **{**axis.beside, **given})
             points += grow(name, sizes, options.rounds, base)
-    report(points, options.out, options.plot)
-
-
-def report(points: Sequence[dict[str, Any]], out: Path | None, plot: Path | None) -> None:
-    """Print the exponents; write points and fits, and draw them, where asked."""
+            if options.out:  # after every axis: it takes long
+                write(points, options.out)
     fits = growth(points)
-    if out is not None:
-        laws = {axis: {n: asdict(law) for n, law in of.items()} for axis, of in fits.items()}
-        content = {"environment": environment(), "points": list(points), "growth": laws}
-        out.write_text(json.dumps(content, indent=1))
     judged = {axis: AXES[axis].judged for axis in fits}
     show(exponents(points, fits, judged, TOLERANCE))
-    if plot is not None:
-        panels(points, fits, judged).savefig(plot, dpi=200)
+    if options.plot:
+        panels(points, fits, judged).savefig(options.plot, dpi=200)
+
+
+def write(points: Sequence[dict[str, Any]], path: Path) -> None:
+    """Points and fits as JSON, for `--read`."""
+    laws = {axis: {n: asdict(law) for n, law in of.items()} for axis, of in growth(points).items()}
+    content = {"environment": environment(), "points": list(points), "growth": laws}
+    path.write_text(json.dumps(content, indent=1))
 
 
 def large(setting: Setting) -> None:

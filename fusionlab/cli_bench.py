@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from fusionlab.cli_options import plugin_option
 
@@ -57,8 +58,10 @@ def bench(
     from fusionlab.reporting.render import to_terminal
     from fusionlab.schema import validate
 
-    if compare and (fusions or out):
-        raise click.UsageError("--compare measures nothing: leave out strategies and --out")
+    given = click.get_current_context().get_parameter_source
+    names = ("fusions", "modalities", "out", "plugins", *setting)
+    if compare and any(given(name) is not ParameterSource.DEFAULT for name in names):
+        raise click.UsageError("--compare measures nothing: leave out strategies and options")
     if compare:
         old, new = map(results.BenchReport.read, compare)
         terminal.show(
@@ -70,8 +73,11 @@ def bench(
     chosen = describe.parts_to_bench(fusions, plugins)
     if out:
         writable(out)
-    with terminal.runs("benchmark", len(chosen)) as on_fusion:
-        report = fusion.bench(chosen, asked, on_fusion=on_fusion)
+    try:
+        with terminal.runs("benchmark", len(chosen)) as on_fusion:
+            report = fusion.bench(chosen, asked, on_fusion=on_fusion)
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted; nothing of a benchmark is kept") from None
     terminal.show(to_terminal(tables.bench_table(report)))
     if out:
         terminal.say(f"wrote {report.write(out)}")

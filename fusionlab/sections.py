@@ -256,14 +256,21 @@ class Transfer(Options):
         return found
 
 
+DEVICE = r"^(cpu|cuda(:\d{1,3})?)$"
+MOST_THREADS = 1024
+"""torch takes any number, and ends the process where the system does not."""
+
+
 class Runtime(Options):
     """Where and how exactly a run computes. Part of a run's identity: other bits come out."""
 
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
-    threads: PositiveInt = Field(1, description="threads of one run; run several runs at once")
+    device: str = Field("cpu", pattern=DEVICE, description="cpu, cuda or cuda:N")
+    threads: PositiveInt = Field(
+        1, le=MOST_THREADS, description="threads of one run; run several runs at once"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast in training")
     features: Literal["fp32", "bf16"] = Field("fp32", description="type the features are held in")
-    compile: bool = Field(False, description="torch.compile the fusion")
+    compile: bool = Field(False, description="torch.compile the fusion, where there is one")
     cuda_graphs: bool = Field(
         False,
         description="compile the fusion and replay its kernels as CUDA graphs; the items of a step "

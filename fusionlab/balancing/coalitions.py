@@ -14,10 +14,10 @@ from fusionlab.evaluation.shapley import shapley
 from fusionlab.fusion.contract import FusedItems, Fusion
 from fusionlab.returned import refusal
 
-NARROW = 1024
-"""Numbers an item, all modalities and tokens together. Up to here copies of the items go through
-the strategy at once, beyond each coalition by itself: a strategy projects masked columns as well,
-and where columns are wide that costs more than it saves."""
+NARROW, FEW = 1024, 2**22
+"""Numbers an item, all modalities and tokens together, and numbers of all copies of the items. Up
+to here they go through the strategy at once, beyond each coalition by itself: a strategy projects
+masked columns as well, and where there are many that costs more time and memory than it saves."""
 
 
 def listener(fusion: Fusion, items: ItemFeatures, said: Callable[[FusedItems], Said]) -> Listen:
@@ -67,11 +67,12 @@ def fuse_coalitions(
 ) -> list[FusedItems]:
     """What the strategy makes of B items under each coalition; a masked modality was never there.
 
-    One pass over (coalitions x B) items where features are narrow, else a pass a coalition over its
-    own columns.
+    One pass over (coalitions x B) items where features are narrow and items few, else a pass a
+    coalition over its own columns.
     """
     width = sum(spec.tokens * spec.dim for spec in items.specs.values())
-    if width > NARROW or len(coalitions) == 1:
+    numbers = len(coalitions) * len(items) * width
+    if width > NARROW or numbers > FEW or len(coalitions) == 1:
         names = set(items.modalities)
         return [fusion(items.without_columns(names - coalition)) for coalition in coalitions]
     fused = fusion(together([items.only(coalition) for coalition in coalitions]))

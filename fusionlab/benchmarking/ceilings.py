@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from fusionlab.benchmarking.results import Ceilings
+from fusionlab.benchmarking.results import Ceilings, Precision
 from fusionlab.benchmarking.timer import measure
 from fusionlab.linear import linear
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ROUNDS = 7
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 LEAST_CACHE = 32 * 2**20
@@ -28,6 +29,7 @@ def last_level_cache(device: str) -> int:
 
 def measure_ceilings(
     device: str,
+    precision: Precision,
     *,
     side: int | None = None,
     cache: int | None = None,
@@ -35,23 +37,20 @@ def measure_ceilings(
 ) -> Ceilings:
     """The best of seven rounds each, on the threads that are set.
 
-    GFLOP/s = 2 n^3 / seconds of an n x n product in fp32 and in bf16, with n = ``side`` (2048 on a
+    GFLOP/s = 2 n^3 / seconds of an n x n product in the ``precision``, with n = ``side`` (2048 on a
     CPU, 8192 on a GPU); TF32 is used only if torch was told so. GB/s = (bytes read + bytes
     written) / seconds of copying a tensor twice as large as the last-level ``cache`` (McCalpin
     1995, STREAM's count).
     """
     n = side or (2048 if device == "cpu" else 8192)
 
-    def gflops(dtype: torch.dtype) -> float:
-        a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
-        timing = measure(lambda: linear(a, b), device=device, rounds=ROUNDS, warmup=1, clock=clock)
-        return 2 * n**3 / timing.best / 1e9
-
+    a, b = (torch.randn(n, n, device=device, dtype=DTYPES[precision]) for _ in range(2))
+    product = measure(lambda: linear(a, b), device=device, rounds=ROUNDS, warmup=1, clock=clock)
     size = 2 * (cache or last_level_cache(device))
     source = torch.ones(size, device=device, dtype=torch.uint8)
     target = torch.empty_like(source)
     copy = measure(lambda: target.copy_(source), device=device, rounds=ROUNDS, clock=clock)
     return Ceilings(
-        matmul_gflops={"fp32": gflops(torch.float32), "bf16": gflops(torch.bfloat16)},
+        matmul_gflops={precision: 2 * n**3 / product.best / 1e9},
         copy_gb_per_second=2 * size / copy.best / 1e9,
     )

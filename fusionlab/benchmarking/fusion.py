@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import fusionlab
-from fusionlab.benchmarking.ceilings import last_level_cache, measure_ceilings
+from fusionlab.benchmarking.ceilings import DTYPES, last_level_cache, measure_ceilings
 from fusionlab.benchmarking.results import (
     BenchReport,
     Ceilings,
@@ -26,6 +27,7 @@ from fusionlab.benchmarking.results import (
 )
 from fusionlab.benchmarking.timer import Call, measure, peak_mb
 from fusionlab.data.features import ItemFeatures
+from fusionlab.data.memory import enough_memory
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.build import build_fusion
 from fusionlab.fusion.contract import FUSIONS, Fusion
@@ -33,7 +35,6 @@ from fusionlab.linear import flops_of_onednn
 from fusionlab.registry import Part
 from fusionlab.training.items import fuse_catalogue
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 FIT_ITEMS = 4096
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -52,8 +53,9 @@ def bench(
     parts = [FUSIONS.parse(one) for one in fusions]
     _check_device(setting.device)
     results = []
-    with _threads(setting.threads):
-        ceilings = measure_ceilings(setting.device)
+    smaller = "the benchmark: lower items, catalogue, dim or the widths of modalities"
+    with _threads(setting.threads), enough_memory(smaller):
+        ceilings = measure_ceilings(setting.device, setting.precision)
         pool = draw_pool(setting, 2 * last_level_cache(setting.device))
         for part in parts:
             results.append(bench_fusion(part, setting, pool, ceilings))
@@ -167,6 +169,8 @@ def draw_pool(setting: Setting, least_bytes: int) -> ItemFeatures:
     specs, dtype = setting.modalities, DTYPES[setting.precision]
     width = sum(spec.tokens * (spec.dim * dtype.itemsize + 1) for spec in specs.values())
     rows = max(-(-least_bytes // width), 2 * setting.items, setting.catalogue)
+    if rows * width > sys.maxsize:
+        raise MemoryError(f"{rows * width} bytes of features")
     draw = torch.Generator(setting.device).manual_seed(0)
     values, mask = {}, {}
     for name, spec in specs.items():

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fusionlab.data.disk import write_whole
 from fusionlab.data.features import FeatureSpec, is_modality_name
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.registry import part_label
 from fusionlab.schema import Section, validate
-from fusionlab.sections import Options
+from fusionlab.sections import DEVICE, MOST_THREADS, Options
 
 Precision = Literal["fp32", "bf16"]
 SIZE = ("items", "catalogue", "modalities", "dim", "precision")
@@ -34,8 +34,8 @@ class Setting(Options):
     modalities: dict[str, FeatureSpec] = Field(min_length=1)
     dim: PositiveInt = Field(64, description="D, the width of a view")
     precision: Precision = "fp32"
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
-    threads: PositiveInt = 1
+    device: str = Field("cpu", pattern=DEVICE, description="cpu, cuda or cuda:N")
+    threads: Annotated[PositiveInt, Field(le=MOST_THREADS)] = 1
     rounds: PositiveInt = 20
 
 
@@ -64,16 +64,16 @@ class Measure(Options):
 
     model_config = FINITE
 
-    rounds: int
+    rounds: PositiveInt
     median_seconds: PositiveFloat
-    p10_seconds: float
-    p90_seconds: float
-    items_per_second: float
-    peak_mb: float
-    joules: float | None
-    flops: int
-    matmul_share: float
-    copy_share: float
+    p10_seconds: PositiveFloat
+    p90_seconds: PositiveFloat
+    items_per_second: PositiveFloat
+    peak_mb: NonNegativeFloat
+    joules: NonNegativeFloat | None
+    flops: int = Field(ge=0, lt=2**63)
+    matmul_share: NonNegativeFloat
+    copy_share: NonNegativeFloat
 
 
 class FusionResult(Options):

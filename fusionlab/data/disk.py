@@ -48,6 +48,7 @@ def whole(file: Path, *, shared: bool = False) -> Iterator[Path]:
 
 def write_whole(file: Path, content: bytes) -> Path:
     """Write a file that somebody asked for, and its folder; see `whole`."""
+    _no_special(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole(file, shared=True) as draft:
         draft.write_bytes(content)
@@ -57,6 +58,7 @@ def write_whole(file: Path, content: bytes) -> Path:
 def writable(file: Path) -> None:
     """Make the folder of a file that is to be written after long work; FusionlabError if one
     cannot write there."""
+    _no_special(file)
     draft = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +68,12 @@ def writable(file: Path) -> None:
         raise FusionlabError(
             f"{file}: cannot be written ({error.strerror}); allow it, or name another place"
         ) from None
+
+
+def _no_special(file: Path) -> None:
+    """Refuse a folder, and a device or a pipe, whose place a draft would take."""
+    if file.exists() and not file.is_file():
+        raise FusionlabError(f"{file}: found a folder, a device or a pipe, expected a file")
 
 
 def flush(path: Path) -> None:

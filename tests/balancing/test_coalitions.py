@@ -11,14 +11,15 @@ from fusionlab.fusion.contract import FUSIONS, specimen
 SETS = [frozenset({"text"}), frozenset({"image", "audio"}), frozenset(NAMES)]
 
 
+@pytest.mark.parametrize("limit", ["NARROW", "FEW"])
 @pytest.mark.parametrize("name", FUSIONS.names())
-def test_one_pass_is_as_good_as_many(name, monkeypatch):
+def test_one_pass_is_as_good_as_many(name, limit, monkeypatch):
     features, _ = data(3)
     torch.manual_seed(0)
     fusion = specimen(name).build(features.specs, 8).eval()
     fusion.fit(features)
     at_once = fuse_coalitions(fusion, features, SETS)
-    monkeypatch.setattr(coalitions, "NARROW", 0)
+    monkeypatch.setattr(coalitions, limit, 0)
     for one, other in zip(at_once, fuse_coalitions(fusion, features, SETS), strict=True):
         torch.testing.assert_close(one.views, other.views, atol=1e-5, rtol=1e-5)
         assert torch.equal(one.present, other.present)

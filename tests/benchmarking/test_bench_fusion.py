@@ -12,6 +12,7 @@ from fusionlab.benchmarking.results import Ceilings, Setting, parse_modalities
 from fusionlab.cli import main
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS
+from fusionlab.fusion.feature_level.concat import Concat
 
 SMALL = Setting(
     items=16, catalogue=40, modalities=parse_modalities(("a=6", "b=3x5")), dim=8, rounds=2
@@ -23,7 +24,7 @@ SIZE = "--items 16 --catalogue 40 --modality a=6 --modality b=3x5 --dim 8 --roun
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setattr(harness, "last_level_cache", lambda _device: 4096)
-    monkeypatch.setattr(harness, "measure_ceilings", lambda _device: CEILINGS)
+    monkeypatch.setattr(harness, "measure_ceilings", lambda _device, _precision: CEILINGS)
 
 
 def measured(name, setting=SMALL):
@@ -153,11 +154,58 @@ def test_options_are_measured_told_apart_and_compared(tiny, tmp_path):
         (("concat", "--items", "0"), "items: found 0"),
         (("concat", "--precision", "fp16"), "precision: found 'fp16', expected one of: bf16, fp32"),
         (("concat", "--device", "tpu"), "device: found 'tpu'"),
+        (("concat", "--device", "cuda:1234"), "device: found 'cuda:1234'"),
+        (("concat", "--threads", "100000"), "threads: found 100000"),
+        (("concat", "--catalogue", str(10**11)), "memory does not hold the benchmark: lower items"),
+        (("concat", "--items", str(10**21)), "memory does not hold the benchmark: lower items"),
+        (("concat", "--out", "/dev/null"), "/dev/null: found a folder, a device or a pipe"),
         (("--compare", "nowhere.json", "x.json"), "nowhere.json: no such file"),
     ],
 )
-def test_mistakes_of_the_command_are_one_error(arguments, message):
+def test_mistakes_of_the_command_are_one_error(tiny, arguments, message):
     done = run(*arguments)
     assert done.exit_code == 1
     assert message in " ".join(done.output.split())
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("more", [("concat",), ("--items", "5"), ("--modality", "text=5")])
+def test_a_comparison_measures_nothing_and_says_so(more):
+    done = run("--compare", "a.json", "b.json", *more)
+    assert done.exit_code == 2
+    assert "--compare measures nothing" in done.output
+
+
+def test_an_interrupted_benchmark_does_not_promise_to_go_on(tiny, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness, "bench_fusion", interrupted)
+    done = run("concat", *SIZE.split())
+    assert done.exit_code == 1
+    assert "interrupted; nothing of a benchmark is kept" in done.output
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16")])
+def test_steps_run_in_the_precision_and_windows_exceed_the_cache(
+    tiny, monkeypatch, precision, dtype
+):
+    seen, pools = [], []
+    forward, draw = Concat.forward, harness.draw_pool
+
+    def watched(self, items):
+        fused = forward(self, items)
+        if self.training:
+            seen.append(self.project["a"](items.values["a"].mean(1)).dtype)
+        return fused
+
+    def drawn(setting, least):
+        pools.append((draw(setting, least), least))
+        return pools[0][0]
+
+    monkeypatch.setattr(Concat, "forward", watched)
+    monkeypatch.setattr(harness, "draw_pool", drawn)
+    harness.bench(["concat"], SMALL.model_copy(update={"precision": precision}))
+    assert set(seen) == {getattr(torch, dtype)}
+    ((pool, least),) = pools
+    assert least == 2 * 4096 <= len(pool) * harness.bytes_per_item(pool)

@@ -7,10 +7,11 @@ import pytest
 from fusionlab.benchmarking.ceilings import last_level_cache, measure_ceilings
 
 
-def test_rates_follow_from_sizes_and_seconds():
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_rates_follow_from_sizes_and_seconds(precision):
     ticks = itertools.count(0.0, 0.5)
-    found = measure_ceilings("cpu", side=100, cache=1000, clock=lambda: next(ticks))
-    assert found.matmul_gflops == pytest.approx({"fp32": 0.004, "bf16": 0.004})
+    found = measure_ceilings("cpu", precision, side=100, cache=1000, clock=lambda: next(ticks))
+    assert found.matmul_gflops == pytest.approx({precision: 0.004})
     assert found.copy_gb_per_second == pytest.approx(2 * 2000 / 0.5 / 1e9)
 
 
