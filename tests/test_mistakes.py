@@ -316,7 +316,7 @@ MISTAKES = {
         "",
         "--compare",
         "measures nothing",
-        "leave out strategies and --out",
+        "leave out strategies and options",
     ),
     "workers beside a cluster": (
         "study x.yaml --workers 2 --ray local",
