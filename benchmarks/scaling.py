@@ -94,14 +94,13 @@ class Axis:
 
 
 # Left out are costs that a size enters only in part or not at all. Preparation sees clicks in one
-# sort beside all the features, and features of 256 MB a modality, here a million items, it writes
-# to a file instead of into memory: a step between two straight lines. An epoch sees items and users
-# through AdamW, which moves whole tables, beside steps that depend on clicks alone. Evaluating a
-# fixed number of users does not see the others or their clicks. Steps and ranking work on D columns
-# whatever the features are, so modalities and width enter only through the projection.
+# sort beside all the features. An epoch sees items and users through AdamW, which moves whole
+# tables, beside steps that depend on clicks alone. Evaluating a fixed number of users does not see
+# the others or their clicks. Steps and ranking work on D columns whatever the features are, so
+# modalities and width enter only through the projection.
 AXES = {
     "clicks": Axis(2_097_152, ("epoch", "memory"), {"users": 65_536, "epochs": 1}),
-    "items": Axis(262_144, ("evaluation", "memory"), {"clicks": 131_072}),
+    "items": Axis(262_144, ("prepare", "evaluation", "memory"), {"clicks": 131_072}),
     "users": Axis(131_072, ("memory",)),
     "modalities": Axis(1, ("prepare", "memory"), {"items": 65_536}),
     "width": Axis(32, ("prepare", "memory"), {"items": 65_536}),
