@@ -63,21 +63,34 @@ def batches(generator, draw):
         yield users[rows], pairs[rows]
 
 
-def epoch(parameters, loss, bf16=False):
-    """A pass over the clicks in random order; ``loss`` maps users (B,) and pairs (B, 2) to ()."""
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0, fused=True)
-    generator = torch.Generator().manual_seed(0)
-    draw = rejection(generator)
+class Epoch:
+    """A pass over the clicks in random order; ``loss`` maps users (B,) and pairs (B, 2) to ().
 
-    def one_epoch():
-        for users, pairs in batches(generator, draw):
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                value = loss(users, pairs)
-            optimizer.zero_grad(set_to_none=True)
+    ``parameters`` stand under the framework's names for them, a pattern where it holds several, so
+    that both can start from the same weights (`agreement`).
+    """
+
+    def __init__(self, parameters, loss, bf16=False):
+        self.parameters, self.loss, self.bf16 = parameters, loss, bf16
+        given = parameters.values()
+        self.optimizer = torch.optim.AdamW(given, lr=1e-3, weight_decay=0, fused=True)
+        self.generator = torch.Generator().manual_seed(0)
+        self.draw = rejection(self.generator)
+
+    def __call__(self):
+        return self.train(batches(self.generator, self.draw))
+
+    def train(self, steps):
+        """The mean loss over steps of users and pairs."""
+        losses = []
+        for users, pairs in steps:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+                value = self.loss(users, pairs)
+            self.optimizer.zero_grad(set_to_none=True)
             value.backward()
-            optimizer.step()
-
-    return one_epoch
+            self.optimizer.step()
+            losses.append(value.detach())
+        return float(torch.stack(losses).mean())
 
 
 def table(size):
@@ -97,6 +110,9 @@ class Factors(nn.Module):
         self.users, self.items = table(USERS), table(ITEMS)
         self.bias = nn.Parameter(torch.zeros(ITEMS))
 
+    def named(self):
+        return {f"ids.{name}.weight": one for name, one in self.named_parameters()}
+
     def margin(self, users, pairs):
         """How far the clicked item is ahead (B,), and the squared size of the rows."""
         p, q, b = rows(self.users, users), rows(self.items, pairs), rows(self.bias, pairs)
@@ -111,7 +127,7 @@ def bpr(factors=None):
         margin, size = factors.margin(users, pairs)
         return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
 
-    return epoch(factors.parameters(), loss)
+    return Epoch(factors.named(), loss)
 
 
 def bpr_without_autograd():
@@ -147,13 +163,17 @@ def bpr_without_autograd():
 def vbpr(held_in):
     """The hybrid with `concat`: one table, one product for the distinct items."""
     stored = torch.cat([x[:, 0] for x in features(image=4096, text=384).values.values()], 1)
-    return content(held_in, [stored], nn.Linear(stored.shape[1], DIM))
+    fuse = nn.Linear(stored.shape[1], DIM)
+    return content(held_in, [stored], fuse, {"project.*.weight": fuse.weight, "bias": fuse.bias})
 
 
 def gated(held_in):
     """The hybrid with a gated multimodal unit of three modalities."""
-    stored = [x[:, 0] for x in features(image=4096, text=384, audio=128).values.values()]
-    return content(held_in, stored, GatedUnit([x.shape[1] for x in stored]))
+    stored = {n: x[:, 0] for n, x in features(image=4096, text=384, audio=128).values.items()}
+    fuse = GatedUnit({name: x.shape[1] for name, x in stored.items()})
+    named = {f"project.{name}": one for name, one in fuse.project.named_parameters()}
+    named |= {"gates.*.weight": fuse.gate.weight, "gate_bias": fuse.gate.bias}
+    return content(held_in, stored.values(), fuse, named)
 
 
 class GatedUnit(nn.Module):
@@ -161,16 +181,16 @@ class GatedUnit(nn.Module):
 
     def __init__(self, widths):
         super().__init__()
-        self.project = nn.ModuleList(nn.Linear(width, DIM) for width in widths)
+        self.project = nn.ModuleDict({n: nn.Linear(width, DIM) for n, width in widths.items()})
         self.gate = nn.Linear(len(widths) * DIM, len(widths) * DIM)
 
     def forward(self, *modalities):
-        h = torch.cat([f(x) for f, x in zip(self.project, modalities, strict=True)], 1)
+        h = torch.cat([f(x) for f, x in zip(self.project.values(), modalities, strict=True)], 1)
         z = self.gate(h).unflatten(1, (-1, DIM)).softmax(1)
         return (z * torch.tanh(h).unflatten(1, (-1, DIM))).sum(1)
 
 
-def content(held_in, stored, fuse):
+def content(held_in, stored, fuse, named):
     """Tastes against fused views, beside the factors; a batch fuses its distinct items once."""
     stored = [x.to(TYPES[held_in]) for x in stored]
     types = [multiplied(x) for x in stored]  # bf16 only where the CPU multiplies it
@@ -192,8 +212,9 @@ def content(held_in, stored, fuse):
         size = size + t.square().sum() + v.square().sum()
         return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
 
-    parameters = [tastes, *factors.parameters(), *fuse.parameters()]
-    return epoch(parameters, loss, bf16=torch.bfloat16 in types)
+    parameters = {"tastes.weight": tastes, **factors.named()}
+    parameters |= {f"fusion.{name}": one for name, one in named.items()}
+    return Epoch(parameters, loss, bf16=torch.bfloat16 in types)
 
 
 def take(table, rows, out):
@@ -217,7 +238,7 @@ def lightgcn():
         margin = (p * (q[:, 0] - q[:, 1])).sum(1)
         return F.softplus(-margin).mean() + L2 / (2 * len(users)) * size
 
-    return epoch([nodes], loss)
+    return Epoch({"*.weight": nodes}, loss)
 
 
 def symmetric_graph():

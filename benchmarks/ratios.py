@@ -1,7 +1,8 @@
 """Framework / by hand for every loop, in paired rounds: ``python benchmarks/ratios.py [names]``.
 
 A ratio compares medians of alternating rounds within one process. The framework runs as a run does
-(deterministic algorithms), the loop by hand without.
+(deterministic algorithms), the loop by hand without. Before an epoch is timed both train one on the
+same steps from the same weights, and their mean losses must be alike.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import judged_by_hand
 import llm_prefix
 import starting
 import torch
+from agreement import check_agreement
 from paired import pair
 from rich.console import Console
 from rich.table import Table
@@ -137,6 +139,7 @@ def main():
         limit = limit() if callable(limit) else limit
         ours, theirs = make()
         framed = bare if name in BEFORE_A_RUN else as_a_run
+        check_agreement(name, ours, theirs)
         calls = framed(ours, options.threads), bare(theirs, options.threads)
         row = pair(name, *calls, options.rounds).summary()
         found.append(row | {"limit": limit, "threads": options.threads})

@@ -40,8 +40,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     compiles a kernel for every number of rows: there rows are multiplied in few shapes.
     """
     if _is_in_bf16(x, weight):
-        found = _InBf16.apply(x.bfloat16(), weight.bfloat16())
-        return found if bias is None else found + bias.bfloat16()
+        return _InBf16.apply(
+            x.bfloat16(), weight.bfloat16(), None if bias is None else bias.bfloat16()
+        )
     if not is_for_onednn(x, weight):
         return F.linear(x, weight, bias)
     whole = len(x) - len(x) % ROWS
@@ -138,26 +139,28 @@ class _ByOneDnn(torch.autograd.Function):
 
 
 class _InBf16(torch.autograd.Function):
-    """x W^T, (N, K) and (M, K) to (N, M), by products of few shapes: pieces of about `PIECE`
-    numbers, then what is left in multiples of `ROWS`, then `ROWS` whose last are zero."""
+    """x W^T + b of (N, K), (M, K) and (M,) as (N, M), rounded once, by products of few shapes:
+    pieces of about `PIECE` numbers, then what is left in multiples of `ROWS`, then `ROWS` whose
+    last are zero."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         whole, rest = _in_blocks(x)
         rows = max(PIECE // max(x.shape[1], 1) // ROWS, 1) * ROWS
-        parts = [torch.mm(piece, weight.T) for piece in whole.split(rows)]
+        parts = [F.linear(piece, weight, bias) for piece in whole.split(rows)]
         if rest is not None:
-            parts.append(torch.mm(rest, weight.T))
+            parts.append(F.linear(rest, weight, bias))
         return torch.cat(parts)[: len(x)]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        of_x, of_weight = ctx.needs_input_grad
+        of_x, of_weight, of_bias = ctx.needs_input_grad
         return (
-            _InBf16.apply(grad, weight.T) if of_x else None,
+            _InBf16.apply(grad, weight.T, None) if of_x else None,
             _summed_over_rows(grad, x) if of_weight else None,
+            grad.sum(0) if of_bias else None,
         )
 
 

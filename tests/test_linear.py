@@ -11,6 +11,7 @@ from fusionlab.linear import Linear, linear
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN"
 )
+IN_BF16 = module.bf16_is_multiplied()
 N, K, M = 150, 130, 24  # two blocks of 64 rows, and a rest
 
 
@@ -156,6 +157,16 @@ def test_bf16_is_multiplied_in_blocks(operands, monkeypatch, cast, piece, n):
     torch.testing.assert_close(found, list(wanted), atol=0.25, rtol=0.02)
 
 
+@pytest.mark.skipif(not IN_BF16, reason="this CPU multiplies no bfloat16")
+def test_a_product_in_bf16_is_rounded_once_with_its_bias(operands):
+    given = [x.detach().bfloat16() for x in operands]
+    exact = F.linear(*(x.double() for x in given))
+    off, rounding = (
+        (x.double() - exact).norm() for x in (linear(*given), exact.to(torch.bfloat16))
+    )
+    assert off < 1.01 * rounding
+
+
 def test_a_gradient_in_bf16_has_gradients(operands):
     x, weight, _ = (x.detach().bfloat16().requires_grad_() for x in operands)
     (of_x,) = torch.autograd.grad(linear(x, weight).square().sum(), x, create_graph=True)
@@ -170,14 +181,14 @@ def test_a_gradient_in_bf16_has_gradients(operands):
 def test_any_number_of_rows_in_bf16_is_few_shapes(operands, monkeypatch):
     x, weight = (x.detach().bfloat16().requires_grad_() for x in operands[:2])
     sizes = set()
-    for name in ("mm", "addmm"):
-        real = getattr(torch, name)
+    for home, name in ((torch, "mm"), (torch, "addmm"), (F, "linear")):
+        real = getattr(home, name)
 
         def multiply(*of, real=real):
-            sizes.update(size for matrix in of for size in matrix.shape)
+            sizes.update(size for matrix in of if matrix is not None for size in matrix.shape)
             return real(*of)
 
-        monkeypatch.setattr(torch, name, multiply)
+        monkeypatch.setattr(home, name, multiply)
     for n in range(module.ROWS, N):
         linear(x[:n], weight).sum().backward()
     assert sizes == {64, 128, K, M}

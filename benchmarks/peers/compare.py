@@ -17,9 +17,12 @@ falls on all alike. In its turn it works twice, and the second time counts: the 
 and pages that went cold while others had their turns. A ratio is peer median / our median over the
 rounds: above 1 we are faster. It means something on an otherwise idle machine only.
 
-Before anything is timed, Recall and NDCG of evaluation and of metrics are compared: a peer that
-differs from ours by more than 1e-6 is not timed. Evaluation ranks by the same user and item
-vectors. Where a peer defines a figure otherwise, ours is computed by its definition:
+Before anything is timed, figures are compared: a peer that differs from ours by more than 1e-6 is
+not timed. Of evaluation and metrics they are Recall and NDCG (evaluation ranks by the same user and
+item vectors), of epochs in fp32 the loss of one step from the same weights, and the loss of the
+same clicks after a step of Adam from there, both without the penalties, which toolkits define
+differently. Cornac and LensKit do not show the losses of their steps. Where a peer defines a metric
+otherwise, ours is computed by its definition:
 
 - MMRec rounds to four decimals; the rounding is switched off.
 - RecBole also leaves validation items out of the ranking when it judges the test.
@@ -53,7 +56,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from peer_case import Case
-from peer_rounds import Key, Outcome, take_turns
+from peer_rounds import Key, Outcome, shared_figures, take_turns
 from peer_rows import GROUPS, MODULES, OURS, Row
 from rich.table import Table
 
@@ -119,19 +122,21 @@ def table(name: str, rows: Sequence[Row], outcomes: dict[Key, Outcome]) -> Table
     )
     drawn.add_column("work")
     drawn.add_column("peer")
-    for header in ("ours", "peer's", "times faster", "target"):
+    for header in ("figures alike", "ours", "peer's", "times faster", "target"):
         drawn.add_column(header, justify="right")
     drawn.add_column("reached")
     for row in rows:
         ours, theirs = outcomes[OURS, row.ours], outcomes[row.peer, row.theirs]
         why = ours.why or theirs.why
         if why:
-            drawn.add_row(row.title, row.peer, "", "", "", _target(row), why)
+            drawn.add_row(row.title, row.peer, "", "", "", "", _target(row), why)
             continue
         ratio = times_faster(ours, theirs)
         seconds = [f"{statistics.median(one.seconds):.3g}" for one in (ours, theirs)]
         reached = "" if row.target is None else "yes" if ratio >= row.target else "no"
-        drawn.add_row(row.title, row.peer, *seconds, f"{ratio:.2f}", _target(row), reached)
+        alike = len(shared_figures(theirs, ours)) if row.ours == row.theirs else 0
+        cells = str(alike or ""), *seconds, f"{ratio:.2f}", _target(row), reached
+        drawn.add_row(row.title, row.peer, *cells)
     return drawn
 
 

@@ -6,12 +6,16 @@ import queue
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peer_case import CUTOFFS, LAYERS, Case, Work
+from peer_case import CUTOFFS, LAYERS, WIDTHS, Case, Work
+from peer_losses import losses
 from start_peer import METRICS, VBPR, written
 
 from fusionlab.config import Experiment, experiment_from
@@ -19,6 +23,7 @@ from fusionlab.data.features import multiplied
 from fusionlab.data.interactions import Clicks
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
+from fusionlab.recommenders.contract import Batch
 from fusionlab.seal import Openings
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
@@ -79,6 +84,42 @@ class Epochs:
 def epochs(*, runtime: dict[str, Any] | None = None, **parts: Any) -> Callable[[Case], Work]:
     """An epoch of the experiment with these parts."""
     return lambda case: Work(Epochs(experiment(case, runtime=runtime, **parts)), timed=True)
+
+
+def compared_epochs(**parts: Any) -> Callable[[Case], Work]:
+    """The same, of maths that a peer has too."""
+
+    def figures(case: Case) -> dict[str, float]:
+        # OpenMP's threads belong to the thread that they work for, and end with it: of this one
+        # none are left to stand in the way of the thread that trains.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(step, case, parts).result()
+
+    return lambda case: replace(epochs(**parts)(case), figures=partial(figures, case))
+
+
+def step(case: Case, parts: dict[str, Any]) -> dict[str, float]:
+    """The loss of the step that all take, in fp32, without the penalty and of unscaled features."""
+    inputs = {**parts.get("inputs", {}), "scaling": "none"}
+    recommender = {**parts["recommender"], "l2": 0}
+    wanted = experiment(case, **{**parts, "inputs": inputs, "recommender": recommender})
+    configure(wanted.runtime, wanted.seed)
+    task = build_task(wanted, load_dataset(wanted))
+    assert isinstance(task, RankingTask)
+    task.prepare()
+    image = WIDTHS["image"]
+    values = {
+        "users.weight": case.weights["users"],
+        "items.weight": case.weights["items"],
+        "tastes.weight": case.weights["tastes"],
+        "fusion.project.image.weight": case.weights["project"][:, :image],
+        "fusion.project.text.weight": case.weights["project"][:, image:],
+    }
+    named = {name.removeprefix("ids."): one for name, one in task.model.named_parameters()}
+    placed = [(named[name], array) for name, array in values.items() if name in named]
+    users, *candidates = torch.from_numpy(case.step)
+    batch = Batch(users, torch.stack(candidates, 1), torch.arange(len(users)))
+    return losses(lambda: task.step(batch, torch.Generator()).joint, placed)
 
 
 def sampling(case: Case) -> Work:
@@ -172,12 +213,12 @@ def clicks(case: Case, *splits: str) -> Clicks:
 
 WORKS: dict[str, Callable[[Case], Work]] = {
     "sampling": sampling,
-    "bpr": epochs(recommender="bpr_mf"),
-    "vbpr": epochs(**VBPR),
+    "bpr": compared_epochs(recommender={"name": "bpr_mf"}),
+    "vbpr": compared_epochs(**VBPR),
     "vbpr_bf16": epochs(**VBPR, runtime=BF16),
     "gated_3": epochs(recommender="hybrid", fusion="gated"),
     "gated_3_bf16": epochs(recommender="hybrid", fusion="gated", runtime=BF16),
-    "lightgcn": epochs(recommender={"name": "lightgcn_id", "layers": LAYERS}),
+    "lightgcn": compared_epochs(recommender={"name": "lightgcn_id", "layers": LAYERS}),
     "evaluation": evaluation,
     "metrics": metrics,
 }

@@ -11,12 +11,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import old_names
 import torch
-from peer_case import BATCH, CUTOFFS, DIM, LAYERS, Case, Work
+from peer_case import BATCH, CUTOFFS, DIM, LAYERS, WIDTHS, Case, Work
+from peer_losses import losses
 
 NAME = "MMRec"
 PACKAGES = ("lmdb", "pandas", "torchvision")
@@ -100,9 +104,27 @@ def epochs(model: str) -> Callable[[Case], Work]:
             session.model.pre_epoch_processing()
             session.trainer._train_epoch(session.loader, 0)
 
-        return Work(run)
+        return Work(run, partial(step, session.model, case))
 
     return ready
+
+
+def step(model: Any, case: Case) -> dict[str, float]:
+    """The loss of the step that all take, without the penalty."""
+    weights = case.weights
+    users, items = weights["users"], weights["items"]
+    if hasattr(model, "item_linear"):  # its text stands before the image, its tastes beside IDs
+        project = np.roll(weights["project"], WIDTHS["text"], 1)
+        users = np.concatenate([users, weights["tastes"]], 1)
+        placed = [(model.u_embedding, users), (model.i_embedding, items)]
+        placed += [(model.item_linear.weight, project)]
+    elif hasattr(model, "embedding_dict"):
+        placed = [(model.embedding_dict["user_emb"], users)]
+        placed += [(model.embedding_dict["item_emb"], items)]
+    else:
+        placed = [(model.user_embedding.weight, users), (model.item_embedding.weight, items)]
+    with patch.object(model, "reg_weight", 0.0):
+        return losses(lambda: model.calculate_loss(torch.from_numpy(case.step)), placed)
 
 
 def start(case: Case) -> None:

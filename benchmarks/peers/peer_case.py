@@ -82,6 +82,29 @@ class Case:
         return users, items
 
     @cached_property
+    def weights(self) -> dict[str, Floats]:
+        """Of a step that all toolkits take: vectors of users and items, tastes (U, D), and what
+        maps image and text, side by side, to D columns. Margins stay so small that a constant in
+        a toolkit's logarithm makes no difference."""
+        draw = np.random.default_rng(3)
+        wide = WIDTHS["image"] + WIDTHS["text"]
+        sizes = {"users": self.users, "items": self.items, "tastes": self.users}
+        tables = {name: (rows, DIM, 0.2) for name, rows in sizes.items()}
+        tables["project"] = (DIM, wide, wide**-0.5)
+        return {
+            name: draw.standard_normal((rows, columns), np.float32) * np.float32(scale)
+            for name, (rows, columns, scale) in tables.items()
+        }
+
+    @cached_property
+    def step(self) -> Ints:
+        """(3, B): users, clicked items and other items of a step."""
+        draw = np.random.default_rng(4)
+        clicks = draw.permutation(self.pairs["train"])[:BATCH]
+        others = draw.integers(0, self.items, len(clicks))
+        return np.column_stack([clicks, others]).T.copy()
+
+    @cached_property
     def lists(self) -> Ints:
         """A list of K distinct items a user (U, K), in which many of the test clicks stand."""
         draw = np.random.default_rng(2)

@@ -148,14 +148,20 @@ def _work(worker: Worker, outcome: Outcome, *, counts: bool) -> None:
         outcome.seconds.append(answer["seconds"])
 
 
+def shared_figures(found: Outcome, ours: Outcome) -> list[str]:
+    """The names of the figures that both have."""
+    return sorted(found.figures.keys() & ours.figures.keys())
+
+
 def disagreement(found: Outcome, ours: Outcome) -> str:
-    """Where figures of one name differ by more than 1e-6, or none has a name in common."""
-    shared = found.figures.keys() & ours.figures.keys()
-    if (found.figures or ours.figures) and not shared:
+    """Where figures of one name differ by more than 1e-6, or a peer's have no name in common with
+    ours."""
+    shared = shared_figures(found, ours)
+    if found.figures and not shared:
         return f"no figure to compare: found {sorted(found.figures)}, ours {sorted(ours.figures)}"
     wrong = [
         f"{name} is {found.figures[name]:.8f}, ours {ours.figures[name]:.8f}"
-        for name in sorted(shared)
+        for name in shared
         if not abs(found.figures[name] - ours.figures[name]) <= TOLERANCE
     ]
     return f"computes something else: {'; '.join(wrong)}" if wrong else ""

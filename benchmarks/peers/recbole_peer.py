@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import old_names
 import torch
-from peer_case import BATCH, CUTOFFS, DIM, LAYERS, SPLITS, Case, Work
+from peer_case import BATCH, CUTOFFS, DIM, LAYERS, SPLITS, Case, Ints, Work
+from peer_losses import losses
 
 NAME = "RecBole"
 PACKAGES = ("recbole",)
@@ -69,6 +72,11 @@ class Session:
         self.model = get_model(config["model"])(config, self.loader._dataset)
         self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
 
+    def rows(self, field: str) -> Ints:
+        """Ours of its rows, but for its row 0, which is padding."""
+        found: Ints = self.data.field2id_token[field][1:].astype(np.int64)
+        return found
+
 
 def epochs(model: str) -> Callable[[Case], Work]:
     """An epoch as `Trainer.fit` trains it."""
@@ -79,9 +87,28 @@ def epochs(model: str) -> Callable[[Case], Work]:
         def run() -> None:
             session.trainer._train_epoch(session.loader, 0)
 
-        return Work(run)
+        return Work(run, partial(step, session, case))
 
     return ready
+
+
+def step(session: Session, case: Case) -> dict[str, float]:
+    """The loss of the step that all take, without the penalty."""
+    model = session.model
+    tables = {
+        "user_id": (model.user_embedding, "users"),
+        "item_id": (model.item_embedding, "items"),
+    }
+    placed, ids = [], {}
+    for field, (table, name) in tables.items():
+        rows = session.rows(field)
+        placed.append((table.weight, np.pad(case.weights[name][rows], [(1, 0), (0, 0)])))
+        ids[field] = torch.from_numpy(1 + rows.argsort())
+    users, clicked, others = torch.from_numpy(case.step)
+    batch = {"user_id": ids["user_id"][users]}
+    batch |= {"item_id": ids["item_id"][clicked], "neg_item_id": ids["item_id"][others]}
+    with patch.object(model, "reg_weight", 0.0, create=True):
+        return losses(lambda: model.calculate_loss(batch), placed)
 
 
 def sampling(case: Case) -> Work:
@@ -104,9 +131,7 @@ def evaluation(case: Case) -> Work:
     session = Session(case, "BPR")
     tables = session.model.user_embedding.weight.data, session.model.item_embedding.weight.data
     for table, field, values in zip(tables, ("user_id", "item_id"), case.factors, strict=True):
-        # Row 0 is padding; the others stand in the order of its own ids.
-        rows = session.data.field2id_token[field][1:].astype(np.int64)
-        table[1:] = torch.from_numpy(values)[rows]
+        table[1:] = torch.from_numpy(values)[session.rows(field)]
 
     def judge() -> list[dict[str, Any]]:
         return [session.trainer.evaluate(part, load_best_model=False) for part in session.held_out]

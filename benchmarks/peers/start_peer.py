@@ -13,7 +13,7 @@ METRICS = ["recall", "ndcg"]
 ENDLESS = 1_000_000
 
 VBPR: dict[str, Any] = {
-    "recommender": "hybrid",
+    "recommender": {"name": "hybrid"},
     "fusion": "concat",
     "inputs": {"modalities": ["image", "text"]},
 }

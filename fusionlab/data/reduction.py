@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.room import room
+from fusionlab.data.room import joined
 
 BLOCK = 8192
 
@@ -48,10 +48,8 @@ def rotated(
     values = dict(features.values)
     for name, kept in axes.items():
         x = features.values[name]
-        values[name] = room((*x.shape[:2], kept.shape[1]), torch.float32, folder)
-        for start in range(0, len(x), BLOCK):
-            rows = slice(start, start + BLOCK)
-            values[name][rows] = x[rows].float() @ kept
+        parts = (rows.float() @ kept for rows in x.split(BLOCK))
+        values[name] = joined(parts, (*x.shape[:2], kept.shape[1]), torch.float32, folder)
     return replace(features, values=values)
 
 

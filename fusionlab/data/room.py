@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -15,18 +17,33 @@ LARGE = 1 << 28
 """Bytes from which an array is held in a file."""
 
 
-def room(shape: tuple[int, ...], dtype: torch.dtype, folder: Path | None = None) -> Tensor:
-    """An empty tensor; a large one is mapped from a file in ``folder`` that nobody else sees.
+def joined(
+    parts: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype, folder: Path | None = None
+) -> Tensor:
+    """``parts``, one below the other, as one tensor of ``shape`` and ``dtype`` on the CPU.
 
-    The file has no name any more when this returns: it is gone with the tensor, or the process.
+    A large one is mapped from a file in ``folder`` that nobody else sees. The file has no name any
+    more when this returns: it is gone with the tensor, or the process. Parts are written, not
+    copied into the map, where every fresh page would cost a call into the file system.
     """
     size = math.prod(shape)
     if size * dtype.itemsize < LARGE:
-        return torch.empty(shape, dtype=dtype)
-    with (
-        writing(folder or Path(tempfile.gettempdir())),
-        tempfile.NamedTemporaryFile(dir=folder) as file,
-    ):
-        file.truncate(size * dtype.itemsize)
-        reserve(Path(file.name))
-        return torch.from_file(file.name, shared=True, size=size, dtype=dtype).view(shape)
+        found = torch.empty(shape, dtype=dtype)
+        first = 0
+        for part in parts:
+            found[first : first + len(part)] = part
+            first += len(part)
+        return found
+    place = folder or Path(tempfile.gettempdir())
+    with ExitStack() as open_until_mapped:
+        with writing(place):
+            file = open_until_mapped.enter_context(tempfile.NamedTemporaryFile(dir=place))
+            file.truncate(size * dtype.itemsize)
+            reserve(Path(file.name))
+        for part in parts:
+            rows = part.to("cpu", dtype).contiguous().view(torch.uint8).numpy().tobytes()
+            with writing(place):  # not around the work that parts are made by
+                file.write(rows)
+        with writing(place):
+            file.flush()
+            return torch.from_file(file.name, shared=True, size=size, dtype=dtype).view(shape)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.room import room
+from fusionlab.data.room import joined
 
 Scaling = Literal["none", "modality", "feature"]
 ROWS = 256
@@ -58,9 +58,8 @@ def rescaled(
     values = dict(features.values)
     for name, scale in known.items():
         x = features.values[name]
-        values[name] = room(tuple(x.shape), torch.float32, folder)
-        for rows, written in zip(x.split(ROWS), values[name].split(ROWS), strict=True):
-            written.copy_(rows.double().sub_(scale.mean).mul_(scale.factor))
+        parts = (rows.double().sub_(scale.mean).mul_(scale.factor) for rows in x.split(ROWS))
+        values[name] = joined(parts, tuple(x.shape), torch.float32, folder)
     return replace(features, values=values)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
-from fusionlab.data.room import room
+from fusionlab.data.room import joined
 from fusionlab.data.scaling import moments
 from fusionlab.sections import Missing, Noise
 
@@ -122,11 +122,11 @@ class Worlds:
         _, variance = moments(x, mask, self.train_items.to(x.device))
         scale = level * variance.mean().sqrt().item()
         generator = _generator(self.noise.seed, modality)
-        found = room(tuple(x.shape), x.dtype, self.scratch).to(x.device)
-        for rows, written in zip(x.split(BLOCK), found.split(BLOCK), strict=True):
-            z = torch.randn(rows.shape, generator=generator).to(x.device)
-            written.copy_(rows + scale * z)
-        return found
+        parts = (
+            rows + scale * torch.randn(rows.shape, generator=generator).to(x.device)
+            for rows in x.split(BLOCK)
+        )
+        return joined(parts, tuple(x.shape), x.dtype, self.scratch).to(x.device)
 
 
 def _generator(seed: int, modality: str) -> torch.Generator:

@@ -15,8 +15,8 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.disk import whole, writing
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.reduction import principal_axes, reduce_features, rotated
-from fusionlab.data.room import room
-from fusionlab.data.scaling import Scale, rescale, rescaled, scales
+from fusionlab.data.room import joined
+from fusionlab.data.scaling import ROWS, Scale, rescale, rescaled, scales
 from fusionlab.data.situations import Situations
 from fusionlab.errors import ConfigError, one_of
 from fusionlab.fusion.contract import Fusion
@@ -220,4 +220,4 @@ def _held_in(x: Tensor, dtype: torch.dtype, scratch: Path | None) -> Tensor:
     """Values (N, T, d) in another type, if they are no ids."""
     if x.dtype == dtype or not x.is_floating_point():
         return x
-    return room(tuple(x.shape), dtype, scratch).copy_(x)
+    return joined(x.split(ROWS), tuple(x.shape), dtype, scratch)

@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from fusionlab.cli import main
+from fusionlab.data import room
 from fusionlab.data.disk import reserve, whole, write_whole, writing
 from fusionlab.errors import FusionlabError
 
@@ -45,6 +46,13 @@ def test_what_cannot_be_written_is_said_with_what_to_do(tmp_path, error):
 def test_torch_and_its_own_error_on_a_full_disk(small_disk):
     with pytest.raises(FusionlabError, match="free space"), writing(small_disk / "x"):
         torch.save(torch.zeros(100_000), small_disk / "x")
+
+
+def test_an_array_on_a_full_disk(small_disk, monkeypatch):
+    monkeypatch.setattr(room, "LARGE", 1000)
+    with pytest.raises(FusionlabError, match="free space"):
+        room.joined(torch.zeros(400, 100).split(10), (400, 100), torch.float32, small_disk)
+    assert not list(small_disk.iterdir())
 
 
 def test_a_sparse_file_gets_its_space_or_an_error(tmp_path, small_disk):

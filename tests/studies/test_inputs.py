@@ -5,7 +5,7 @@ import torch
 
 from fusionlab.config import experiment_from
 from fusionlab.data.reduction import reduce_features
-from fusionlab.data.room import room
+from fusionlab.data.room import joined
 from fusionlab.data.scaling import rescale
 from fusionlab.studies import inputs
 from fusionlab.studies.datasets import load_dataset
@@ -99,12 +99,12 @@ def test_what_is_made_of_large_features_is_held_on_disk(
 ):
     held = []
 
-    def noted(shape, dtype, folder=None):
+    def noted(parts, shape, dtype, folder=None):
         held.append((dtype, folder))
-        return room(shape, dtype, folder)
+        return joined(parts, shape, dtype, folder)
 
-    monkeypatch.setattr("fusionlab.data.reduction.room", noted)
-    monkeypatch.setattr("fusionlab.studies.inputs.room", noted)
+    monkeypatch.setattr("fusionlab.data.reduction.joined", noted)
+    monkeypatch.setattr("fusionlab.studies.inputs.joined", noted)
     experiment = experiment.varied({"runtime.features": stored})
     prepare_features(experiment, load_dataset(experiment), TRAIN, scratch=tmp_path)
     reduced, cast = [(torch.float32, tmp_path)] * 3, [(torch.bfloat16, tmp_path)] * 3
