@@ -1,9 +1,11 @@
-"""Too little memory: what to lower."""
+"""How much memory there is, and what to lower where it is too little."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -11,6 +13,33 @@ from fusionlab.errors import FusionlabError
 
 REFUSED = ("can't allocate memory", "not enough memory", "cannot allocate memory", "bad_alloc")
 """What torch says on a CPU, where it has no error of its own for that."""
+
+OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+LIMITS = {"": ("", "memory.max"), "memory": ("memory", "memory.limit_in_bytes")}
+"""Of both versions of control groups: the controller to its folder, and the file of the limit."""
+
+
+def memory_size() -> int | None:
+    """Bytes of memory that this process can have: the machine's, or what its control groups (of a
+    container, a batch system) allow. None where the system tells neither (Windows)."""
+    known = list(_limits())
+    if hasattr(os, "sysconf") and {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= os.sysconf_names.keys():
+        known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(known, default=None)
+
+
+def _limits() -> Iterator[int]:
+    """What the process's groups, and those that they are in, allow; Linux only."""
+    lines = OWN_GROUPS.read_text().splitlines() if OWN_GROUPS.exists() else []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers in LIMITS:
+            folder, name = LIMITS[controllers]
+            inside = Path(path.lstrip("/"))
+            for group in (inside, *inside.parents):  # a container's own group is at the root
+                file = GROUPS / folder / group / name
+                if file.is_file() and (said := file.read_text().strip()).isdigit():
+                    yield int(said)
 
 
 def out_of_memory(error: Exception) -> bool:

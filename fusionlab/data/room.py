@@ -12,9 +12,15 @@ import torch
 from torch import Tensor
 
 from fusionlab.data.disk import reserve, writing
+from fusionlab.data.memory import memory_size
 
-LARGE = 1 << 28
-"""Bytes from which an array is held in a file."""
+SHARE = 16
+"""An array is large if it takes more than one of so many parts of the memory that there is."""
+
+
+def large() -> int:
+    """Bytes from which an array is held in a file."""
+    return (memory_size() or 1 << 32) // SHARE
 
 
 def joined(
@@ -27,7 +33,7 @@ def joined(
     copied into the map, where every fresh page would cost a call into the file system.
     """
     size = math.prod(shape)
-    if size * dtype.itemsize < LARGE:
+    if size * dtype.itemsize < large():
         found = torch.empty(shape, dtype=dtype)
         first = 0
         for part in parts:

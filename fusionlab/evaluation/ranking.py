@@ -18,10 +18,10 @@ Scores = Callable[[Tensor], Tensor]
 NOTHING = -1
 """Stands in a list in place of an item when a user has fewer than k candidates."""
 
-LEAST_USERS, MOST_USERS, MOST_SCORES = 64, 256, 2**26
-"""How many users a block has: for memory's sake no more than fit into the last (256 MB of float32),
-but of a large catalogue at least the first, since every block reads all items' vectors once, and a
-product of few rows is slow: scores of 16 users at a time took twice as long as of 64."""
+LEAST_USERS, MOST_USERS, MOST_SCORES = 64, 256, 2**25
+"""How many users a block has: no more than fit into the last (128 MB of float32; twice as many took
+a third longer a score), but of a large catalogue at least the first, since every block reads all
+items' vectors once: scores of 16 users at a time took twice as long as of 64."""
 
 GROUP = 16
 """Columns that are looked at together, by their largest score, when the best are looked for."""

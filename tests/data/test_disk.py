@@ -49,7 +49,7 @@ def test_torch_and_its_own_error_on_a_full_disk(small_disk):
 
 
 def test_an_array_on_a_full_disk(small_disk, monkeypatch):
-    monkeypatch.setattr(room, "LARGE", 1000)
+    monkeypatch.setattr(room, "large", lambda: 1000)
     with pytest.raises(FusionlabError, match="free space"):
         room.joined(torch.zeros(400, 100).split(10), (400, 100), torch.float32, small_disk)
     assert not list(small_disk.iterdir())

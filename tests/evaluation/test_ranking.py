@@ -110,8 +110,8 @@ def test_users_in_any_order_and_repeated() -> None:
 
 
 def test_a_large_catalogue_is_ranked_in_smaller_blocks() -> None:
-    assert block_of(7050) == block_of(2**18) == 256
-    assert block_of(700_000) == 95
+    assert block_of(7050) == block_of(2**17) == 256
+    assert block_of(350_000) == 95
     assert block_of(2_000_000) == block_of(2**30) == 64
 
 
