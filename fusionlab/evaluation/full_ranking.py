@@ -48,7 +48,7 @@ def evaluate(
         metrics: names from `LIST_METRICS`, `CATALOGUE_METRICS` and `FULL_METRICS`.
         cutoffs: lengths K of the lists judged.
         block: b, users scored at a time; it bounds memory and changes no figure. By default 256,
-            fewer for more than 262,144 items.
+            fewer for more than 131,072 items.
         device: where scores are computed and ranked; results are on the CPU.
         cold: also judge, apart, items and users with and without an excluded click
             (`cold_and_warm`).
