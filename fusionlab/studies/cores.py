@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 FOLDER = Path(tempfile.gettempdir()) / "fusionlab-cores"
 """One lock a core, shared by everybody who works on this machine."""
 
+CPUS = Path("/sys/devices/system/cpu")
+
 SECONDS = 10.0
 """Claiming takes milliseconds; whoever would wait longer for his turn goes without."""
 
@@ -42,9 +44,12 @@ def pin(count: int, folder: Path = FOLDER) -> bool:
 
 
 def _claim(count: int, folder: Path) -> dict[int, FileLock]:
-    """The first ``count`` cores that are free, or fewer."""
+    """The first ``count`` cores that are free, or fewer; those first that share no execution units.
+
+    Linux counts hardware threads as cores, on many virtual machines one beside the other.
+    """
     claimed: dict[int, FileLock] = {}
-    for core in sorted(os.sched_getaffinity(0)):
+    for core in sorted(os.sched_getaffinity(0), key=lambda core: (_elder_siblings(core), core)):
         if len(claimed) == count:
             break
         lock = _lock(folder / f"{core}.lock")
@@ -52,6 +57,15 @@ def _claim(count: int, folder: Path) -> dict[int, FileLock]:
             lock.acquire(timeout=0)
             claimed[core] = lock
     return claimed
+
+
+def _elder_siblings(core: int) -> int:
+    """How many hardware threads of the same physical core have lower numbers, where Linux tells."""
+    file = CPUS / f"cpu{core}" / "topology" / "thread_siblings_list"
+    if not file.exists():
+        return 0
+    ranges = [part.split("-") for part in file.read_text().strip().split(",")]
+    return sum(len(range(int(ends[0]), min(int(ends[-1]) + 1, core))) for ends in ranges)
 
 
 def _make(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from fusionlab.config import experiment_from, load_study
 from fusionlab.errors import FusionlabError
+from fusionlab.studies import cores
 from fusionlab.studies.cores import pin
 from fusionlab.studies.executor import cores_of_a_worker, execute
 from fusionlab.studies.store import RunStore
@@ -90,7 +91,6 @@ def test_where_no_lock_can_be_made_nobody_is_pinned(tmp_path):
 
 
 def test_who_waits_too_long_for_his_turn_goes_without(tmp_path, monkeypatch):
-    from fusionlab.studies import cores
 
     monkeypatch.setattr(cores, "SECONDS", 0.0)
     with cores._lock(tmp_path / "claiming.lock"):
@@ -125,3 +125,25 @@ def test_workers_on_a_gpu_are_not_pinned():
     gpu = experiment_from({"dataset": "synthetic", "runtime": {"device": "cuda:1"}})
     assert cores_of_a_worker([cpu, cpu.varied({"runtime.threads": 2})]) == 3
     assert cores_of_a_worker([cpu, gpu]) == 0
+
+
+@pytest.mark.parametrize(
+    ("siblings", "claimed"),
+    [
+        (["0-1", "0-1", "2-3", "2-3"], [0, 2, 1]),
+        (["0,2", "1,3", "0,2", "1,3"], [0, 1, 2]),
+        (["0", "1", "2", "3"], [0, 1, 2]),
+        ([], [0, 1, 2]),
+    ],
+)
+def test_threads_of_one_physical_core_are_claimed_last(siblings, claimed, tmp_path, monkeypatch):
+    for core, text in enumerate(siblings):
+        topology = tmp_path / f"cpu{core}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{text}\n")
+    monkeypatch.setattr(cores, "CPUS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 2, 1, 0})
+    found = cores._claim(3, tmp_path)
+    for lock in found.values():
+        lock.release()
+    assert list(found) == claimed
