@@ -1,6 +1,7 @@
 """Do an epoch of the framework and one by hand compute the same?"""
 
 from fnmatch import fnmatch
+from unittest.mock import patch
 
 import torch
 from by_hand import Epoch
@@ -22,9 +23,8 @@ def check_agreement(name, ours, theirs):
     loop = ours.__self__
     start(theirs, loop.task.model.state_dict())
     steps = list(loop.task.batches(loop.generator))
-    loop.task.batches, drawn = lambda _: iter(steps), loop.task.batches
-    found = ours()
-    loop.task.batches = drawn
+    with patch.object(loop.task, "batches", lambda _: iter(steps)):
+        found = ours()
     by_hand = theirs.train((one.users, one.candidates) for one in steps)
     if not abs(found - by_hand) <= TOLERANCE["bf16" if theirs.bf16 else "fp32"] * by_hand:
         raise FusionlabError(f"{name}: found a mean loss of {found:.7f}, by hand {by_hand:.7f}")
@@ -36,5 +36,5 @@ def start(theirs, state):
     items in the graph."""
     for pattern, parameter in theirs.parameters.items():
         parts = [one for name, one in state.items() if fnmatch(name, pattern)]
-        alike = len({len(one) for one in parts}) == 1
-        parameter.copy_(torch.cat(parts, int(alike and len(parts) > 1)).view_as(parameter))
+        beside = sum(map(len, parts)) > len(parameter)
+        parameter.copy_(torch.cat(parts, int(beside)).view_as(parameter))

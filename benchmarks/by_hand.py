@@ -84,13 +84,17 @@ class Epoch:
         """The mean loss over steps of users and pairs."""
         losses = []
         for users, pairs in steps:
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-                value = self.loss(users, pairs)
-            self.optimizer.zero_grad(set_to_none=True)
-            value.backward()
+            losses.append(self.backward(users, pairs))
             self.optimizer.step()
-            losses.append(value.detach())
         return float(torch.stack(losses).mean())
+
+    def backward(self, users, pairs):
+        """The loss of a step, and its gradients."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            value = self.loss(users, pairs)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        return value.detach()
 
 
 def table(size):
@@ -130,34 +134,30 @@ def bpr(factors=None):
     return Epoch(factors.named(), loss)
 
 
-def bpr_without_autograd():
+class BprWithoutAutograd(Epoch):
     """The same, with its gradients written out: what the maths costs."""
-    factors = Factors().requires_grad_(False)
-    tables = factors.users, factors.items, factors.bias
-    for one in tables:
-        one.grad = torch.zeros_like(one)
-    optimizer = torch.optim.AdamW(tables, lr=1e-3, weight_decay=0, fused=True)
-    generator = torch.Generator().manual_seed(0)
-    draw = rejection(generator)
 
-    def one_epoch():
-        for users, pairs in batches(generator, draw):
-            flat = pairs.flatten()
-            p, q = factors.users[users], factors.items[flat].view(-1, 2, DIM)
-            b, apart = factors.bias[flat].view_as(pairs), q[:, 0] - q[:, 1]
-            margin = (p * apart).sum(1) + b[:, 0] - b[:, 1]
-            slope = torch.sigmoid(-margin).neg_().div_(len(users))[:, None]
-            signed = torch.cat([slope, -slope], 1)
-            shrink = L2 / len(users)
-            for one in tables:
-                one.grad.zero_()
-            tables[0].grad.index_add_(0, users, (apart * slope).add_(p, alpha=shrink))
-            towards = (p[:, None] * signed[..., None]).add_(q, alpha=shrink)
-            tables[1].grad.index_add_(0, flat, towards.view(-1, DIM))
-            tables[2].grad.index_add_(0, flat, signed.flatten())
-            optimizer.step()
+    def __init__(self):
+        self.factors = Factors().requires_grad_(False)
+        super().__init__(self.factors.named(), None)
+        for one in self.parameters.values():
+            one.grad = torch.zeros_like(one)
 
-    return one_epoch
+    def backward(self, users, pairs):
+        tables, flat = [*self.parameters.values()], pairs.flatten()
+        p, q = tables[0][users], tables[1][flat].view(-1, 2, DIM)
+        b, apart = tables[2][flat].view_as(pairs), q[:, 0] - q[:, 1]
+        margin = (p * apart).sum(1) + b[:, 0] - b[:, 1]
+        slope = torch.sigmoid(-margin).neg_().div_(len(users))[:, None]
+        signed = torch.cat([slope, -slope], 1)
+        shrink = L2 / len(users)
+        for one in tables:
+            one.grad.zero_()
+        tables[0].grad.index_add_(0, users, (apart * slope).add_(p, alpha=shrink))
+        towards = (p[:, None] * signed[..., None]).add_(q, alpha=shrink)
+        tables[1].grad.index_add_(0, flat, towards.view(-1, DIM))
+        tables[2].grad.index_add_(0, flat, signed.flatten())
+        return F.softplus(-margin).mean() + shrink / 2 * (p.square().sum() + q.square().sum())
 
 
 def vbpr(held_in):

@@ -69,7 +69,7 @@ PAIRS = {
     "sampling": (sampling, 1.15),
     "bpr": (lambda: (framework.epoch("bpr_mf"), by_hand.bpr()), 1.15),
     "bpr_without_autograd": (
-        lambda: (framework.epoch("bpr_mf"), by_hand.bpr_without_autograd()),
+        lambda: (framework.epoch("bpr_mf"), by_hand.BprWithoutAutograd()),
         None,
     ),
     "lightgcn": (lambda: (framework.epoch("lightgcn_id"), by_hand.lightgcn()), 1.15),
@@ -139,8 +139,9 @@ def main():
         limit = limit() if callable(limit) else limit
         ours, theirs = make()
         framed = bare if name in BEFORE_A_RUN else as_a_run
-        check_agreement(name, ours, theirs)
         calls = framed(ours, options.threads), bare(theirs, options.threads)
+        configure(Runtime(threads=options.threads), seed=0)
+        check_agreement(name, ours, theirs)
         row = pair(name, *calls, options.rounds).summary()
         found.append(row | {"limit": limit, "threads": options.threads})
         spread = f"{row['ratio']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})"

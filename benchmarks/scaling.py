@@ -85,8 +85,8 @@ class Axis:
     """Where a size starts to grow, what must grow in proportion to it, and other sizes beside it.
 
     It starts where what grows is more than what stands: below, a fit divides the noise of the
-    constant part by little. It ends where a virtual machine still has memory at hand: beyond some
-    gigabytes the first touch of a page may cost seven times as much (`docs/performance.md`).
+    constant part by little. With the sizes beside it five points hold some gigabytes at most: more
+    may be slow to get on a virtual machine (`docs/performance.md`).
     """
 
     start: int
@@ -99,10 +99,9 @@ class Axis:
 # tables, beside steps that depend on clicks alone. Evaluating a fixed number of users does not see
 # the others or their clicks. Steps and ranking work on D columns whatever the features are, so
 # modalities and width enter only through the projection.
-NARROW = {"clicks": 131_072, "dim": 16}
 AXES = {
     "clicks": Axis(2_097_152, ("epoch", "memory"), {"users": 65_536, "epochs": 1}),
-    "items": Axis(131_072, ("prepare", "evaluation", "memory"), NARROW),
+    "items": Axis(131_072, ("prepare", "evaluation", "memory"), {"clicks": 131_072, "dim": 16}),
     "users": Axis(131_072, ("memory",)),
     "modalities": Axis(1, ("prepare", "memory"), {"items": 65_536}),
     "width": Axis(32, ("prepare", "memory"), {"items": 65_536}),

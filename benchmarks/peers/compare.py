@@ -20,9 +20,9 @@ rounds: above 1 we are faster. It means something on an otherwise idle machine o
 Before anything is timed, figures are compared: a peer that differs from ours by more than 1e-6 is
 not timed. Of evaluation and metrics they are Recall and NDCG (evaluation ranks by the same user and
 item vectors), of epochs in fp32 the loss of one step from the same weights, and the loss of the
-same clicks after a step of Adam from there, both without the penalties, which toolkits define
-differently. Cornac and LensKit do not show the losses of their steps. Where a peer defines a metric
-otherwise, ours is computed by its definition:
+same clicks after a step down the gradients of tables and projection, both without the penalties,
+which toolkits define differently. Cornac and LensKit do not show the losses of their steps. Where a
+peer defines a metric otherwise, ours is computed by its definition:
 
 - MMRec rounds to four decimals; the rounding is switched off.
 - RecBole also leaves validation items out of the ranking when it judges the test.
@@ -135,7 +135,7 @@ def table(name: str, rows: Sequence[Row], outcomes: dict[Key, Outcome]) -> Table
         seconds = [f"{statistics.median(one.seconds):.3g}" for one in (ours, theirs)]
         reached = "" if row.target is None else "yes" if ratio >= row.target else "no"
         alike = len(shared_figures(theirs, ours)) if row.ours == row.theirs else 0
-        cells = str(alike or ""), *seconds, f"{ratio:.2f}", _target(row), reached
+        cells = [str(alike or ""), *seconds, f"{ratio:.2f}", _target(row), reached]
         drawn.add_row(row.title, row.peer, *cells)
     return drawn
 

@@ -62,7 +62,7 @@ def bpr(case: Case) -> Work:
         model.fit(train)
         return model.seconds
 
-    return Work(run, timed=True)
+    return Work(run, timed=True, silent=True)
 
 
 def vbpr(case: Case) -> Work:
@@ -91,7 +91,7 @@ def vbpr(case: Case) -> Work:
         VBPR(**sizes, learning_rate=0.001, verbose=False, seed=0).fit(train)
         return seconds[0]
 
-    return Work(run, timed=True)
+    return Work(run, timed=True, silent=True)
 
 
 def evaluation(case: Case) -> Work:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from peer_case import CUTOFFS, LAYERS, WIDTHS, Case, Work
-from peer_losses import losses
+from peer_losses import PROJECTION, TABLE, losses
 from start_peer import METRICS, VBPR, written
 
 from fusionlab.config import Experiment, experiment_from
@@ -109,14 +109,14 @@ def step(case: Case, parts: dict[str, Any]) -> dict[str, float]:
     task.prepare()
     image = WIDTHS["image"]
     values = {
-        "users.weight": case.weights["users"],
-        "items.weight": case.weights["items"],
-        "tastes.weight": case.weights["tastes"],
-        "fusion.project.image.weight": case.weights["project"][:, :image],
-        "fusion.project.text.weight": case.weights["project"][:, image:],
+        "users.weight": (case.weights["users"], TABLE),
+        "items.weight": (case.weights["items"], TABLE),
+        "tastes.weight": (case.weights["tastes"], TABLE),
+        "fusion.project.image.weight": (case.weights["project"][:, :image], PROJECTION),
+        "fusion.project.text.weight": (case.weights["project"][:, image:], PROJECTION),
     }
     named = {name.removeprefix("ids."): one for name, one in task.model.named_parameters()}
-    placed = [(named[name], array) for name, array in values.items() if name in named]
+    placed = [(named[name], *given) for name, given in values.items() if name in named]
     users, *candidates = torch.from_numpy(case.step)
     batch = Batch(users, torch.stack(candidates, 1), torch.arange(len(users)))
     return losses(lambda: task.step(batch, torch.Generator()).joint, placed)

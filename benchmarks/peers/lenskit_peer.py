@@ -37,7 +37,7 @@ def epochs(preset: str, **options: Any) -> Callable[[Case], Work]:
         sizes = {"embedding_size": DIM, "batch_size": BATCH, "learning_rate": 0.001}
         scorer = FlexMFImplicitScorer(preset=preset, **sizes, **options)
         trainer = scorer.create_trainer(data, TrainingOptions(device="cpu", rng=0))
-        return Work(trainer.train_epoch)
+        return Work(trainer.train_epoch, silent=True)
 
     return ready
 

@@ -20,7 +20,7 @@ import numpy as np
 import old_names
 import torch
 from peer_case import BATCH, CUTOFFS, DIM, LAYERS, WIDTHS, Case, Work
-from peer_losses import losses
+from peer_losses import PROJECTION, TABLE, losses
 
 NAME = "MMRec"
 PACKAGES = ("lmdb", "pandas", "torchvision")
@@ -112,17 +112,17 @@ def epochs(model: str) -> Callable[[Case], Work]:
 def step(model: Any, case: Case) -> dict[str, float]:
     """The loss of the step that all take, without the penalty."""
     weights = case.weights
-    users, items = weights["users"], weights["items"]
+    users, items, projections = weights["users"], weights["items"], []
     if hasattr(model, "item_linear"):  # its text stands before the image, its tastes beside IDs
         project = np.roll(weights["project"], WIDTHS["text"], 1)
         users = np.concatenate([users, weights["tastes"]], 1)
-        placed = [(model.u_embedding, users), (model.i_embedding, items)]
-        placed += [(model.item_linear.weight, project)]
+        tables = model.u_embedding, model.i_embedding
+        projections = [(model.item_linear.weight, project, PROJECTION)]
     elif hasattr(model, "embedding_dict"):
-        placed = [(model.embedding_dict["user_emb"], users)]
-        placed += [(model.embedding_dict["item_emb"], items)]
+        tables = model.embedding_dict["user_emb"], model.embedding_dict["item_emb"]
     else:
-        placed = [(model.user_embedding.weight, users), (model.item_embedding.weight, items)]
+        tables = model.user_embedding.weight, model.item_embedding.weight
+    placed = [(tables[0], users, TABLE), (tables[1], items, TABLE), *projections]
     with patch.object(model, "reg_weight", 0.0):
         return losses(lambda: model.calculate_loss(torch.from_numpy(case.step)), placed)
 

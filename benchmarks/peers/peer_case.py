@@ -27,13 +27,15 @@ class Work:
     """A kind of work, ready to run.
 
     ``run`` does it once. ``figures`` says what came out, for comparison with the other toolkits: a
-    figure of one name means one definition. ``timed``: the work cannot be told from its preparation
-    from outside, so ``run`` returns the seconds of the work itself.
+    figure of one name means one definition. ``silent``: the toolkit shows none. ``timed``: the work
+    cannot be told from its preparation from outside, so ``run`` returns the seconds of the work
+    itself.
     """
 
     run: Callable[[], object]
     figures: Callable[[], dict[str, float]] = dict
     timed: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Outcome:
     seconds: list[float] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    silent: bool = False
     absent: str = ""
     failed: str = ""
 
@@ -154,10 +155,10 @@ def shared_figures(found: Outcome, ours: Outcome) -> list[str]:
 
 
 def disagreement(found: Outcome, ours: Outcome) -> str:
-    """Where figures of one name differ by more than 1e-6, or a peer's have no name in common with
-    ours."""
+    """Where figures of one name differ by more than 1e-6, or none has a name in common, unless the
+    peer shows none."""
     shared = shared_figures(found, ours)
-    if found.figures and not shared:
+    if (found.figures or ours.figures) and not shared and not found.silent:
         return f"no figure to compare: found {sorted(found.figures)}, ours {sorted(ours.figures)}"
     wrong = [
         f"{name} is {found.figures[name]:.8f}, ours {ours.figures[name]:.8f}"

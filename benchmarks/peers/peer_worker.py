@@ -34,7 +34,8 @@ def main(name: str, work: str, case: Case) -> None:
     installed = [name for name in SHARED if importlib.util.find_spec(name)]
     versions = {one: importlib.metadata.version(one) for one in (*module.PACKAGES, *installed)}
     ready = prepare(module, work, case)
-    answer(answers, {"versions": versions, "figures": ready.figures()})
+    known = {"versions": versions, "figures": ready.figures(), "silent": ready.silent}
+    answer(answers, known)
     for _line in sys.stdin:
         started = time.perf_counter()
         result = ready.run()

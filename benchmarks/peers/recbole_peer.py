@@ -18,7 +18,7 @@ import numpy as np
 import old_names
 import torch
 from peer_case import BATCH, CUTOFFS, DIM, LAYERS, SPLITS, Case, Ints, Work
-from peer_losses import losses
+from peer_losses import TABLE, losses
 
 NAME = "RecBole"
 PACKAGES = ("recbole",)
@@ -102,7 +102,7 @@ def step(session: Session, case: Case) -> dict[str, float]:
     placed, ids = [], {}
     for field, (table, name) in tables.items():
         rows = session.rows(field)
-        placed.append((table.weight, np.pad(case.weights[name][rows], [(1, 0), (0, 0)])))
+        placed.append((table.weight, np.pad(case.weights[name][rows], [(1, 0), (0, 0)]), TABLE))
         ids[field] = torch.from_numpy(1 + rows.argsort())
     users, clicked, others = torch.from_numpy(case.step)
     batch = {"user_id": ids["user_id"][users]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -23,23 +23,24 @@ def memory_size() -> int | None:
     """Bytes of memory that this process can have: the machine's, or what its control groups (of a
     container, a batch system) allow. None where the system tells neither (Windows)."""
     known = list(_limits())
-    if hasattr(os, "sysconf") and {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= os.sysconf_names.keys():
+    with suppress(AttributeError, OSError, ValueError):
         known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return min(known, default=None)
+    return min((size for size in known if size > 0), default=None)
 
 
 def _limits() -> Iterator[int]:
     """What the process's groups, and those that they are in, allow; Linux only."""
-    lines = OWN_GROUPS.read_text().splitlines() if OWN_GROUPS.exists() else []
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = OWN_GROUPS.read_text().splitlines()
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers in LIMITS:
             folder, name = LIMITS[controllers]
             inside = Path(path.lstrip("/"))
             for group in (inside, *inside.parents):  # a container's own group is at the root
-                file = GROUPS / folder / group / name
-                if file.is_file() and (said := file.read_text().strip()).isdigit():
-                    yield int(said)
+                with suppress(OSError, ValueError):  # no file, or "max"
+                    yield int((GROUPS / folder / group / name).read_text())
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -25,7 +25,7 @@ def reduce_features(
     For centred features (``scaling`` other than "none") S is the covariance and the share one of
     variance. A rotation changes no distance, so what is lost is 1 - share of the energy and no
     more. Masks stay as they are; what stands behind a false one stays undefined. Large results are
-    held in a file in ``folder`` (`room`).
+    held in a file in ``folder`` (`joined`).
 
     Source: Pearson 1901; Jolliffe 2002, Principal Component Analysis.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ FOLDER = Path(tempfile.gettempdir()) / "fusionlab-cores"
 """One lock a core, shared by everybody who works on this machine."""
 
 CPUS = Path("/sys/devices/system/cpu")
+"""Where Linux tells which hardware threads are of one physical core."""
 
 SECONDS = 10.0
 """Claiming takes milliseconds; whoever would wait longer for his turn goes without."""
@@ -49,7 +51,8 @@ def _claim(count: int, folder: Path) -> dict[int, FileLock]:
     Linux counts hardware threads as cores, on many virtual machines one beside the other.
     """
     claimed: dict[int, FileLock] = {}
-    for core in sorted(os.sched_getaffinity(0), key=lambda core: (_elder_siblings(core), core)):
+    allowed = os.sched_getaffinity(0)
+    for core in sorted(allowed, key=lambda core: (_elder_siblings(core, allowed), core)):
         if len(claimed) == count:
             break
         lock = _lock(folder / f"{core}.lock")
@@ -59,13 +62,15 @@ def _claim(count: int, folder: Path) -> dict[int, FileLock]:
     return claimed
 
 
-def _elder_siblings(core: int) -> int:
-    """How many hardware threads of the same physical core have lower numbers, where Linux tells."""
-    file = CPUS / f"cpu{core}" / "topology" / "thread_siblings_list"
-    if not file.exists():
-        return 0
-    ranges = [part.split("-") for part in file.read_text().strip().split(",")]
-    return sum(len(range(int(ends[0]), min(int(ends[-1]) + 1, core))) for ends in ranges)
+def _elder_siblings(core: int, allowed: Set[int]) -> int:
+    """How many ``allowed`` hardware threads of the same physical core have lower numbers; 0 where
+    Linux does not tell."""
+    with suppress(OSError, ValueError):
+        said = (CPUS / f"cpu{core}" / "topology" / "thread_siblings_list").read_text()
+        ranges = [list(map(int, part.split("-"))) for part in said.split(",")]
+        threads = {thread for ends in ranges for thread in range(ends[0], ends[-1] + 1)}
+        return sum(thread < core for thread in threads & allowed)
+    return 0
 
 
 def _make(folder: Path) -> None:

@@ -48,8 +48,12 @@ def test_torch_and_its_own_error_on_a_full_disk(small_disk):
         torch.save(torch.zeros(100_000), small_disk / "x")
 
 
-def test_an_array_on_a_full_disk(small_disk, monkeypatch):
-    monkeypatch.setattr(room, "large", lambda: 1000)
+@pytest.mark.parametrize("reserved", [True, False])
+def test_an_array_on_a_full_disk(small_disk, monkeypatch, reserved):
+    """Told before it is written, and where the system reserves nothing in the midst."""
+    if not reserved:
+        monkeypatch.setattr(room, "reserve", lambda file: None)
+    monkeypatch.setattr(room, "large_bytes", lambda: 1000)
     with pytest.raises(FusionlabError, match="free space"):
         room.joined(torch.zeros(400, 100).split(10), (400, 100), torch.float32, small_disk)
     assert not list(small_disk.iterdir())

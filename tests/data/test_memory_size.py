@@ -42,6 +42,11 @@ def test_the_smallest_limit_counts(groups, own, files, size):
     assert memory.memory_size() == size
 
 
+def test_groups_that_cannot_be_read_limit_nothing(groups):
+    groups("0::/\n", {f"{NEW}/is a folder": ""})
+    assert memory.memory_size() == MACHINE
+
+
 def test_a_system_without_either_is_not_guessed(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "OWN_GROUPS", tmp_path / "none")
     monkeypatch.delattr(os, "sysconf")

@@ -10,7 +10,7 @@ from fusionlab.data.scaling import rescale
 
 
 def test_a_large_array_is_held_in_a_file_without_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "large", lambda: 500)
+    monkeypatch.setattr(module, "large_bytes", lambda: 500)
     x = torch.randn(90, 5, generator=torch.Generator().manual_seed(0))
     small, large = (
         joined(rows.split(7), rows.shape, torch.bfloat16, tmp_path) for rows in (x[:9], x)
@@ -27,9 +27,10 @@ def test_a_large_array_is_held_in_a_file_without_a_name(tmp_path, monkeypatch):
 
 
 def test_what_is_large_depends_on_the_memory(monkeypatch):
-    for size, least in ((1 << 40, 1 << 36), (None, 1 << 28)):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for size, least in ((1 << 40, 1 << 35), (None, 1 << 28)):
         monkeypatch.setattr(module, "memory_size", lambda size=size: size)
-        assert module.large() == least
+        assert module.large_bytes() == least
 
 
 def test_scaled_features_are_the_same_on_disk(tmp_path, monkeypatch):
@@ -38,7 +39,7 @@ def test_scaled_features_are_the_same_on_disk(tmp_path, monkeypatch):
     features = ItemFeatures({"a": x}, {"a": torch.ones(300, 2, dtype=torch.bool)})
     train = torch.arange(100)
     in_memory = rescale(features, train, "modality").values["a"]
-    monkeypatch.setattr(module, "large", lambda: 1000)
+    monkeypatch.setattr(module, "large_bytes", lambda: 1000)
     on_disk = rescale(features, train, "modality", tmp_path).values["a"]
     assert torch.equal(in_memory, on_disk)
     assert os.listdir(tmp_path) == []

@@ -91,7 +91,6 @@ def test_where_no_lock_can_be_made_nobody_is_pinned(tmp_path):
 
 
 def test_who_waits_too_long_for_his_turn_goes_without(tmp_path, monkeypatch):
-
     monkeypatch.setattr(cores, "SECONDS", 0.0)
     with cores._lock(tmp_path / "claiming.lock"):
         assert not pin(1, tmp_path)
@@ -128,21 +127,25 @@ def test_workers_on_a_gpu_are_not_pinned():
 
 
 @pytest.mark.parametrize(
-    ("siblings", "claimed"),
+    ("siblings", "allowed", "claimed"),
     [
-        (["0-1", "0-1", "2-3", "2-3"], [0, 2, 1]),
-        (["0,2", "1,3", "0,2", "1,3"], [0, 1, 2]),
-        (["0", "1", "2", "3"], [0, 1, 2]),
-        ([], [0, 1, 2]),
+        (["0-1", "0-1", "2-3", "2-3"], {3, 2, 1, 0}, [0, 2, 1]),
+        (["0,2", "1,3", "0,2", "1,3"], {3, 2, 1, 0}, [0, 1, 2]),
+        (["0-1", "0-1", "2-3", "2-3"], {3, 1, 0}, [0, 3, 1]),
+        (["0", "1", "2", "3"], {3, 2, 1, 0}, [0, 1, 2]),
+        (["", "x", "0-", "3"], {3, 2, 1, 0}, [0, 1, 2]),
+        ([], {3, 2, 1, 0}, [0, 1, 2]),
     ],
 )
-def test_threads_of_one_physical_core_are_claimed_last(siblings, claimed, tmp_path, monkeypatch):
+def test_threads_of_one_physical_core_are_claimed_last(
+    siblings, allowed, claimed, tmp_path, monkeypatch
+):
     for core, text in enumerate(siblings):
         topology = tmp_path / f"cpu{core}" / "topology"
         topology.mkdir(parents=True)
         (topology / "thread_siblings_list").write_text(f"{text}\n")
     monkeypatch.setattr(cores, "CPUS", tmp_path)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 2, 1, 0})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: allowed)
     found = cores._claim(3, tmp_path)
     for lock in found.values():
         lock.release()
