@@ -1,40 +1,88 @@
-"""Do an epoch of the framework and one by hand compute the same?"""
+"""Do a call of the framework and one by hand compute the same?"""
 
 from fnmatch import fnmatch
 from unittest.mock import patch
 
 import torch
 from by_hand import Epoch
+from shapes import CLICKS, ITEMS, clicks
 
 from fusionlab.errors import FusionlabError
 
-TOLERANCE = {"fp32": 1e-6, "bf16": 1e-4}
-"""Of mean losses, relative: both add up in other orders, bf16 with 8 bits."""
+LOSSES = {"fp32": 1e-6, "bf16": 1e-4}
+"""How far mean losses may differ, relative: both add up in other orders, bf16 with 8 bits."""
+
+GRADIENTS = {"fp32": 1e-5, "bf16": 2e-2}
+"""The same of a parameter's gradient, as norms."""
+
+FIGURES = 1e-6
 
 
 def check_agreement(name, ours, theirs):
-    """Train both for an epoch on the framework's steps, from the framework's weights.
+    """Compare epochs from the same weights, figures, or negatives; other calls give nothing back.
 
     Raises:
-        FusionlabError: their mean losses differ.
+        FusionlabError: they differ, or a negative is a click.
     """
-    if not isinstance(theirs, Epoch):
+    if isinstance(theirs, Epoch):
+        _check_epochs(name, ours, theirs)
         return
-    loop = ours.__self__
-    start(theirs, loop.task.model.state_dict())
+    if name not in ("sampling", "evaluation", "metrics"):
+        return
+    for call in (ours, theirs) if name == "sampling" else ():
+        _check_negatives(name, call().flatten())
+    if name != "sampling":
+        found, by_hand = ours(), theirs()
+        if found.keys() != by_hand.keys():
+            raise FusionlabError(f"{name}: found {[*found]}, by hand {[*by_hand]}")
+        for one, value in found.items():
+            _check(f"{name}: {one}", abs(value - by_hand[one]), FIGURES)
+
+
+def _check_negatives(name, drawn):
+    keys = clicks().users * ITEMS
+    is_click = torch.isin(keys + drawn, keys + clicks().by_item)
+    if len(drawn) != CLICKS or drawn.min() < 0 or drawn.max() >= ITEMS or is_click.any():
+        raise FusionlabError(f"{name}: found other than one item a click that is none")
+
+
+def _check_epochs(name, ours, theirs):
+    """Gradients of the first step, and mean losses of an epoch of the framework's steps."""
+    loop, precision = ours.__self__, "bf16" if theirs.bf16 else "fp32"
+    model = loop.task.model
+    _put(theirs, model.state_dict())
     steps = list(loop.task.batches(loop.generator))
+    model.train()
+    loop.micro_batches.backward(steps[0], loop._step, loop._clear)
+    theirs.backward(steps[0].users, steps[0].candidates)
+    slopes = {n: one.grad.float() for n, one in model.named_parameters() if one.grad is not None}
+    for pattern, parameter in theirs.parameters.items():
+        slope = _joined(slopes, pattern, parameter)
+        _check(
+            f"{name}: the gradient of {pattern}",
+            float((slope - parameter.grad).norm() / slope.norm()),
+            GRADIENTS[precision],
+        )
     with patch.object(loop.task, "batches", lambda _: iter(steps)):
         found = ours()
     by_hand = theirs.train((one.users, one.candidates) for one in steps)
-    if not abs(found - by_hand) <= TOLERANCE["bf16" if theirs.bf16 else "fp32"] * by_hand:
-        raise FusionlabError(f"{name}: found a mean loss of {found:.7f}, by hand {by_hand:.7f}")
+    _check(f"{name}: the mean loss", abs(found - by_hand) / by_hand, LOSSES[precision])
+
+
+def _check(what, difference, most):
+    if not difference <= most:
+        raise FusionlabError(f"{what} differs from that by hand by {difference:.1e}, not {most:g}")
 
 
 @torch.no_grad()
-def start(theirs, state):
-    """Copy the framework's weights: side by side where one by hand stands for several, users above
-    items in the graph."""
+def _put(theirs, state):
+    """Copy the framework's weights."""
     for pattern, parameter in theirs.parameters.items():
-        parts = [one for name, one in state.items() if fnmatch(name, pattern)]
-        beside = sum(map(len, parts)) > len(parameter)
-        parameter.copy_(torch.cat(parts, int(beside)).view_as(parameter))
+        parameter.copy_(_joined(state, pattern, parameter))
+
+
+def _joined(named, pattern, parameter):
+    """What one parameter by hand holds: several side by side, or users above items in the graph."""
+    parts = [one for name, one in named.items() if fnmatch(name, pattern)]
+    beside = sum(map(len, parts)) > len(parameter)
+    return torch.cat(parts, int(beside)).view_as(parameter)

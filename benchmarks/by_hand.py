@@ -160,17 +160,17 @@ class BprWithoutAutograd(Epoch):
         return F.softplus(-margin).mean() + shrink / 2 * (p.square().sum() + q.square().sum())
 
 
-def vbpr(held_in):
+def vbpr(held_in, layer=nn.Linear):
     """The hybrid with `concat`: one table, one product for the distinct items."""
     stored = torch.cat([x[:, 0] for x in features(image=4096, text=384).values.values()], 1)
-    fuse = nn.Linear(stored.shape[1], DIM)
+    fuse = layer(stored.shape[1], DIM)
     return content(held_in, [stored], fuse, {"project.*.weight": fuse.weight, "bias": fuse.bias})
 
 
-def gated(held_in):
+def gated(held_in, layer=nn.Linear):
     """The hybrid with a gated multimodal unit of three modalities."""
     stored = {n: x[:, 0] for n, x in features(image=4096, text=384, audio=128).values.items()}
-    fuse = GatedUnit({name: x.shape[1] for name, x in stored.items()})
+    fuse = GatedUnit({name: x.shape[1] for name, x in stored.items()}, layer)
     named = {f"project.{name}": one for name, one in fuse.project.named_parameters()}
     named |= {"gates.*.weight": fuse.gate.weight, "gate_bias": fuse.gate.bias}
     return content(held_in, stored.values(), fuse, named)
@@ -179,10 +179,10 @@ def gated(held_in):
 class GatedUnit(nn.Module):
     """z = softmax over the modalities of G [h_1; ...; h_M] + c, v = sum_m z_m tanh(h_m)."""
 
-    def __init__(self, widths):
+    def __init__(self, widths, layer):
         super().__init__()
-        self.project = nn.ModuleDict({n: nn.Linear(width, DIM) for n, width in widths.items()})
-        self.gate = nn.Linear(len(widths) * DIM, len(widths) * DIM)
+        self.project = nn.ModuleDict({n: layer(width, DIM) for n, width in widths.items()})
+        self.gate = layer(len(widths) * DIM, len(widths) * DIM)
 
     def forward(self, *modalities):
         h = torch.cat([f(x) for f, x in zip(self.project.values(), modalities, strict=True)], 1)

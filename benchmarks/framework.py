@@ -76,9 +76,14 @@ def judging(metrics):
     users, items = factors()
     product = CatalogueProduct(items.T)
     relevant = {"valid": clicks(HELD_OUT, 1), "test": clicks(HELD_OUT, 2)}
-    return lambda: evaluate(
-        lambda rows: product(users[rows]), clicks(), relevant, metrics=metrics, cutoffs=(10, 20)
-    )
+
+    def judge():
+        judged = evaluate(
+            lambda rows: product(users[rows]), clicks(), relevant, metrics=metrics, cutoffs=(10, 20)
+        )
+        return {f"{split}.{k}": v for split, one in judged.items() for k, v in one.means().items()}
+
+    return judge
 
 
 def metrics(lists):

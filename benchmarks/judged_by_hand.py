@@ -45,7 +45,11 @@ def metrics(lists, cutoffs=(10, 20)):
     known = torch.cat([held_out.users * ITEMS + held_out.by_item, torch.tensor([USERS * ITEMS])])
     discount = 1 / torch.arange(2, max(cutoffs) + 2).double().log2()
     keys = torch.arange(USERS)[:, None] * ITEMS + lists
-    return lambda: [_measure(keys, known, held_out.counts, discount, k) for k in cutoffs]
+    return lambda: {
+        f"{metric}@{k}": value
+        for k in cutoffs
+        for metric, value in _measure(keys, known, held_out.counts, discount, k).items()
+    }
 
 
 def _measure(keys, known, counts, discount, k):
