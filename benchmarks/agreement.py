@@ -26,17 +26,18 @@ def check_agreement(name, ours, theirs):
     """
     if isinstance(theirs, Epoch):
         _check_epochs(name, ours, theirs)
-        return
-    if name not in ("sampling", "evaluation", "metrics"):
-        return
-    for call in (ours, theirs) if name == "sampling" else ():
-        _check_negatives(name, call().flatten())
-    if name != "sampling":
-        found, by_hand = ours(), theirs()
-        if found.keys() != by_hand.keys():
-            raise FusionlabError(f"{name}: found {[*found]}, by hand {[*by_hand]}")
-        for one, value in found.items():
-            _check(f"{name}: {one}", abs(value - by_hand[one]), FIGURES)
+    elif name == "sampling":
+        for call in (ours, theirs):
+            _check_negatives(name, call().flatten())
+    elif name in ("evaluation", "metrics"):
+        _check_figures(name, ours(), theirs())
+
+
+def _check_figures(name, found, by_hand):
+    if found.keys() != by_hand.keys():
+        raise FusionlabError(f"{name}: found {[*found]}, by hand {[*by_hand]}")
+    for one, value in found.items():
+        _check(f"{name}: {one}", abs(value - by_hand[one]), FIGURES)
 
 
 def _check_negatives(name, drawn):

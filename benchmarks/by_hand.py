@@ -138,8 +138,7 @@ class BprWithoutAutograd(Epoch):
     """The same, with its gradients written out: what the maths costs."""
 
     def __init__(self):
-        self.factors = Factors().requires_grad_(False)
-        super().__init__(self.factors.named(), None)
+        super().__init__(Factors().requires_grad_(False).named(), None)
         for one in self.parameters.values():
             one.grad = torch.zeros_like(one)
 
