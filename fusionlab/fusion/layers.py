@@ -78,12 +78,13 @@ class Projections(ByName[nn.Linear]):
 
     def pooled(self, items: ItemFeatures) -> tuple[Tensor, Tensor]:
         """Each modality's mean token, projected: (B, M, out), zero where absent; present (B, M)."""
-        projected, present = [], []
-        for name in self.specs:
-            on, x = self._one(items, name, pooled=True)
-            projected.append(x)
-            present.append(on)
-        return torch.stack(projected, 1), torch.stack(present, 1)
+        projected, present = self.each(items)
+        return torch.stack(projected, 1), present
+
+    def each(self, items: ItemFeatures) -> tuple[list[Tensor], Tensor]:
+        """`pooled`, the modalities as M tensors (B, out)."""
+        found = [self._one(items, name, pooled=True) for name in self.specs]
+        return [x for _, x in found], torch.stack([on for on, _ in found], 1)
 
     def tokens(self, items: ItemFeatures) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Project every token: (B, T, out) a modality, zero where masked, and the mask (B, T)."""
@@ -100,12 +101,10 @@ class Projections(ByName[nn.Linear]):
             mask = torch.zeros(shape, dtype=torch.bool, device=layer.weight.device)
             return mask, absent(layer.weight, *shape, self.out)
         values, mask = items.values[name], items.mask[name]
+        x = project(layer, pool_tokens(values, mask) if pooled else clean(values, mask))
         if pooled:
-            values, mask = pool_tokens(values, mask), mask.any(1)
-        else:
-            values = clean(values, mask)
-        x = project(layer, values)
-        return mask, x if mask.all() else torch.where(mask[..., None], x, 0)
+            mask = mask.any(1)
+        return mask, x if layer.bias is None else clean(x, mask)  # else zero where masked
 
 
 def project(layer: nn.Linear, values: Tensor) -> Tensor:

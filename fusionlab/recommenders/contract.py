@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,7 +21,7 @@ from fusionlab.data.situations import Situations
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FusedItems, Fusion, Objective, combined
 from fusionlab.plugins import place
-from fusionlab.recommenders.pairs import pair_products, view_scores
+from fusionlab.recommenders.pairs import pair_products, view_scores, view_scores_and_size
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.rows import squared_size, take_rows
 from fusionlab.recommenders.situation import situation_of
@@ -103,10 +104,14 @@ class ItemViews:
         rows = self.rows(items)
         return ItemViews(self.views[rows], self.present[rows], position)
 
-    def take(self, items: Tensor) -> Tensor:
-        """Views of ``items`` (...,) as (..., K, D); the gradient adds up over repeated items."""
-        flat = take_rows(self.views.flatten(1), self.rows(items))
+    def at(self, rows: Tensor) -> Tensor:
+        """Views of ``rows`` (...,) as (..., K, D); the gradient adds up over repeated rows."""
+        flat = take_rows(self.views.flatten(1), rows)
         return flat.reshape(*flat.shape[:-1], *self.views.shape[1:])
+
+    def take(self, items: Tensor) -> Tensor:
+        """Views of ``items`` (...,) as (..., K, D)."""
+        return self.at(self.rows(items))
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ class IdRows:
         return products if self.bias is None else products + self.bias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Touched:
     """What a step reads of the tables, looked up once for scores and penalty alike.
 
@@ -145,6 +150,23 @@ class Touched:
     items: ItemViews | None
     query: Tensor | None
     ids: IdRows | None
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """Where the candidates (B, C) stand among ``items``."""
+        assert self.items is not None
+        return self.items.rows(self.batch.candidates)
+
+    @property
+    def present(self) -> Tensor:
+        """Which views the candidates have, (B, C, K)."""
+        assert self.items is not None
+        return self.items.present[self.rows]
+
+    @cached_property
+    def scores_and_size(self) -> tuple[Tensor, Tensor]:
+        """Of the views, for a recommender whose loss their size is part of: computed together."""
+        return view_scores_and_size(self)
 
 
 class Recommender(nn.Module):
@@ -271,46 +293,47 @@ class Recommender(nn.Module):
 
     def pair_scores(self, touched: Touched) -> Tensor:
         """Scores of a step's candidates (B, C): the combined views plus the ID score."""
-        items, ids = touched.items, touched.ids
-        if items is None:
+        ids = touched.ids
+        if touched.items is None:
             assert ids is not None
             return ids.scores()
-        assert self.fusion is not None
-        present = items.present[items.rows(touched.batch.candidates)]
-        scores = combined(self.fusion, view_scores(touched), self._asking(touched), present)
+        scores = self._combined(touched, self.view_scores(touched))
         return scores if ids is None else scores + ids.scores()
+
+    def view_scores(self, touched: Touched) -> Tensor:
+        """Scores of a step's candidates by view (B, C, K)."""
+        return view_scores(touched)
 
     def scores_by_view(self, touched: Touched) -> list[tuple[Tensor, Tensor]]:
         """For each view, and for the ID score as one more: scores of the candidates (B, C), and
         the rows (B,) bool that count, those whose clicked item has the view."""
         assert touched.items is not None
-        clicked = touched.batch.candidates[:, 0]
-        present = touched.items.present[touched.items.rows(clicked)]
-        by_view = view_scores(touched)
+        present = touched.items.present[touched.rows[:, 0]]
+        by_view = self.view_scores(touched)
         found = list(zip(by_view.unbind(-1), present.unbind(-1), strict=True))
         if touched.ids is None:
             return found
-        return [*found, (touched.ids.scores(), torch.ones_like(clicked).bool())]
+        return [*found, (touched.ids.scores(), torch.ones_like(present[:, 0]))]
 
     def content_scores(self, touched: Touched) -> Tensor:
         """Scores of a step's candidates (B, C) by the combined views alone; of a strategy whose
         views are trained apart, by the sum of those that are present."""
-        assert self.fusion is not None
-        assert touched.items is not None
-        present = touched.items.present[touched.items.rows(touched.batch.candidates)]
-        by_view = view_scores(touched)
+        by_view = self.view_scores(touched)
         if self.trains_by_view:
-            return torch.where(present, by_view, 0).sum(-1)
-        return combined(self.fusion, by_view, self._asking(touched), present)
+            return torch.where(touched.present, by_view, 0).sum(-1)
+        return self._combined(touched, by_view)
 
     def asking(self, query: Tensor, situations: Tensor | None = None) -> Tensor:
         """What `Fusion.combine` gets to see of users with the views ``query`` (b, K, D), in
         ``situations`` (b, n); None: not known."""
         return query if self.situation is None else self.situation(query, situations)
 
-    def _asking(self, touched: Touched) -> Tensor | None:
+    def _combined(self, touched: Touched, by_view: Tensor) -> Tensor:
+        assert self.fusion is not None
         query = touched.query
-        return None if query is None else self.asking(query, touched.batch.situations)
+        if query is not None:
+            query = self.asking(query, touched.batch.situations)
+        return combined(self.fusion, by_view, query, touched.present)
 
     def ranker(self, items: ItemViews | None, features: ItemFeatures | None = None) -> Ranker:
         """Everything needed to score all N items for any user, computed once.

@@ -15,7 +15,7 @@ from fusionlab.recommenders.contract import (
     Touched,
 )
 from fusionlab.recommenders.factors import IdFactors, WithIds, check_ids
-from fusionlab.recommenders.rows import squared_size, take_rows
+from fusionlab.recommenders.rows import take_rows
 from fusionlab.spaces import Range, Spaces
 
 
@@ -60,17 +60,16 @@ class Hybrid(WithIds):
         """The learned tastes; they hold no history, so there is nothing to leave out."""
         return take_rows(self.tastes.weight, users).unflatten(1, items.views.shape[1:])
 
+    def view_scores(self, touched: Touched) -> Tensor:
+        """Computed together with the size that `penalty` reads."""
+        return touched.scores_and_size[0]
+
     def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty on both sides of both products: tastes and views, p and q.
 
         Were the views free, a fusion could grow to make up for small tastes.
         """
-        items, query = touched.items, touched.query
-        assert items is not None
-        assert query is not None
-        rows = items.rows(touched.batch.candidates).flatten()
-        times = rows.bincount(minlength=len(items.views))
-        views = (items.views.square().sum((1, 2)) * times).sum()
-        content = self.l2 / (2 * len(query)) * (squared_size(query) + views)
+        _, size = touched.scores_and_size
+        content = self.l2 / (2 * len(touched.batch.users)) * size
         of_ids = super().penalty(touched)
         return content if of_ids is None else content + of_ids

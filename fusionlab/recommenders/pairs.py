@@ -10,7 +10,7 @@ from torch import Tensor
 from fusionlab.recommenders.rows import squared_size
 
 if TYPE_CHECKING:
-    from fusionlab.recommenders.contract import Touched
+    from fusionlab.recommenders.contract import ItemViews, Touched
 
 SHARED = 8
 """A step with at most so many distinct items a candidate of a row scores them all at once."""
@@ -25,7 +25,7 @@ def pair_products(queries: Tensor, candidates: Tensor) -> Tensor:
 
 
 def products_and_size(queries: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-    """`pair_products` of (B, D) and (B, C, D), and the sum of the squares of all elements.
+    """`pair_products` of (B, ..., D) and (B, C, ..., D), and the sum of all elements squared.
 
     d/dq_b = sum_j g_bj c_bj + 2 s q_b,  d/dc_bj = g_bj q_b + 2 s c_bj
 
@@ -56,10 +56,29 @@ def view_scores(touched: Touched) -> Tensor:
 
     Rows with many of few items share them, and one matrix product scores all of these.
     """
-    items, query, candidates = touched.items, touched.query, touched.batch.candidates
-    assert items is not None
-    assert query is not None
-    if len(items.views) > SHARED * candidates.shape[1]:
-        return pair_products(query, items.take(candidates))
+    items, query = _sides(touched)
+    if not _shared(touched):
+        return pair_products(query, items.at(touched.rows))
     scores = torch.einsum("bkd,nkd->bnk", query, items.views)
-    return scores.gather(1, items.rows(candidates)[..., None].expand(-1, -1, scores.shape[2]))
+    return scores.gather(1, touched.rows[..., None].expand(-1, -1, scores.shape[2]))
+
+
+def view_scores_and_size(touched: Touched) -> tuple[Tensor, Tensor]:
+    """`view_scores`, and the sum of the squares of both sides' views."""
+    items, query = _sides(touched)
+    if not _shared(touched):
+        return products_and_size(query, items.at(touched.rows))
+    times = touched.rows.flatten().bincount(minlength=len(items.views))
+    size = (items.views.square().sum((1, 2)) * times).sum()
+    return view_scores(touched), squared_size(query) + size
+
+
+def _sides(touched: Touched) -> tuple[ItemViews, Tensor]:
+    assert touched.items is not None
+    assert touched.query is not None
+    return touched.items, touched.query
+
+
+def _shared(touched: Touched) -> bool:
+    """Are there so few distinct items that one product scores them all?"""
+    return len(_sides(touched)[0].views) <= SHARED * touched.batch.candidates.shape[1]

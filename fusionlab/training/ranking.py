@@ -198,12 +198,11 @@ class RankingTask:
     ) -> Said:
         touched = model.touch_content(batch, items, leave_out)
         assert touched.items is not None
-        clicked = touched.items.rows(batch.candidates[:, 0])
         others = replace(touched, batch=replace(batch, candidates=batch.candidates.roll(1, 0)))
         return Said(
             model.content_scores(touched),
-            touched.items.present[clicked].any(1),
-            touched.items.take(batch.candidates),
+            touched.present[:, 0].any(1),
+            touched.items.at(touched.rows),
             touched.query,
             lambda: model.content_scores(others),
         )

@@ -48,8 +48,8 @@ class Concat(Fusion):
 
     def forward(self, items: ItemFeatures) -> FusedItems:
         """Sum the blocks of W [x_1; ...; x_M] and add the bias."""
-        parts, present = self.project.pooled(items if self.inner is None else self._read(items))
-        return one_view(parts.sum(1) + self.bias, present)
+        parts, present = self.project.each(items if self.inner is None else self._read(items))
+        return one_view(sum(parts, self.bias), present)
 
     def _read(self, items: ItemFeatures) -> ItemFeatures:
         """h (B, 1, H) in the place of each modality."""
