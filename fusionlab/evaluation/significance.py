@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from torch import Tensor
 
 from fusionlab.errors import FusionlabError
@@ -134,8 +133,16 @@ def mean_interval(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): controls the chance of any false finding among them."""
-    return multipletests(p_values, method="holm")[1].tolist() if len(p_values) else []
+    """Holm's step-down adjustment (1979): controls the chance of any false finding among them.
+
+    The j-th smallest of m becomes max over i <= j of (m - i + 1) p_(i), at most 1. As statsmodels
+    has it, whose function also goes through all of the process's memory for garbage.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    ascending = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[ascending] = np.maximum.accumulate(p[ascending] * np.arange(len(p), 0, -1))
+    return np.minimum(adjusted, 1).tolist()
 
 
 def compare(

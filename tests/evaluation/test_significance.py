@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.significance import (
@@ -125,6 +126,11 @@ def test_the_two_kinds_of_interval_agree_where_they_meet() -> None:
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p_values = np.random.default_rng(0).random(60).round(2)  # some are alike
+    assert holm(p_values) == multipletests(p_values, method="holm")[1].tolist()
 
 
 def test_over_seeds_is_the_mean_of_each_user() -> None:
