@@ -14,6 +14,7 @@ from fusionlab.serving.ids import require_known
 from fusionlab.serving.run_feedback import feedback_file
 from fusionlab.studies.record import RunRecord
 from fusionlab.studies.store import RunStore
+from fusionlab.studies.user_tables import names_user
 
 ITEMS_ALONE = "classification"
 """The task whose runs have items in the place of users."""
@@ -106,7 +107,9 @@ def _elsewhere(
         try:
             key = _pseudonyms(one)
             names = names if key is None else names | {key.of(user)}
-            there = store.names_user(one.id, names) or _is_in(feedback_file(one, store), names)
+            there = names_user(store.folder(one.id), names) or _is_in(
+                feedback_file(one, store), names
+            )
         except FusionlabError as error:
             place, there = f"{place}, which cannot be searched ({error})", True
         if there:

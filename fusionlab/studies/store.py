@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 from uuid import uuid4
 
 import polars as pl
@@ -21,28 +20,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fusionlab.data.disk import flush, whole, writing
-from fusionlab.data.fingerprint import file_fingerprint
 from fusionlab.data.sealed import (
-    IN_WORK,
     check_listed,
     has_seal,
     intact,
-    note_sums,
     sealed,
-    sums,
     unsealed,
     write_sums,
 )
-from fusionlab.data.table_files import readable
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import FusionlabError
 from fusionlab.schema import said_by
 from fusionlab.studies.record import WORDS_FILE, RunRecord
+from fusionlab.studies.user_tables import PER_USER_FILE, TABLES, erase, forget_user
 
 MODEL_FILE = "model.safetensors"
-PER_USER_FILE = "per_user.parquet"
-TABLES = (PER_USER_FILE, WORDS_FILE)
-"""What a run keeps of single users."""
 READ_BACK = (MODEL_FILE, *TABLES)
 DIVERGED_FILE = "diverged_batch.csv"
 """In the folder of an unfinished run: users and items of the step whose loss was no number."""
@@ -180,41 +172,9 @@ class RunStore:
         return self.load(record.id)
 
     def forget_user(self, run: str, names: Collection[str]) -> int:
-        """Take a user's rows out of the tables of a finished run; returns how many there were.
-
-        Tables are written anew, whole or not at all, and the old bytes overwritten. Of one who
-        joined in an update (`fusionlab.data.words`) it stays that there was somebody, without a
-        name: a model that has learned something of each user can still be brought back.
-        """
-        gone = 0
+        """`user_tables.forget_user` in a finished run, while nobody else works on it."""
         with self.lock(run):
-            for name in TABLES:
-                file = self.folder(run) / name
-                if not file.is_file():
-                    continue
-                with readable(file):
-                    frame = pl.read_parquet(intact(file), glob=False)
-                theirs = frame["user"].cast(pl.String).is_in([*names]).fill_null(False)
-                if theirs.any():
-                    gone += int(theirs.sum())
-                    kept = _without(frame, theirs)
-                    known = sums(file.parent)
-                    if name in known:
-                        note_sums(file.parent, known | {name: IN_WORK})
-                    _replace(file, kept)
-                    if name in known:
-                        note_sums(file.parent, known | {name: file_fingerprint(file)})
-        return gone
-
-    def names_user(self, run: str, names: Collection[str]) -> bool:
-        """Does a table of a finished run name a user?"""
-        for file in (self.folder(run) / name for name in TABLES):
-            if file.is_file():
-                with readable(file):
-                    users = pl.read_parquet(intact(file), columns=["user"], glob=False)["user"]
-                if users.cast(pl.String).is_in([*names]).any():
-                    return True
-        return False
+            return forget_user(self.folder(run), names)
 
     def clear_unfinished_tables(self) -> list[str]:
         """Remove tables of runs that were killed before they stood in their place; the runs write
@@ -225,7 +185,7 @@ class RunStore:
                 with self.lock(folder.name).acquire(timeout=0):
                     for name in (*TABLES, DIVERGED_FILE):
                         if (folder / name).is_file():
-                            _erase(folder / name)
+                            erase(folder / name)
             except Timeout:
                 under_way.append(folder.name)
         return under_way
@@ -268,36 +228,6 @@ def _written(file: Path, record: RunRecord, *, seal: bool = True) -> None:
     data = record.to_json()
     with whole(file) as draft:
         draft.write_text(sealed(data) if seal else json.dumps(data))
-
-
-def _without(frame: pl.DataFrame, theirs: pl.Series) -> pl.DataFrame:
-    """The rows of others; and, without a name, the words that say that they joined."""
-    if "item" not in frame.columns:
-        return frame.filter(~theirs)
-    named = pl.when(theirs).then(None).otherwise(pl.col("user")).alias("user")
-    return frame.with_columns(named).filter(~theirs | frame["item"].is_null())
-
-
-def _replace(file: Path, frame: pl.DataFrame) -> None:
-    """Put a table in the place of another, of which no byte stays in the file system."""
-    with file.open("r+b") as old:
-        with whole(file) as draft:
-            frame.write_parquet(draft)
-            flush(draft)
-        flush(file.parent)
-        _overwrite(old)
-
-
-def _erase(file: Path) -> None:
-    with file.open("r+b") as old:
-        file.unlink()
-        _overwrite(old)
-
-
-def _overwrite(old: BinaryIO) -> None:
-    old.write(bytes(os.fstat(old.fileno()).st_size))
-    old.flush()
-    os.fsync(old.fileno())
 
 
 def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

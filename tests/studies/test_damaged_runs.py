@@ -12,7 +12,7 @@ import torch
 from fusionlab.config import experiment_from
 from fusionlab.data.sealed import SUMS, note_sums, sums
 from fusionlab.errors import FusionlabError
-from fusionlab.studies import store as store_module
+from fusionlab.studies import user_tables
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import DIVERGED_FILE, READ_BACK, RunStore
 from fusionlab.studies.trained import load_trained
@@ -100,7 +100,7 @@ def test_a_killed_forgetting_leaves_a_run_that_can_be_read(tmp_path, monkeypatch
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(store_module, "file_fingerprint", killed)
+        patched.setattr(user_tables, "file_fingerprint", killed)
         with pytest.raises(Killed):
             store.forget_user(record.id, [user])
     found = store.load(record.id)
