@@ -23,4 +23,4 @@ def calls(by_hand):
 def start(module, case, _folder):
     """Run a process up to its first step; it ends there."""
     worker = [sys.executable, PEERS / "peer_worker.py"]
-    subprocess.run([*worker, module, FIRST_BATCH, case.text()], check=True)
+    subprocess.run([*worker, module, FIRST_BATCH, case.text()], check=True, env=case.environment)

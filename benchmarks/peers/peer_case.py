@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -63,6 +64,19 @@ class Case:
     def name(self) -> str:
         """The folder's own name, which MMRec and RecBole take for the dataset's."""
         return self.path.name
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a process that does the work: the same number of threads for everybody, and no GPU.
+
+        Two settings of the caller's do not count, so that all toolkits are as their users have
+        them: OpenMP's threads spin for a while before they sleep, and modules are compiled once.
+        """
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+        counts = dict.fromkeys(names, str(self.threads))
+        ignored = {"OMP_WAIT_POLICY", "PYTHONDONTWRITEBYTECODE"}
+        given = {name: value for name, value in os.environ.items() if name not in ignored}
+        return {**given, **counts, "CUDA_VISIBLE_DEVICES": ""}
 
     @cached_property
     def pairs(self) -> dict[str, Ints]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,7 +53,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment(case.threads),
+                env=case.environment,
             )
 
     def close(self) -> None:
@@ -81,18 +80,6 @@ class Worker:
         except BrokenPipeError:
             pass  # it died while it waited: hear() says of what
         return self.hear()
-
-
-def environment(threads: int) -> dict[str, str]:
-    """The same number of threads for everybody, and no GPU.
-
-    How OpenMP's threads wait is left as it is, to spin for a while before they sleep, as users of
-    all toolkits have it: `OMP_WAIT_POLICY` of the caller's environment does not count.
-    """
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    counts = dict.fromkeys(names, str(threads))
-    given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    return {**given, **counts, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def contenders(rows: list[Row]) -> list[Key]:
