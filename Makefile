@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
+# Tests start hundreds of processes: modules are compiled once.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: quickstart ceilings test test-slow fuzz lint types api audit bench clean
 

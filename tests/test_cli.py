@@ -89,6 +89,7 @@ def test_inspect_prints_counts(experiment):
     assert "audio" in output
 
 
+@pytest.mark.slow
 def test_a_strategy_from_a_file_is_checked_and_compared(plugin, tmp_path):
     def command(*arguments):
         done = subprocess.run(

@@ -19,6 +19,7 @@ def matrix(*words):
     return re.search(r"(\d+) of (\d+) tries held; (\d+) processes were killed; 0 ack", found.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 def test_training_is_killed_and_loses_nothing():
     found = matrix("--only", "train", "kill -9", "NaN", "--tries", "2")

@@ -243,6 +243,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

@@ -1,48 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fake_runs import USERS, MakeRow, fake_run
+from fake_runs import MakeRow, row_maker
 
-from fusionlab.studies.record import Cost, Row
+from fusionlab.studies.record import Row
 
 
 @pytest.fixture
 def make_row(tmp_path: Path) -> MakeRow:
-    """A row of runs; ``mean`` is each user's score on test, up to noise that averages to zero."""
-
-    def make(
-        label: str,
-        kind: Any = "strategy",
-        *,
-        mean: float = 0.2,
-        valid: float | None = None,
-        seeds: Sequence[float] = (-0.01, 0.0, 0.01),
-        level: str = "",
-        users: Sequence[Any] = tuple(range(USERS)),
-        coalitions: str = "none",
-        seconds: float = 10.0,
-        noise: float = 0.02,
-    ) -> Row:
-        records = [
-            fake_run(tmp_path, label, seed, mean + shift, (valid or mean) + shift, users, noise)
-            for seed, shift in enumerate(seeds)
-        ]
-        records = [
-            replace(
-                record,
-                coalition_training=coalitions,
-                cost=Cost(1234567, 10 + i, seconds * (i + 1), seconds / 10, 0.5, 900.0),
-            )
-            for i, record in enumerate(records)
-        ]
-        return Row(label, kind, records, level)
-
-    return make
+    """`row_maker` in the folder of the test."""
+    return row_maker(tmp_path)
 
 
 @pytest.fixture

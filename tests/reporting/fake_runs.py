@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,40 @@ def fake_run(
         test_opened=[],
         folder=folder / run,
     )
+
+
+def row_maker(folder: Path) -> MakeRow:
+    """Makes a row of runs in ``folder``; ``mean`` is each user's score on test, up to noise that
+    averages to zero."""
+
+    def make(
+        label: str,
+        kind: Any = "strategy",
+        *,
+        mean: float = 0.2,
+        valid: float | None = None,
+        seeds: Sequence[float] = (-0.01, 0.0, 0.01),
+        level: str = "",
+        users: Sequence[Any] = tuple(range(USERS)),
+        coalitions: str = "none",
+        seconds: float = 10.0,
+        noise: float = 0.02,
+    ) -> Row:
+        records = [
+            fake_run(folder, label, seed, mean + shift, (valid or mean) + shift, users, noise)
+            for seed, shift in enumerate(seeds)
+        ]
+        records = [
+            replace(
+                record,
+                coalition_training=coalitions,
+                cost=Cost(1234567, 10 + i, seconds * (i + 1), seconds / 10, 0.5, 900.0),
+            )
+            for i, record in enumerate(records)
+        ]
+        return Row(label, kind, records, level)
+
+    return make
 
 
 def stored(rows: Sequence[Row]) -> RunStore:

@@ -25,6 +25,7 @@ def results(paper: list[Row]) -> Results:
     return Results("Study", paper, METRICS, "ndcg@20")
 
 
+@pytest.mark.slow
 def test_elsewhere_the_tables_are_the_same_bytes(results: Results, tmp_path: Path) -> None:
     folder = export(results, tmp_path / "here" / "out")
     elsewhere = tmp_path / "elsewhere" / "copy"

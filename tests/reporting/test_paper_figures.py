@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_runs import METRICS, MakeRow, stored
+from fake_runs import METRICS, row_maker, stored
 from matplotlib.image import imread
 
 from fusionlab.errors import FusionlabError
@@ -51,9 +51,11 @@ AUDIT = Audit(
 )
 
 
-@pytest.fixture
-def report(make_row: MakeRow, tmp_path: Path) -> tuple[Path, Path]:
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> tuple[Path, Path]:
     """The folder of a report, and the runs behind it."""
+    folder = tmp_path_factory.mktemp("report")
+    make_row = row_maker(folder)
     rows = [
         make_row("popularity", "control", mean=0.05),
         make_row("a rather long name", level="feature"),
@@ -68,8 +70,8 @@ def report(make_row: MakeRow, tmp_path: Path) -> tuple[Path, Path]:
     ]
     store = stored(rows)
     for title in ("one", "two"):
-        write_report(Results(title, rows, METRICS, "ndcg@20"), tmp_path / title)
-    return tmp_path / "one", store.root
+        write_report(Results(title, rows, METRICS, "ndcg@20"), folder / title)
+    return folder / "one", store.root
 
 
 def _told(record):
