@@ -159,9 +159,9 @@ class BprWithoutAutograd(Epoch):
         return F.softplus(-margin).mean() + shrink / 2 * (p.square().sum() + q.square().sum())
 
 
-def vbpr(held_in, layer=nn.Linear):
+def vbpr(held_in, layer=nn.Linear, image=4096, text=384):
     """The hybrid with `concat`: one table, one product for the distinct items."""
-    stored = torch.cat([x[:, 0] for x in features(image=4096, text=384).values.values()], 1)
+    stored = torch.cat([x[:, 0] for x in features(image=image, text=text).values.values()], 1)
     fuse = layer(stored.shape[1], DIM)
     return content(held_in, [stored], fuse, {"project.*.weight": fuse.weight, "bias": fuse.bias})
 

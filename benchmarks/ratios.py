@@ -30,6 +30,7 @@ from fusionlab.studies.run import configure
 from fusionlab.training.sampling import NegativeSampler
 
 VBPR = {"image": 4096, "text": 384}
+NARROW = {"image": 64, "text": 32}
 GATED = {**VBPR, "audio": 128}
 
 
@@ -85,6 +86,11 @@ PAIRS = {
     ),
     "gated_same_products": (
         partial(hybrid, "gated", "fp32", GATED, partial(by_hand.gated, layer=Linear)),
+        None,
+    ),
+    # with narrow features: what neither products nor gathering cost
+    "vbpr_narrow": (
+        partial(hybrid, "concat", "fp32", NARROW, partial(by_hand.vbpr, **NARROW)),
         None,
     ),
     "evaluation": (evaluation, 1.15),
