@@ -307,8 +307,7 @@ class Recommender(nn.Module):
     def scores_by_view(self, touched: Touched) -> list[tuple[Tensor, Tensor]]:
         """For each view, and for the ID score as one more: scores of the candidates (B, C), and
         the rows (B,) bool that count, those whose clicked item has the view."""
-        assert touched.items is not None
-        present = touched.items.present[touched.rows[:, 0]]
+        present = touched.present[:, 0]
         by_view = self.view_scores(touched)
         found = list(zip(by_view.unbind(-1), present.unbind(-1), strict=True))
         if touched.ids is None:
