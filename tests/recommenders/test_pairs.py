@@ -14,7 +14,7 @@ from fusionlab.recommenders.pairs import (
 
 
 def normal(*shape):
-    draw = torch.Generator().manual_seed(len(shape))
+    draw = torch.Generator().manual_seed(sum(shape))
     return torch.randn(*shape, generator=draw, dtype=torch.float64, requires_grad=True)
 
 
