@@ -23,7 +23,7 @@ from fusionlab.data.features import multiplied
 from fusionlab.data.interactions import Clicks
 from fusionlab.evaluation.full_ranking import evaluate
 from fusionlab.evaluation.metrics import hits_of, list_metrics
-from fusionlab.recommenders.contract import Batch
+from fusionlab.recommenders.step import Batch
 from fusionlab.seal import Openings
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset

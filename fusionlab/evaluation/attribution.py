@@ -12,7 +12,8 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.fusion.seen import encoded, imputed
-from fusionlab.recommenders.contract import ItemViews, Recommender
+from fusionlab.recommenders.contract import Recommender
+from fusionlab.recommenders.step import ItemViews
 
 MOST_STEPS = 1024
 

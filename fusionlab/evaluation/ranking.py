@@ -138,9 +138,10 @@ def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if n <= 8 * k:
         return scores.topk(k, dim=1)
     maxima = scores[:, : n * GROUP].unflatten(1, (GROUP, n)).amax(1)
-    every = torch.arange(scores.shape[1], device=scores.device)
-    chosen = _largest(maxima, k)[1][:, None] + every[: n * GROUP : n, None]
-    columns = torch.cat([chosen.flatten(1), every[n * GROUP :].expand(len(scores), -1)], dim=1)
+    members, end = torch.arange(0, n * GROUP, n, device=scores.device), scores.shape[1]
+    chosen = _largest(maxima, k)[1][:, None] + members[:, None]
+    rest = torch.arange(n * GROUP, end, device=scores.device).expand(len(scores), -1)
+    columns = torch.cat([chosen.flatten(1), rest], dim=1)
     values, best = scores.gather(1, columns).topk(k, dim=1)
     return values, columns.gather(1, best)
 

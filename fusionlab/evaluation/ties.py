@@ -42,7 +42,7 @@ def fair_k(block: Block, k: int, people: Tensor) -> tuple[Tensor, Tensor]:
         return items, tied
     rows = all_tied(block, best[:, :1])
     tied[rows] = True
-    for some in rows.split(ROWS):
+    for some in rows.split(ROWS) if len(rows) else ():  # of nothing, split makes one part
         drawn = uniform_scores(people[some], block.scores.shape[1], SEED)
         drawn[block.scores[some] == -torch.inf] = -torch.inf
         items[some] = first_k(Block(block.rows, people[some], drawn), k)[0]

@@ -16,8 +16,8 @@ from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import block_of
 from fusionlab.explorer.cards import Shown, alert, card, cards, note
 from fusionlab.explorer.state import Explorer
-from fusionlab.recommenders.contract import ItemViews
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import ItemViews
 from fusionlab.serving.new_items import described_by, features_of
 from fusionlab.serving.recommend import Service
 from fusionlab.training.items import catalogue_views

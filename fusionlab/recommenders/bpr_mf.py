@@ -7,10 +7,7 @@ from typing import ClassVar
 from pydantic import NonNegativeFloat
 
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Context,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.factors import IdFactors, WithIds
 from fusionlab.spaces import Range, Spaces
 

@@ -10,9 +10,10 @@ from fusionlab.data.distinct import Distinct
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.by_history import ByHistory
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.profiles import Mean, Profile
 from fusionlab.recommenders.rows import take_rows
+from fusionlab.recommenders.step import Batch, ItemViews
 
 
 @RECOMMENDERS.register("content")

@@ -9,9 +9,10 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.by_history import ByHistory
 from fusionlab.recommenders.catalogue_product import CatalogueProduct
-from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.neighbours import comparable, directions
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import ItemViews
 
 
 @RECOMMENDERS.register("content_knn")

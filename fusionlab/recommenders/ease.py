@@ -14,8 +14,9 @@ from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.by_history import ByHistory
 from fusionlab.recommenders.co_clicks import co_clicks
-from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import ItemViews
 from fusionlab.spaces import Range, Spaces
 
 MOST_ITEMS = 30_000

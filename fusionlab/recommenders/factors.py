@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import Batch, Context, IdRows, Recommender, Touched
+from fusionlab.recommenders.contract import Context, Recommender
 from fusionlab.recommenders.pairs import products_and_size
 from fusionlab.recommenders.rows import take_rows
+from fusionlab.recommenders.step import Batch, IdRows, Touched
 
 
 class IdFactors(nn.Module):

@@ -8,14 +8,10 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Context,
-    ItemViews,
-    Touched,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.factors import IdFactors, WithIds, check_ids
 from fusionlab.recommenders.rows import take_rows
+from fusionlab.recommenders.step import ItemViews, Touched
 from fusionlab.spaces import Range, Spaces
 
 
@@ -62,14 +58,14 @@ class Hybrid(WithIds):
 
     def view_scores(self, touched: Touched) -> Tensor:
         """Computed together with the size that `penalty` reads."""
-        return touched.scores_and_size[0]
+        return touched.view_scores_and_size[0]
 
     def penalty(self, touched: Touched) -> Tensor:
         """The L2 penalty on both sides of both products: tastes and views, p and q.
 
         Were the views free, a fusion could grow to make up for small tastes.
         """
-        _, size = touched.scores_and_size
+        _, size = touched.view_scores_and_size
         content = self.l2 / (2 * len(touched.batch.users)) * size
         of_ids = super().penalty(touched)
         return content if of_ids is None else content + of_ids

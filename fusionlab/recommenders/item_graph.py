@@ -13,20 +13,14 @@ from torch import Tensor
 from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import MODALITY, Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Batch,
-    Context,
-    IdRows,
-    ItemViews,
-    Touched,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.factors import check_ids
 from fusionlab.recommenders.lightgcn import LightGcn, Tables
 from fusionlab.recommenders.neighbours import similarity_graph
 from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
 from fusionlab.recommenders.sparse_rows import SparseRows
+from fusionlab.recommenders.step import Batch, IdRows, ItemViews, Touched
 from fusionlab.spaces import Range, Spaces
 
 

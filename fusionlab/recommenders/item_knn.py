@@ -14,9 +14,10 @@ from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.by_history import ByHistory
 from fusionlab.recommenders.co_clicks import co_clicks
-from fusionlab.recommenders.contract import RECOMMENDERS, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.ranker import Ranker
 from fusionlab.recommenders.sparse_rows import SparseRows, entries_of
+from fusionlab.recommenders.step import ItemViews
 from fusionlab.spaces import Range, Spaces
 
 if TYPE_CHECKING:

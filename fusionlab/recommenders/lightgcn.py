@@ -13,17 +13,10 @@ from torch import Tensor, nn
 from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Batch,
-    Context,
-    IdRows,
-    ItemViews,
-    Recommender,
-    Touched,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context, Recommender
 from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
+from fusionlab.recommenders.step import Batch, IdRows, ItemViews, Touched
 from fusionlab.spaces import Range, Spaces
 
 # Torch says so once a process; the two products used here are tested against dense ones.

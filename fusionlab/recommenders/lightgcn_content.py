@@ -11,17 +11,12 @@ from torch import Tensor, nn
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Batch,
-    Context,
-    ItemViews,
-    Touched,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.factors import WithIds, check_ids
 from fusionlab.recommenders.lightgcn import ClickGraph, LightGcn
 from fusionlab.recommenders.ranker import Ranker, TableRanker
 from fusionlab.recommenders.rows import squared_size, take_rows
+from fusionlab.recommenders.step import Batch, ItemViews, Touched
 from fusionlab.spaces import Spaces
 
 

@@ -9,13 +9,9 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.synthetic.truth import SITUATION
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Context,
-    ItemViews,
-    Recommender,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context, Recommender
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import ItemViews
 
 
 @RECOMMENDERS.register("oracle")

@@ -1,19 +1,13 @@
-"""Scores of the pairs of a step: users and their candidates, one by one or by one product."""
+"""Products of the pairs of a step: users and their candidates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fusionlab.recommenders.rows import squared_size
-
-if TYPE_CHECKING:
-    from fusionlab.recommenders.contract import ItemViews, Touched
-
-SHARED = 8
-"""A step with at most so many distinct items a candidate of a row scores them all at once."""
 
 
 def pair_products(queries: Tensor, candidates: Tensor) -> Tensor:
@@ -49,36 +43,3 @@ class _ProductsAndSize(torch.autograd.Function):
         g, shrink = of_products[..., None], 2 * of_size
         of_queries = (g * candidates).sum(1).addcmul_(shrink, queries)
         return of_queries, (g * queries[:, None]).addcmul_(shrink, candidates)
-
-
-def view_scores(touched: Touched) -> Tensor:
-    """The candidates' scores by view (B, C, K).
-
-    Rows with many of few items share them, and one matrix product scores all of these.
-    """
-    items, query = _sides(touched)
-    if not _shared(touched):
-        return pair_products(query, items.at(touched.rows))
-    scores = torch.einsum("bkd,nkd->bnk", query, items.views)
-    return scores.gather(1, touched.rows[..., None].expand(-1, -1, scores.shape[2]))
-
-
-def view_scores_and_size(touched: Touched) -> tuple[Tensor, Tensor]:
-    """`view_scores`, and the sum of the squares of both sides' views."""
-    items, query = _sides(touched)
-    if not _shared(touched):
-        return products_and_size(query, items.at(touched.rows))
-    times = touched.rows.flatten().bincount(minlength=len(items.views))
-    size = (items.views.square().sum((1, 2)) * times).sum()
-    return view_scores(touched), squared_size(query) + size
-
-
-def _sides(touched: Touched) -> tuple[ItemViews, Tensor]:
-    assert touched.items is not None
-    assert touched.query is not None
-    return touched.items, touched.query
-
-
-def _shared(touched: Touched) -> bool:
-    """Are there so few distinct items that one product scores them all?"""
-    return len(_sides(touched)[0].views) <= SHARED * touched.batch.candidates.shape[1]

@@ -7,13 +7,9 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import Fusion
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Context,
-    ItemViews,
-    Recommender,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context, Recommender
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import ItemViews
 
 # Constants of SplitMix64 (Steele, Lea and Flood 2014), as signed 64-bit integers.
 STEP, MIX_1, MIX_2 = (

@@ -18,7 +18,8 @@ from fusionlab.returned import check_returned
 
 if TYPE_CHECKING:
     from fusionlab.data.interactions import Clicks
-    from fusionlab.recommenders.contract import ItemViews, Recommender
+    from fusionlab.recommenders.contract import Recommender
+    from fusionlab.recommenders.step import ItemViews
 
 
 class Ranker:

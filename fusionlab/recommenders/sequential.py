@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.by_history import ByHistory
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, IdRows, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.factors import check_ids
 from fusionlab.recommenders.networks import SasRec, SequenceNetwork
 from fusionlab.recommenders.rows import take_rows
+from fusionlab.recommenders.step import Batch, IdRows, ItemViews
 
 ROWS = 512
 """Sequences that go through a network together; sorted by length, they have little padding."""

@@ -14,15 +14,10 @@ from fusionlab.data.distinct import Distinct
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import Fusion
 from fusionlab.recommenders.content import Content
-from fusionlab.recommenders.contract import (
-    RECOMMENDERS,
-    Batch,
-    Context,
-    ItemViews,
-    Touched,
-)
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.factors import IdFactors, WithIds, check_ids
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import Batch, ItemViews, Touched
 from fusionlab.spaces import Range, Spaces
 
 

@@ -13,8 +13,8 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.new_items import joined
 from fusionlab.errors import FusionlabError
 from fusionlab.evaluation.ranking import Scores, block_of
-from fusionlab.recommenders.contract import ItemViews
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import ItemViews
 from fusionlab.serving.people import Asked, as_clicks
 from fusionlab.training.items import catalogue_views
 from fusionlab.training.ranking import RankingTask

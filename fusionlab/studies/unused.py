@@ -9,7 +9,8 @@ from torch import Tensor
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import FUSIONS
-from fusionlab.recommenders.contract import ItemViews, Recommender
+from fusionlab.recommenders.contract import Recommender
+from fusionlab.recommenders.step import ItemViews
 from fusionlab.studies.build import AnyTask
 from fusionlab.training.classification import ClassificationTask
 from fusionlab.training.ranking import RankingTask

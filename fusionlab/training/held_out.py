@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fusionlab.data.interactions import Clicks
-from fusionlab.recommenders.contract import Batch
+from fusionlab.recommenders.step import Batch
 from fusionlab.training.sampling import NegativeSampler
 
 BLOCK = 8192

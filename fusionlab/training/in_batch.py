@@ -11,7 +11,7 @@ from torch import Tensor
 from fusionlab.balancing.contract import Balancer
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import ConfigError
-from fusionlab.recommenders.contract import Batch
+from fusionlab.recommenders.step import Batch
 from fusionlab.sections import Training
 from fusionlab.training.losses import LOSSES, Loss
 

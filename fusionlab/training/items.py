@@ -6,8 +6,9 @@ import torch
 
 from fusionlab.data.features import ItemFeatures
 from fusionlab.fusion.contract import FusedItems, Fusion
-from fusionlab.recommenders.contract import ItemViews, Recommender
+from fusionlab.recommenders.contract import Recommender
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import ItemViews
 
 BLOCK = 8192
 

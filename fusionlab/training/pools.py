@@ -9,7 +9,8 @@ from torch import Tensor
 
 from fusionlab.balancing.contract import Balancer
 from fusionlab.errors import ConfigError
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Recommender
+from fusionlab.recommenders.contract import RECOMMENDERS, Recommender
+from fusionlab.recommenders.step import Batch
 from fusionlab.training.sampling import draw_unclicked
 
 
@@ -77,7 +78,7 @@ class Pools:
         rows, pools = rows[clicks], pools[clicks]
         group, counts = torch.unique_consecutive(rows, return_inverse=True, return_counts=True)[1:]
         starts = (counts.cumsum(0) - counts)[group]
-        keys = keys - (torch.arange(len(keys), device=keys.device) - starts)
+        keys = keys - (torch.arange(1, len(keys) + 1, device=keys.device) - starts)
         unclicked = sizes[pools] - counts[group]
         able = unclicked > 0
         if drawn is not None:

@@ -24,8 +24,9 @@ from fusionlab.evaluation.ranking import block_of
 from fusionlab.evaluation.result import Evaluation
 from fusionlab.evaluation.situations import evaluate_situations
 from fusionlab.fusion.contract import FusedItems
-from fusionlab.recommenders.contract import Batch, ItemViews, Recommender, Touched
+from fusionlab.recommenders.contract import Recommender
 from fusionlab.recommenders.ranker import Ranker
+from fusionlab.recommenders.step import Batch, ItemViews, Touched
 from fusionlab.sections import Judging, Training
 from fusionlab.training.augmented import Augmented
 from fusionlab.training.held_out import HeldOut

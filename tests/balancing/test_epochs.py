@@ -7,7 +7,7 @@ import torch.nn.functional as F
 import toy
 
 from fusionlab.balancing.contract import Balancer, Coalition
-from fusionlab.recommenders.contract import ItemViews
+from fusionlab.recommenders.step import ItemViews
 from fusionlab.sections import Runtime
 from fusionlab.training.loop import Loop
 

@@ -7,7 +7,8 @@ from fusionlab.config import experiment_from
 from fusionlab.data.distinct import Distinct
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.fusion.contract import FUSIONS, specimen
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.recommenders.step import Batch, ItemViews
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.run import run_experiment

@@ -7,8 +7,9 @@ import torch
 
 from fusionlab.config import experiment_from
 from fusionlab.data.interactions import Clicks, Interactions
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.lightgcn import ClickGraph
+from fusionlab.recommenders.step import Batch
 from fusionlab.schema import validate
 from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Runtime, Training

@@ -9,8 +9,9 @@ from fusionlab.data.distinct import Distinct
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import ConfigError, FusionlabError
 from fusionlab.fusion.contract import FUSIONS, specimen
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.lightgcn import ClickGraph
+from fusionlab.recommenders.step import Batch, ItemViews
 from fusionlab.studies.build import build_task
 from fusionlab.studies.datasets import load_dataset
 from fusionlab.studies.run import run_experiment

@@ -8,7 +8,8 @@ from fusionlab.data.features import ItemFeatures
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.recommenders.step import Batch, ItemViews
 from fusionlab.schema import validate
 from fusionlab.serving.people import as_clicks
 from fusionlab.training.items import catalogue_ranker, catalogue_views

@@ -6,7 +6,8 @@ import torch
 from fusionlab.data.distinct import Distinct
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS, specimen
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.recommenders.step import Batch, ItemViews
 from fusionlab.training.items import catalogue_views
 
 D = 8

@@ -12,8 +12,9 @@ from fusionlab.data.interactions import Clicks, Interactions
 from fusionlab.errors import FusionlabError
 from fusionlab.fusion.contract import FUSIONS, specimen
 from fusionlab.recommenders import sequential
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
 from fusionlab.recommenders.networks import NETWORKS
+from fusionlab.recommenders.step import Batch, ItemViews
 from fusionlab.schema import validate
 from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Runtime, Training

@@ -7,7 +7,8 @@ import torch
 
 from fusionlab.data.situations import Situations
 from fusionlab.fusion.contract import FUSIONS, specimen
-from fusionlab.recommenders.contract import RECOMMENDERS, Batch, Context, ItemViews
+from fusionlab.recommenders.contract import RECOMMENDERS, Context
+from fusionlab.recommenders.step import Batch, ItemViews
 from fusionlab.training.items import catalogue_ranker
 
 D, USERS, ITEMS = 8, 20, 30
