@@ -17,7 +17,7 @@ ceilings: .venv/installed
 	$(BIN)/fusionlab study configs/studies/ceilings.yaml --workers 2
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" --every-message
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --every-message
 
 test-slow: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow

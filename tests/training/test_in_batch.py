@@ -10,7 +10,7 @@ import torch
 from fusionlab.config import experiment_from
 from fusionlab.data.interactions import Clicks
 from fusionlab.errors import ConfigError
-from fusionlab.recommenders import pairs
+from fusionlab.recommenders import step as step_module
 from fusionlab.studies.build import build_task
 from fusionlab.studies.run import run_experiment
 from fusionlab.studies.store import RunStore
@@ -146,7 +146,7 @@ def test_shared_candidates_are_scored_by_one_product_as_one_by_one(monkeypatch, 
     experiment = experiment_from(EXPERIMENT).varied({"fusion": fusion})
     found = []
     for shared in (8, -1):
-        monkeypatch.setattr(pairs, "SHARED", shared)
+        monkeypatch.setattr(step_module, "SHARED", shared)
         torch.manual_seed(0)
         task = build_task(experiment, experiment.dataset.build().load())
         task.prepare()

@@ -15,7 +15,7 @@ from fusionlab.fusion.checks.subject import DTYPES, SPECS, Subject
 from fusionlab.fusion.contract import specimen
 from fusionlab.registry import Part
 
-__all__ = ["CHECKS", "DTYPES", "SPECS", "CheckResult", "Subject", "check_all"]
+__all__ = ["CHECKS", "DTYPES", "SPECS", "CheckResult", "Subject", "check_all", "hold"]
 
 Check = Callable[[Subject], None]
 CHECKS: dict[str, Check] = {
@@ -62,11 +62,23 @@ def check_all(names: Sequence[str]) -> list[CheckResult]:
     ]
 
 
-def _problem(check: Check, part: Part) -> str:
-    for dtype, modalities in product(DTYPES, range(1, len(SPECS) + 1)):
+def hold(check: Check, part: Part, modalities: Sequence[int] = range(1, len(SPECS) + 1)) -> None:
+    """Hold a strategy against a check, with each number of ``modalities`` in each of `DTYPES`.
+
+    A note on what the check raises says with how many of them and in which type.
+    """
+    for dtype, number in product(DTYPES, modalities):
         try:
-            check(Subject(part, modalities, dtype))
-        except Exception as error:  # whatever a plug-in raises is its result here
+            check(Subject(part, number, dtype))
+        except Exception as error:
             kind = str(dtype).removeprefix("torch.")
-            return f"with {modalities} modalities in {kind}: {type(error).__name__}: {error}"
+            error.add_note(f"with {number} modalities in {kind}")
+            raise
+
+
+def _problem(check: Check, part: Part) -> str:
+    try:
+        hold(check, part)
+    except Exception as error:  # whatever a plug-in raises is its result here
+        return f"{error.__notes__[-1]}: {type(error).__name__}: {error}"
     return ""
