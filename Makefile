@@ -20,7 +20,7 @@ test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --every-message
 
 test-slow: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 # For a night: 2,000 damaged inputs are part of `make test`, here are as many as FUZZ_INPUTS says, new ones each time.
 # Tables of some lines are no work for a pool of threads: one thread of polars, else most of the time is spent waiting.

@@ -17,6 +17,10 @@ GRADIENTS = {"fp32": 1e-5, "bf16": 2e-2}
 
 FIGURES = 1e-6
 
+EPOCHS, MOST_UNEVEN = 4, 0.1
+"""Epochs of negatives, and how far chi-square by its degrees of freedom, some 7,000, may be from 1:
+six standard deviations."""
+
 
 def check_agreement(name, ours, theirs):
     """Compare epochs from the same weights, figures, or negatives; other calls give nothing back.
@@ -28,7 +32,7 @@ def check_agreement(name, ours, theirs):
         _check_epochs(name, ours, theirs)
     elif name == "sampling":
         for call in (ours, theirs):
-            _check_negatives(name, call().flatten())
+            _check_negatives(name, torch.stack([call().flatten() for _ in range(EPOCHS)]))
     elif name in ("evaluation", "metrics"):
         _check_figures(name, ours(), theirs())
 
@@ -41,10 +45,19 @@ def _check_figures(name, found, by_hand):
 
 
 def _check_negatives(name, drawn):
+    """One item a click that is none; over some epochs each as often as chance has it."""
     keys = clicks().users * ITEMS
     is_click = torch.isin(keys + drawn, keys + clicks().by_item)
-    if len(drawn) != CLICKS or drawn.min() < 0 or drawn.max() >= ITEMS or is_click.any():
+    if drawn.shape[1] != CLICKS or drawn.min() < 0 or drawn.max() >= ITEMS or is_click.any():
         raise FusionlabError(f"{name}: found other than one item a click that is none")
+    free = 1 / (ITEMS - clicks().counts.double())  # the chance of an item that is no click
+    per_click = EPOCHS * free[clicks().users]
+    taken = torch.zeros(ITEMS, dtype=torch.float64)
+    taken.index_add_(0, clicks().items, EPOCHS * (clicks().counts * free)[clicks().users])
+    expected = per_click.sum() - taken
+    found = drawn.flatten().bincount(minlength=ITEMS)
+    off = float(((found - expected).square() / expected).sum() / ITEMS - 1)
+    _check(f"{name}: how often items are drawn", abs(off), MOST_UNEVEN)
 
 
 def _check_epochs(name, ours, theirs):

@@ -19,6 +19,17 @@ DIM, L2 = 64, 1e-2
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
+def bare(call, threads=2):
+    """The call without a run's deterministic algorithms, after one that had them."""
+
+    def configured():
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+        return call()
+
+    return configured
+
+
 def rejection_in_python():
     """A call that draws an epoch, user by user."""
     users = clicks().users.tolist()

@@ -24,10 +24,20 @@ from fusionlab.schema import validate
 from fusionlab.seal import Sealed
 from fusionlab.sections import Judging, Runtime, Training
 from fusionlab.studies.executor import execute
-from fusionlab.studies.run import run_experiment
+from fusionlab.studies.run import configure, run_experiment
 from fusionlab.studies.store import RunStore
 from fusionlab.training.loop import Loop
 from fusionlab.training.ranking import RankingTask
+
+
+def as_a_run(call, threads=2):
+    """The call, set up as a run is: deterministic algorithms, pages kept."""
+
+    def configured():
+        configure(Runtime(threads=threads), seed=0)
+        return call()
+
+    return configured
 
 
 def interactions(count=CLICKS):

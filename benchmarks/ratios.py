@@ -98,7 +98,7 @@ PAIRS = {
     "whole_run": (whole_run, 1.08),
     "start": (partial(starting.calls, "hand_peer"), 1.15),
     "start_without_compiler": (partial(starting.calls, "hand_eager_peer"), None),
-    "study": (study, None),
+    "study": (study, 1 / 1.7),
     "encode_text": (partial(encoding.pair, "text"), 1.11),
     "encode_image": (partial(encoding.pair, "image"), 1.11),
     "encode_audio": (partial(encoding.pair, "audio"), 1.11),
@@ -121,23 +121,6 @@ def passed(ratio, limit):
     return limit is not None and ratio > limit
 
 
-def as_a_run(call, threads):
-    def configured():
-        configure(Runtime(threads=threads), seed=0)
-        call()
-
-    return configured
-
-
-def bare(call, threads):
-    def configured():
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
-        call()
-
-    return configured
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(PAIRS)}; default: all")
@@ -154,8 +137,8 @@ def main():
         make, limit = PAIRS[name]
         limit = limit() if callable(limit) else limit
         ours, theirs = make()
-        framed = bare if name in BEFORE_A_RUN else as_a_run
-        calls = framed(ours, options.threads), bare(theirs, options.threads)
+        framed = by_hand.bare if name in BEFORE_A_RUN else framework.as_a_run
+        calls = framed(ours, options.threads), by_hand.bare(theirs, options.threads)
         if name not in BEFORE_A_RUN:
             configure(Runtime(threads=options.threads), seed=0)
             check_agreement(name, ours, theirs)

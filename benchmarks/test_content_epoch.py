@@ -3,7 +3,8 @@
 import by_hand
 import framework
 import pytest
-from by_hand import TYPES
+from by_hand import TYPES, bare
+from framework import as_a_run
 
 VBPR = {"image": 4096, "text": 384}
 GATED = {**VBPR, "audio": 128}
@@ -19,7 +20,7 @@ GATED = {**VBPR, "audio": 128}
 def test_epoch(benchmark, fusion, widths, hand, loop, held_in):
     benchmark.group = f"an epoch of the hybrid with {fusion}, features in {held_in}"
     epochs = {
-        "framework": lambda: framework.epoch("hybrid", fusion, held_in, **widths),
-        "by hand": lambda: hand(held_in),
+        "framework": lambda: as_a_run(framework.epoch("hybrid", fusion, held_in, **widths)),
+        "by hand": lambda: bare(hand(held_in)),
     }
     benchmark.pedantic(epochs[loop](), rounds=5, warmup_rounds=1)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from framework import as_a_run
 from shapes import features
 
 from fusionlab.fusion.contract import FUSIONS, specimen
@@ -20,4 +21,4 @@ def test_step(benchmark, name):
         if fusion.trainable:
             views.sum().backward()
 
-    benchmark.pedantic(step, rounds=10, warmup_rounds=2)
+    benchmark.pedantic(as_a_run(step), rounds=10, warmup_rounds=2)

@@ -41,8 +41,10 @@ def fair_k(block: Block, k: int, people: Tensor) -> tuple[Tensor, Tensor]:
     if k == 0:
         return items, tied
     rows = all_tied(block, best[:, :1])
+    if not len(rows):  # nearly always; `split` makes one part of nothing
+        return items, tied
     tied[rows] = True
-    for some in rows.split(ROWS) if len(rows) else ():  # of nothing, split makes one part
+    for some in rows.split(ROWS):
         drawn = uniform_scores(people[some], block.scores.shape[1], SEED)
         drawn[block.scores[some] == -torch.inf] = -torch.inf
         items[some] = first_k(Block(block.rows, people[some], drawn), k)[0]

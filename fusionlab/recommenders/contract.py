@@ -180,7 +180,7 @@ class Recommender(nn.Module):
 
     def view_scores(self, touched: Touched) -> Tensor:
         """Scores of a step's candidates by view (B, C, K)."""
-        return touched.view_scores()
+        return touched.view_scores
 
     def scores_by_view(self, touched: Touched) -> list[tuple[Tensor, Tensor]]:
         """For each view, and for the ID score as one more: scores of the candidates (B, C), and

@@ -133,6 +133,7 @@ class Touched:
         assert self.items is not None
         return self.items.present[self.rows]
 
+    @property
     def view_scores(self) -> Tensor:
         """The candidates' scores by view (B, C, K).
 
@@ -153,7 +154,7 @@ class Touched:
             return products_and_size(query, items.at(self.rows))
         times = self.rows.flatten().bincount(minlength=len(items.views))
         size = (items.views.square().sum((1, 2)) * times).sum()
-        return self.view_scores(), squared_size(query) + size
+        return self.view_scores, squared_size(query) + size
 
     @property
     def _sides(self) -> tuple[ItemViews, Tensor]:

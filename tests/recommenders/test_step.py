@@ -15,7 +15,7 @@ def test_views_and_their_size(more):
     batch = Batch(torch.arange(5), candidates, torch.arange(5))
     touched = Touched(batch, ItemViews(views, torch.ones(n, 2).bool(), places), query, None)
     scores, size = touched.view_scores_and_size
-    torch.testing.assert_close(scores, touched.view_scores())
+    torch.testing.assert_close(scores, touched.view_scores)
     theirs = views[places[candidates]]
     torch.testing.assert_close(scores, torch.einsum("bkd,bckd->bck", query, theirs))
     torch.testing.assert_close(size, query.square().sum() + theirs.square().sum())

@@ -17,15 +17,14 @@ OPTIONS = [
     {"name": "rank_fusion", "unlisted": "last"},
     {"name": "rank_fusion", "method": "borda", "unlisted": "last"},
 ]
-ONE_AND_SEVERAL = (1, 3)
 
 
 @pytest.mark.parametrize("label", CHECKS)
 @pytest.mark.parametrize("part", OPTIONS, ids=str)
 def test_contract(part, label):
-    modalities = ONE_AND_SEVERAL
+    modalities = [1, 2, 3, 4]
     if label == "overfits" and "relu" in part.values():
         pytest.skip("a relu has no slope where it gives no evidence: some items stay untold")
     if label == "overfits" and "bernoulli" in part.values():
-        modalities = (3,)  # one expert that accepts two classes alike has almost no slope left
+        modalities.remove(1)  # one expert that accepts two classes alike has almost no slope
     hold(CHECKS[label], FUSIONS.parse(part), modalities)

@@ -1,4 +1,4 @@
-"""The contract away from the defaults, which tests/fusion/test_contract.py covers."""
+"""Options hold the contract too, with one modality and with three (defaults: test_contract.py)."""
 
 import pytest
 
@@ -23,10 +23,9 @@ OPTIONS = [
     {"name": "mixture_of_experts", "top_k": 2, "gate": "chosen", "noise": True},
     {"name": "variational_experts", "reconstruction": 0},
 ]
-ONE_AND_SEVERAL = (1, 3)
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("part", OPTIONS, ids=str)
 def test_contract(part, check):
-    hold(check, FUSIONS.parse(part), ONE_AND_SEVERAL)
+    hold(check, FUSIONS.parse(part), [1, 3])
