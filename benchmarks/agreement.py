@@ -17,6 +17,9 @@ GRADIENTS = {"fp32": 1e-5, "bf16": 2e-2}
 
 FIGURES = 1e-6
 
+TRAINED = 0.05
+"""How far NDCG of two trained models may differ, relative: they draw other steps."""
+
 EPOCHS, MOST_UNEVEN = 4, 0.1
 """Epochs of negatives, and how far chi-square by its degrees of freedom, some 7,000, may be from 1:
 six standard deviations."""
@@ -33,6 +36,9 @@ def check_agreement(name, ours, theirs):
     elif name == "sampling":
         for call in (ours, theirs):
             _check_negatives(name, torch.stack([call().flatten() for _ in range(EPOCHS)]))
+    elif name == "whole_run":
+        found, by_hand = (call()["test.ndcg@20"] for call in (ours, theirs))
+        _check(f"{name}: ndcg@20 of test", abs(found - by_hand) / by_hand, TRAINED)
     elif name in ("evaluation", "metrics"):
         _check_figures(name, ours(), theirs())
 

@@ -136,8 +136,9 @@ def whole_run(epochs):
         patch.object(Loop, "_save", autospec=True, side_effect=Loop._save) as save,
         terminal.epochs(epochs) as on_epoch,
     ):
-        run_experiment(experiment, RunStore(Path(folder)), on_epoch=on_epoch)
+        record = run_experiment(experiment, RunStore(Path(folder)), on_epoch=on_epoch)
     assert save.call_count > 1
+    return {f"test.{name}": value for name, value in record.metrics["test"].items()}
 
 
 def study(workers, runs=16):

@@ -115,6 +115,7 @@ def test_a_strategy_from_a_file_is_checked_and_compared(plugin, tmp_path):
     assert "sum\\_and\\_product (scale=0.1)" in table
 
 
+@pytest.mark.slow
 def test_wide_tables_are_printed_whole_in_a_narrow_terminal(experiment, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     study = tmp_path / "study.yaml"

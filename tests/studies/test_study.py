@@ -116,7 +116,7 @@ class Boom(Fusion):
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_broken_strategy_is_named_and_the_others_finish(study_file, tmp_path, workers):
     plugin = tmp_path / "boom.py"
     name = f"boom_{workers}"
