@@ -36,7 +36,7 @@ def only_positives(problem, split, kept):
     return dataclasses.replace(problem, relevant={split: clicks(rows, problem.exclude.n_items)})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(problem=problems)
 def test_equals_plain_loops(problem) -> None:
     cold_item = (problem.exclude.popularity == 0).tolist()
