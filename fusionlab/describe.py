@@ -16,8 +16,9 @@ from rich.text import Text
 
 from fusionlab.errors import ConfigError, FusionlabError, with_article
 from fusionlab.layers import read_value
+from fusionlab.part_class import option_notes, own_doc
 from fusionlab.plugins import load_plugin, source_hash
-from fusionlab.registry import FAMILIES, Part, PartOf, family, option_notes, own_doc
+from fusionlab.registry import FAMILIES, Part, PartOf, family
 
 NO_DOC = "(no docstring)"
 """What is shown of a part that says nothing of itself."""

@@ -1,8 +1,9 @@
-"""What the class of a part must be like, said before anything is built."""
+"""What the class of a part must be like, told before anything is built, and what it documents."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Collection, Iterator
 from enum import Enum
@@ -64,6 +65,28 @@ def option_types(cls: type, taken: Collection[str]) -> dict[str, Any]:
             expected = f"expected `{key}: {kind} = ...`"
             raise FusionlabError(f"{where}: found no type of the option {key!r}, {expected}")
     return types
+
+
+def own_doc(cls: type) -> str:
+    """The docstring of the class itself, not that of its base; empty if it has none."""
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def option_notes(cls: type) -> dict[str, str]:
+    """The one-line notes of the docstring's ``Options:`` block, by option."""
+    doc = inspect.getdoc(cls) or ""
+    _, _, block = doc.partition("Options:\n")
+    block = block.split("\n\n", 1)[0]
+    notes: dict[str, str] = {}
+    key = ""
+    for line in block.splitlines():
+        head = re.match(r"    (\w+): (.*)", line)
+        if head:
+            key = head[1]
+            notes[key] = head[2]
+        elif key:
+            notes[key] += " " + line.strip()
+    return notes
 
 
 def check_defaults(cls: type, options: type[BaseModel]) -> None:

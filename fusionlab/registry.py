@@ -16,7 +16,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -28,7 +27,14 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticUndefined, core_schema
 
 from fusionlab.errors import ConfigError, FusionlabError, one_of, with_article
-from fusionlab.part_class import build, check_class, check_defaults, option_types
+from fusionlab.part_class import (
+    build,
+    check_class,
+    check_defaults,
+    option_notes,
+    option_types,
+    own_doc,
+)
 from fusionlab.plugins import is_own, load_installed, place
 from fusionlab.schema import field_of, json_schema, read_by_name, validate
 
@@ -286,25 +292,3 @@ def _nested_annotation(annotation: Any) -> Any:
     if isinstance(annotation, types.UnionType):
         return typing.Union[replaced]  # noqa: UP007 -- the members are known only at run time
     return typing.get_origin(annotation)[replaced]
-
-
-def own_doc(cls: type) -> str:
-    """The docstring of the class itself, not that of its base; empty if it has none."""
-    return inspect.cleandoc(cls.__doc__ or "")
-
-
-def option_notes(cls: type) -> dict[str, str]:
-    """The one-line notes of the docstring's ``Options:`` block, by option."""
-    doc = inspect.getdoc(cls) or ""
-    _, _, block = doc.partition("Options:\n")
-    block = block.split("\n\n", 1)[0]
-    notes: dict[str, str] = {}
-    key = ""
-    for line in block.splitlines():
-        head = re.match(r"    (\w+): (.*)", line)
-        if head:
-            key = head[1]
-            notes[key] = head[2]
-        elif key:
-            notes[key] += " " + line.strip()
-    return notes

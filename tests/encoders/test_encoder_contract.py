@@ -17,7 +17,7 @@ from fusionlab.encoders.contract import ENCODERS
 from fusionlab.encoders.encode import Machine, encode
 from fusionlab.encoders.store import FeatureStore
 from fusionlab.errors import ConfigError
-from fusionlab.registry import option_notes
+from fusionlab.part_class import option_notes
 from fusionlab.schema import validate
 from fusionlab.sections import Encoding
 from tests.encoders.encoder_recipes import NEEDS, RECIPES, Folder, good_items, model_folders
