@@ -8,8 +8,9 @@ from pydantic import Field
 
 from fusionlab import plugins
 from fusionlab.errors import ConfigError, FusionlabError
+from fusionlab.part_class import check_class
 from fusionlab.plugins import load_plugin, source_hash
-from fusionlab.registry import Registry, family
+from fusionlab.registry import FAMILIES, Registry, family
 
 
 class Shape:
@@ -147,3 +148,11 @@ def test_an_installed_package_brings_parts_by_entry_point(shapes, monkeypatch):
     assert "hexagon" in shapes.names()
     plugins.load_installed()
     assert asked == ["fusionlab.plugins"]  # once a process
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_part_of_the_package_is_as_one_from_outside_must_be(name):
+    registry = family(name)
+    assert registry.names()
+    for one in registry.names():
+        check_class(registry[one], registry.base)
