@@ -35,9 +35,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`F.linear`: x W^T + b of (..., K), (M, K) and (M,), as (..., M).
 
     PyTorch multiplies float32 by MKL, which uses half the width of an AMD CPU's AVX-512; there
-    large matrices go to oneDNN, which took less than half the time where it was measured
-    (docs/performance.md). bfloat16, cast so or not, it multiplies by oneDNN on any CPU, which
-    compiles a kernel for every number of rows: there rows are multiplied in few shapes.
+    large matrices go to oneDNN, which took less than half the time where it was measured, and
+    without AVX-512 those that no gradient is asked of (docs/performance.md). bfloat16, cast so or
+    not, it multiplies by oneDNN on any CPU, which compiles a kernel for every number of rows: there
+    rows are multiplied in few shapes.
     """
     if _is_in_bf16(x, weight):
         return _InBf16.apply(
@@ -53,12 +54,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 @cache
-def mkl_is_narrow() -> bool:
-    """Has the CPU wider instructions than MKL uses of it? No, where PyTorch does not tell."""
+def onednn_is_faster(*, trained: bool) -> bool:
+    """Does oneDNN multiply float32 faster than MKL does? On AMD CPUs: with AVX-512 any product, on
+    others those that are not ``trained``. No, where PyTorch does not tell the CPU."""
     ask = getattr(torch.cpu, "get_capabilities", None)  # not in the oldest that we support
     known: Mapping[str, Any] = {} if ask is None else ask()
-    wide = "AMD" in known.get("cpu_name", "") and known.get("avx512_f", False)
-    return wide and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+    faster = "AMD" in known.get("cpu_name", "") and (not trained or known.get("avx512_f", False))
+    return faster and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
 
 
 @cache
@@ -68,14 +70,15 @@ def bf16_is_multiplied() -> bool:
 
 
 def is_for_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Is it a large product of float32 matrices, none that PyTorch traces, transforms or casts, on
-    a CPU of which MKL uses half?"""
+    """Is it a large product of float32 matrices, none that PyTorch traces, transforms or casts,
+    that oneDNN multiplies faster?"""
+    trained = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     return (
         _is_plain(x, weight)
         and x.numel() * len(weight) >= LARGE
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
-        and mkl_is_narrow()
+        and onednn_is_faster(trained=trained)
     )
 
 

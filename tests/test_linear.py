@@ -19,7 +19,7 @@ N, K, M = 150, 130, 24  # two blocks of 64 rows, and a rest
 def by_onednn(monkeypatch):
     """Everything is large, and MKL slow here."""
     monkeypatch.setattr(module, "LARGE", 1)
-    monkeypatch.setattr(module, "mkl_is_narrow", lambda: True)
+    monkeypatch.setattr(module, "onednn_is_faster", lambda trained: True)
     monkeypatch.setattr(module, "bf16_is_multiplied", lambda: True)
 
 
@@ -214,22 +214,26 @@ def test_small_products_and_other_cpus_are_left_to_pytorch(operands, is_by_onedn
     assert not is_by_onednn(lambda: linear(x, weight))
     monkeypatch.setattr(module, "LARGE", N * K * M)
     assert is_by_onednn(lambda: linear(x, weight))
-    monkeypatch.setattr(module, "mkl_is_narrow", lambda: False)
+    monkeypatch.setattr(module, "onednn_is_faster", lambda trained: not trained)
     assert not is_by_onednn(lambda: linear(x, weight))
+    assert is_by_onednn(lambda: linear(x.detach(), weight.detach()))
+    assert is_by_onednn(torch.no_grad()(lambda: linear(x, weight)))
 
 
 @pytest.mark.parametrize(
-    ("cpu", "narrow"),
+    ("cpu", "faster"),
     [
-        ({"cpu_name": "AMD EPYC 9555", "avx512_f": True}, True),
-        ({"cpu_name": "AMD EPYC 7763", "avx512_f": False}, False),
-        ({"cpu_name": "Intel(R) Xeon(R)", "avx512_f": True}, False),
-        ({"architecture": "aarch64"}, False),
+        ({"cpu_name": "AMD EPYC 9555", "avx512_f": True}, {True, False}),
+        ({"cpu_name": "AMD EPYC 7763", "avx512_f": False}, {False}),
+        ({"cpu_name": "Intel(R) Xeon(R)", "avx512_f": True}, set()),
+        ({"architecture": "aarch64"}, set()),
     ],
 )
-def test_mkl_is_narrow_on_amds_avx512_alone(monkeypatch, cpu, narrow):
+def test_onednn_is_faster_on_amd_alone_and_without_avx512_if_untrained(monkeypatch, cpu, faster):
     monkeypatch.undo()
+    is_faster = module.onednn_is_faster.__wrapped__
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu, raising=False)
-    assert module.mkl_is_narrow.__wrapped__() == (narrow and torch.backends.mkl.is_available())
+    found = {trained for trained in (True, False) if is_faster(trained=trained)}
+    assert found == (faster if torch.backends.mkl.is_available() else set())
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not module.mkl_is_narrow.__wrapped__()
+    assert not is_faster(trained=False)

@@ -38,7 +38,7 @@ def test_a_large_product_by_onednn_is_the_same_and_its_readers_too(monkeypatch) 
     queries, items = torch.randn(320, 6), torch.randn(50, 6, requires_grad=True)
     expected = queries @ items.detach().T
     monkeypatch.setattr(fusionlab.linear, "LARGE", 1)
-    monkeypatch.setattr(fusionlab.linear, "mkl_is_narrow", lambda: True)
+    monkeypatch.setattr(fusionlab.linear, "onednn_is_faster", lambda trained: True)
     product = CatalogueProduct(items)
     found = product(queries)
     assert not found.requires_grad
@@ -51,7 +51,7 @@ def test_what_is_too_large_for_fresh_memory_or_no_whole_blocks_stays_with_pytorc
     monkeypatch,
 ) -> None:
     monkeypatch.setattr(fusionlab.linear, "LARGE", 1)
-    monkeypatch.setattr(fusionlab.linear, "mkl_is_narrow", lambda: True)
+    monkeypatch.setattr(fusionlab.linear, "onednn_is_faster", lambda trained: True)
     product = CatalogueProduct(torch.randn(50, 6))
     first = product(torch.randn(65, 6)).data_ptr()
     monkeypatch.setattr("fusionlab.recommenders.catalogue_product.MOST", 64 * 50 - 1)
