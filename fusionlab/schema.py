@@ -48,7 +48,7 @@ def validate(model: type[M], value: Any) -> M:
     if isinstance(value, model):
         return value
     try:
-        return model.model_validate(value)
+        found = model.model_validate(value)
     except ValidationError as error:
         explained: dict[tuple[str, ...], list[str]] = {}
         for problem in error.errors():
@@ -57,6 +57,25 @@ def validate(model: type[M], value: Any) -> M:
             path, message = _explain(model, value, problem)
             explained.setdefault(path, []).append(message)
         raise ConfigError((path, _joined(said)) for path, said in explained.items()) from None
+    if switches := [*_switches(value, found)]:
+        raise ConfigError(switches)
+    return found
+
+
+def _switches(
+    written: Any, read: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong where pydantic read true as 1: by path."""
+    if isinstance(written, bool) and isinstance(read, int | float) and not isinstance(read, bool):
+        kind = EXPECTED["int_type" if isinstance(read, int) else "float_type"]
+        yield path, f"found {shown(written)}, expected {kind}"
+    elif isinstance(written, Mapping):
+        for key, one in written.items():
+            inner = read.get(key) if isinstance(read, Mapping) else getattr(read, str(key), None)
+            yield from _switches(one, inner, (*path, str(key)))
+    elif isinstance(written, list | tuple) and isinstance(read, list | tuple):
+        for place, (one, inner) in enumerate(zip(written, read, strict=False)):
+            yield from _switches(one, inner, (*path, str(place)))
 
 
 def _follows(problem: Any) -> bool:

@@ -66,6 +66,27 @@ MISTAKES = {
         "found 1.5",
         "expected a whole number",
     ),
+    "a switch for a number": (
+        "run x.yaml dim=true",
+        EXPERIMENT,
+        "command line: dim",
+        "found True",
+        "expected a whole number",
+    ),
+    "a switch for one of several numbers": (
+        "run x.yaml evaluation.cutoffs=[5,true]",
+        EXPERIMENT,
+        "command line: evaluation.cutoffs.1",
+        "found True",
+        "expected a whole number",
+    ),
+    "a switch for an option that is a number": (
+        "run x.yaml recommender.name=hybrid recommender.l2=true",
+        EXPERIMENT,
+        "command line: recommender.l2",
+        "found True",
+        "expected a number",
+    ),
     "a word for a switch": (
         "run x.yaml runtime.compile=maybe",
         EXPERIMENT,
