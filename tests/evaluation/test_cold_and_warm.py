@@ -36,6 +36,15 @@ def only_positives(problem, split, kept):
     return dataclasses.replace(problem, relevant={split: clicks(rows, problem.exclude.n_items)})
 
 
+def per_user(problem, split, users, counted, k, group):
+    """What each metric is worth to each user; None for those who do not count."""
+    judged = [
+        reference.per_user(problem, split, user, k) if one else None
+        for user, one in zip(users, counted, strict=True)
+    ]
+    return {f"{name}@{k} {group}": [one and one[name] for one in judged] for name in LIST_METRICS}
+
+
 @settings(max_examples=60, deadline=None)
 @given(problem=problems)
 def test_equals_plain_loops(problem) -> None:
@@ -49,27 +58,19 @@ def test_equals_plain_loops(problem) -> None:
         expected = {}
         for cold, where, whose in ((True, GROUPS[0], GROUPS[2]), (False, GROUPS[1], GROUPS[3])):
             some = only_positives(problem, split, lambda item, cold=cold: cold_item[item] == cold)
+            of_items = [bool(reference.row(some.relevant[split], user)) for user in users]
+            of_users = [cold_user[user] == cold for user in users]
             for k in CUTOFFS:
-                for name in LIST_METRICS if len(positives) == 2 else ():
-                    expected[f"{name}@{k} {where}"] = [
-                        reference.per_user(some, split, user, k)[name]
-                        if reference.row(some.relevant[split], user)
-                        else None
-                        for user in users
-                    ]
-                for name in LIST_METRICS if len(people) == 2 else ():
-                    expected[f"{name}@{k} {whose}"] = [
-                        reference.per_user(problem, split, user, k)[name]
-                        if cold_user[user] == cold
-                        else None
-                        for user in users
-                    ]
+                if len(positives) == 2:
+                    expected |= per_user(some, split, users, of_items, k, where)
+                if len(people) == 2:
+                    expected |= per_user(problem, split, users, of_users, k, whose)
         assert set(result.of_some) == set(expected)
+        means = result.means()
         for name, values in expected.items():
             found = pl.Series(result.of_some[name].numpy()).fill_nan(None)
             assert found.to_list() == pytest.approx(values, abs=1e-12), name
-            mean = result.means()[name]
-            assert mean == pytest.approx(pl.Series(values).mean(), abs=1e-12), name
+            assert means[name] == pytest.approx(pl.Series(values).mean(), abs=1e-12), name
 
 
 @settings(max_examples=20, deadline=None)

@@ -80,6 +80,7 @@ def test_lines_and_words_of_a_panel(told: MakeRow, make_row: MakeRow) -> None:
     assert same[0] == same[1] != weights.axes[0].lines[0].get_color()
 
 
+@pytest.mark.slow
 def test_many_rows_go_to_several_pages(told: MakeRow, tmp_path: Path) -> None:
     rows = [told(f"row {k}") for k in range(PER_PAGE + 1)]
     assert [len(page.axes) for page in learning_speed(rows)] == [14, 12]

@@ -63,6 +63,7 @@ def test_closed_forms_and_scaling_are_fitted_on_train_items_only(study_file, nam
         assert torch.equal(fitted, second[key]), key
 
 
+@pytest.mark.slow
 def test_shuffled_features_fall_to_the_id_only_control(study_file, tmp_path):
     study = load_study(study_file)
     base = study.experiment.varied(
