@@ -65,7 +65,7 @@ def validate(model: type[M], value: Any) -> M:
 def _switches(
     written: Any, read: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What is wrong where pydantic read true as 1: by path."""
+    """Where pydantic, which takes true for 1, read a switch as a number; by path what is wrong."""
     if isinstance(written, bool) and isinstance(read, int | float) and not isinstance(read, bool):
         kind = EXPECTED["int_type" if isinstance(read, int) else "float_type"]
         yield path, f"found {shown(written)}, expected {kind}"

@@ -94,7 +94,7 @@ class Recommender(nn.Module):
         """The same recommender, with all that it has learned, for other people: the rows of
         ``clicks`` (P rows, N items or more: those beyond N were added after training). Only of
         those who are `by_history`."""
-        raise NotImplementedError(f"{type(self).__name__} is not by_history")
+        raise NotImplementedError(f"{type(self).__name__} serves the users of its training alone")
 
     # Item side
 

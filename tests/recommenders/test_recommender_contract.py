@@ -99,7 +99,7 @@ def test_who_knows_users_by_history_serves_strangers_alike(build, clicks, featur
     ranker = catalogue_ranker(model, features)
     before = ranker(torch.arange(USERS)).clone()
     if not model.by_history:
-        with pytest.raises(NotImplementedError):
+        with pytest.raises(NotImplementedError, match="the users of its training alone"):
             model.of_people(clicks)
         return
     again = [7, 3, 3, 19]
